@@ -8,8 +8,8 @@ namespace dunlin {
 
 }  // namespace dunlin
 
-#define ASSERT(expression)                                             \
-  do {                                                                 \
-    if (!(expression)) [[unlikely]]                                    \
-      ::dunlin::assertion_failed(#expression, __FILE__, __LINE__);     \
+#define ASSERT(expression)                                         \
+  do {                                                             \
+    if (!(expression)) [[unlikely]]                                \
+      ::dunlin::assertion_failed(#expression, __FILE__, __LINE__); \
   } while (false)

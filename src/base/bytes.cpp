@@ -22,13 +22,21 @@ std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-Bytes to_bytes(std::string_view text) { return to_bytes(as_bytes(text)); }
+Bytes to_bytes(std::string_view text) {
+  return to_bytes(as_bytes(text));
+}
 
-Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
+Bytes to_bytes(ByteView view) {
+  return {view.begin(), view.end()};
+}
 
-std::string to_text(ByteView bytes) { return std::string(as_text(bytes)); }
+std::string to_text(ByteView bytes) {
+  return std::string(as_text(bytes));
+}
 
-void append(Bytes& to, ByteView more) { to.insert(to.end(), more.begin(), more.end()); }
+void append(Bytes& to, ByteView more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
 
 std::string to_hex(ByteView bytes) {
   std::string text;

@@ -16,10 +16,14 @@ struct Sink {
   }
 };
 
-msgpack::packer<Sink> packer(Sink& sink) { return msgpack::packer<Sink>(sink); }
+msgpack::packer<Sink> packer(Sink& sink) {
+  return msgpack::packer<Sink>(sink);
+}
 
 // Strings stay where they are in the caller's bytes instead of being copied.
-bool refer_to_input(msgpack::type::object_type, std::size_t, void*) { return true; }
+bool refer_to_input(msgpack::type::object_type, std::size_t, void*) {
+  return true;
+}
 
 }  // namespace
 
@@ -125,9 +129,13 @@ Decoder::Decoder(ByteView bytes) : state_(std::make_unique<State>()) {
 
 Decoder::~Decoder() = default;
 
-bool Decoder::ok() const { return state_->ok; }
+bool Decoder::ok() const {
+  return state_->ok;
+}
 
-void Decoder::fail() { state_->ok = false; }
+void Decoder::fail() {
+  state_->ok = false;
+}
 
 bool Decoder::is_nil() {
   if (!state_->ok) return false;

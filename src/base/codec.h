@@ -85,26 +85,43 @@ class Decoder {
 };
 
 template <class T>
-concept HasFields = requires { T::fields(); };
+concept HasFields = requires {
+  T::fields();
+};
 
 // ---- encoding ---------------------------------------------------------------------------------
 
-inline void put(Encoder& out, bool value) { out.boolean(value); }
-inline void put(Encoder& out, double value) { out.real(value); }
-inline void put(Encoder& out, const std::string& value) { out.text(value); }
-inline void put(Encoder& out, const Bytes& value) { out.binary(value); }
-inline void put(Encoder& out, GroupId value) { out.unsigned_integer(value.value); }
-inline void put(Encoder& out, const JobId& value) { out.text(value.text()); }
-inline void put(Encoder& out, WallTime value) { out.signed_integer(value.ms); }
-inline void put(Encoder& out, Duration value) { out.signed_integer(value.us); }
+inline void put(Encoder& out, bool value) {
+  out.boolean(value);
+}
+inline void put(Encoder& out, double value) {
+  out.real(value);
+}
+inline void put(Encoder& out, const std::string& value) {
+  out.text(value);
+}
+inline void put(Encoder& out, const Bytes& value) {
+  out.binary(value);
+}
+inline void put(Encoder& out, GroupId value) {
+  out.unsigned_integer(value.value);
+}
+inline void put(Encoder& out, const JobId& value) {
+  out.text(value.text());
+}
+inline void put(Encoder& out, WallTime value) {
+  out.signed_integer(value.ms);
+}
+inline void put(Encoder& out, Duration value) {
+  out.signed_integer(value.us);
+}
 template <class Tag, std::size_t N>
 void put(Encoder& out, const OpaqueId<Tag, N>& value) {
   out.binary(value.bytes());
 }
 
 template <class T>
-  requires(std::is_integral_v<T> || std::is_enum_v<T>)
-void put(Encoder& out, T value) {
+requires(std::is_integral_v<T> || std::is_enum_v<T>) void put(Encoder& out, T value) {
   if constexpr (std::is_enum_v<T>) {
     out.unsigned_integer(static_cast<std::uint64_t>(value));
   } else if constexpr (std::is_signed_v<T>) {
@@ -182,14 +199,26 @@ Bytes encode(const T& value) {
 
 // ---- decoding ---------------------------------------------------------------------------------
 
-inline void get(Decoder& in, bool& value) { value = in.boolean(); }
-inline void get(Decoder& in, double& value) { value = in.real(); }
-inline void get(Decoder& in, std::string& value) { value = in.text(); }
-inline void get(Decoder& in, Bytes& value) { value = to_bytes(in.binary()); }
+inline void get(Decoder& in, bool& value) {
+  value = in.boolean();
+}
+inline void get(Decoder& in, double& value) {
+  value = in.real();
+}
+inline void get(Decoder& in, std::string& value) {
+  value = in.text();
+}
+inline void get(Decoder& in, Bytes& value) {
+  value = to_bytes(in.binary());
+}
 void get(Decoder& in, GroupId& value);
 void get(Decoder& in, JobId& value);
-inline void get(Decoder& in, WallTime& value) { value.ms = in.signed_integer(); }
-inline void get(Decoder& in, Duration& value) { value.us = in.signed_integer(); }
+inline void get(Decoder& in, WallTime& value) {
+  value.ms = in.signed_integer();
+}
+inline void get(Decoder& in, Duration& value) {
+  value.us = in.signed_integer();
+}
 void get_exactly(Decoder& in, std::span<std::uint8_t> out);
 template <class Tag, std::size_t N>
 void get(Decoder& in, OpaqueId<Tag, N>& value) {
@@ -197,8 +226,7 @@ void get(Decoder& in, OpaqueId<Tag, N>& value) {
 }
 
 template <class T>
-  requires(std::is_integral_v<T> || std::is_enum_v<T>)
-void get(Decoder& in, T& value) {
+requires(std::is_integral_v<T> || std::is_enum_v<T>) void get(Decoder& in, T& value) {
   if constexpr (std::is_enum_v<T>) {
     const std::uint64_t raw = in.unsigned_integer();
     if (raw > static_cast<std::uint64_t>(T::kLast)) in.fail();
@@ -284,7 +312,8 @@ void get(Decoder& in, std::variant<Ts...>& value) {
   if (index >= sizeof...(Ts)) in.fail();
   std::uint64_t at = 0;
   auto read = [&](auto* type) {
-    if (at++ == index && in.ok()) get(in, value.template emplace<std::remove_pointer_t<decltype(type)>>());
+    if (at++ == index && in.ok())
+      get(in, value.template emplace<std::remove_pointer_t<decltype(type)>>());
   };
   (read(static_cast<Ts*>(nullptr)), ...);
   in.leave();

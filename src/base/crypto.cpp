@@ -25,7 +25,9 @@ crypto_generichash_state* state_of(std::array<std::uint8_t, 384>& raw) {
 
 }  // namespace
 
-void initialise_crypto() { ASSERT(sodium_init() >= 0); }
+void initialise_crypto() {
+  ASSERT(sodium_init() >= 0);
+}
 
 Hash32 blake2b_256(ByteView data, ByteView key) {
   Hash32 out;
@@ -125,9 +127,8 @@ std::optional<Bytes> open(const Key32& key, std::uint64_t counter, ByteView asso
   if (sealed.size() < kTagSize) return std::nullopt;
   Bytes out(sealed.size() - kTagSize);
   if (crypto_aead_chacha20poly1305_ietf_decrypt(out.data(), nullptr, nullptr, sealed.data(),
-                                                sealed.size(), associated.data(),
-                                                associated.size(), nonce_of(counter).data(),
-                                                key.data()) != 0) {
+                                                sealed.size(), associated.data(), associated.size(),
+                                                nonce_of(counter).data(), key.data()) != 0) {
     return std::nullopt;
   }
   return out;
@@ -137,6 +138,8 @@ bool equal_secrets(ByteView a, ByteView b) {
   return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-void wipe(std::span<std::uint8_t> secret) { sodium_memzero(secret.data(), secret.size()); }
+void wipe(std::span<std::uint8_t> secret) {
+  sodium_memzero(secret.data(), secret.size());
+}
 
 }  // namespace dunlin

@@ -95,7 +95,7 @@ struct StartProcess {
   std::vector<std::pair<std::string, std::string>> environment;  // in addition to the account's
   std::vector<StagedFile> files;
   std::uint32_t cpus = 1;
-  std::uint64_t memory = 0;     // bytes; 0: no limit
+  std::uint64_t memory = 0;  // bytes; 0: no limit
 };
 
 struct SignalProcess {  // to the whole process group

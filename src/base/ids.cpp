@@ -16,8 +16,8 @@ constexpr std::uint32_t kPrefixes = 26 * 36;
 
 GroupId JobId::group(std::uint16_t group_count) const {
   ASSERT(!is_none() && group_count > 0);
-  const auto prefix = static_cast<std::uint32_t>(kLetters.find(raw[0]) * kAlphabet.size() +
-                                                 kAlphabet.find(raw[1]));
+  const auto prefix =
+      static_cast<std::uint32_t>(kLetters.find(raw[0]) * kAlphabet.size() + kAlphabet.find(raw[1]));
   return {static_cast<std::uint16_t>(prefix % group_count)};
 }
 

@@ -51,7 +51,9 @@ std::int64_t Random::between(std::int64_t low, std::int64_t high) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + below(width + 1));
 }
 
-double Random::unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Random::unit() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 void Random::fill(std::span<std::uint8_t> out) {
   std::uint64_t word = 0;

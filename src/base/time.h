@@ -18,13 +18,27 @@ struct Duration {
   constexpr double seconds() const { return static_cast<double>(us) / 1e6; }
 };
 
-constexpr Duration microseconds(std::int64_t n) { return {n}; }
-constexpr Duration milliseconds(std::int64_t n) { return {n * 1000}; }
-constexpr Duration seconds(std::int64_t n) { return {n * 1'000'000}; }
-constexpr Duration operator+(Duration a, Duration b) { return {a.us + b.us}; }
-constexpr Duration operator-(Duration a, Duration b) { return {a.us - b.us}; }
-constexpr Duration operator*(Duration a, std::int64_t n) { return {a.us * n}; }
-constexpr Duration operator/(Duration a, std::int64_t n) { return {a.us / n}; }
+constexpr Duration microseconds(std::int64_t n) {
+  return {n};
+}
+constexpr Duration milliseconds(std::int64_t n) {
+  return {n * 1000};
+}
+constexpr Duration seconds(std::int64_t n) {
+  return {n * 1'000'000};
+}
+constexpr Duration operator+(Duration a, Duration b) {
+  return {a.us + b.us};
+}
+constexpr Duration operator-(Duration a, Duration b) {
+  return {a.us - b.us};
+}
+constexpr Duration operator*(Duration a, std::int64_t n) {
+  return {a.us * n};
+}
+constexpr Duration operator/(Duration a, std::int64_t n) {
+  return {a.us / n};
+}
 
 struct Instant {
   std::int64_t us = 0;
@@ -37,8 +51,12 @@ struct Instant {
 constexpr Instant operator+(Instant at, Duration d) {
   return at == Instant::never() ? at : Instant{at.us + d.us};
 }
-constexpr Instant operator-(Instant at, Duration d) { return {at.us - d.us}; }
-constexpr Duration operator-(Instant a, Instant b) { return {a.us - b.us}; }
+constexpr Instant operator-(Instant at, Duration d) {
+  return {at.us - d.us};
+}
+constexpr Duration operator-(Instant a, Instant b) {
+  return {a.us - b.us};
+}
 
 // Milliseconds since 1970-01-01T00:00:00Z; 0 means "not known".
 struct WallTime {

@@ -1,0 +1,100 @@
+// What a client can ask of a node, as typed data: the HTTP layer (src/os) translates JSON to and
+// from it, the simulator uses it directly. Every request is answered by Replies, the last with
+// `last` set; only LeaveNode is answered by more than one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "gossip/gossip.h"
+#include "sched/requests.h"
+
+namespace dunlin::client {
+
+// Names a request between the node and whoever drives it; never reused in one life of a node.
+using RequestId = std::uint64_t;
+
+// A group that has a quorum as far as this node knows, for the client to mint a job id in
+// (JobId::make), or for job_id_for_key.
+struct PickGroup {};
+struct PickedGroup {
+  GroupId group;
+  std::uint16_t group_count = 0;
+};
+
+// Stored on W nodes before it is acknowledged. At most kMaxBlob bytes.
+struct PutBlob {
+  Bytes data;
+};
+struct BlobPut {
+  BlobId id;
+  std::vector<NodeId> holders;
+};
+struct GetBlob {
+  BlobId id;
+};
+struct BlobGot {
+  Bytes data;
+};
+
+struct ListNodes {};
+struct NodeList {
+  std::vector<Member> nodes;  // this node's view; itself included
+  NodeId self;
+  Instant now;  // for the ages of `load_at`
+};
+
+struct GetStatus {};
+struct Status {
+  ClusterId cluster;
+  std::uint32_t can_lose = 0;  // any that many hosts may be lost at once, and nothing is
+  std::uint32_t alive = 0, suspect = 0, dead = 0, left = 0, draining = 0, total = 0;
+  std::uint32_t groups = 0, groups_with_quorum = 0, groups_fully_replicated = 0;
+  std::uint64_t blocks = 0, blocks_under_replicated = 0, blocks_missing = 0;
+  std::vector<std::uint32_t> jobs_by_state;  // indexed by JobState
+  std::uint32_t silent_groups = 0;           // whose jobs are not counted: nobody answered
+};
+
+struct CreateToken {
+  std::string role = "node";
+  std::string user;
+  Duration ttl;            // 0: does not expire
+  std::uint32_t uses = 1;  // 0: any number
+};
+struct TokenCreated {
+  std::string token;
+  std::string token_id;
+  WallTime expires_at;
+};
+
+// Hands over groups and blobs, then goes; refused where data would be lost, unless `now`.
+// Answered by Progress lines and then Done.
+struct LeaveNode {
+  NodeId node;
+  bool now = false;
+};
+struct Progress {
+  std::string text;
+};
+
+// `dunlin down`: ends the node behind the socket.
+struct StopNode {};
+struct Done {};
+
+using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
+                             CreateToken, LeaveNode, StopNode>;
+using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
+                            TokenCreated, Progress, Done>;
+
+struct Reply {
+  RequestId request = 0;
+  Result<Answer> answer;
+  bool last = true;
+};
+
+}  // namespace dunlin::client

@@ -1,0 +1,153 @@
+// What clients ask about jobs, as typed data that also travels between nodes: a node forwards what
+// concerns one job to the leader of the job's group. Every request has exactly one answer.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "sched/job.h"
+
+namespace dunlin {
+
+// Acknowledged once a quorum of the job's group has it on disk. The same id with the same spec
+// again is acknowledged again; with another spec: kConflict. With a key the client made the id
+// from hash(user, key); see job_id_for_key.
+struct SubmitJob {
+  JobId id;
+  std::string user;
+  std::string key;
+  JobSpec spec;
+  static constexpr auto fields() {
+    return std::tuple{&SubmitJob::id, &SubmitJob::user, &SubmitJob::key, &SubmitJob::spec};
+  }
+};
+struct Submitted {
+  JobSummary job;
+  static constexpr auto fields() { return std::tuple{&Submitted::job}; }
+};
+
+struct ShowJob {
+  JobId id;
+  bool stale = false;  // the last state any replica knows, without a quorum
+  static constexpr auto fields() { return std::tuple{&ShowJob::id, &ShowJob::stale}; }
+};
+struct JobView {
+  JobSummary job;
+  JobSpec spec;
+  static constexpr auto fields() { return std::tuple{&JobView::job, &JobView::spec}; }
+};
+
+// Answered when the job's version is above `seen`, or after `hold` with what there is.
+struct WatchJob {
+  JobId id;
+  std::uint64_t seen = 0;
+  Duration hold = seconds(20);
+  static constexpr auto fields() {
+    return std::tuple{&WatchJob::id, &WatchJob::seen, &WatchJob::hold};
+  }
+};
+struct JobChanged {
+  JobSummary job;
+  static constexpr auto fields() { return std::tuple{&JobChanged::job}; }
+};
+
+// From applied state anywhere: may be a moment old.
+struct ListJobs {
+  std::optional<std::string> user;  // nothing: all users
+  std::optional<JobState> state;
+  std::string id_prefix;
+  std::string name_glob;
+  bool unfinished_or_recent = true;  // unfinished ones, and those finished within a day
+  WallTime since;                    // submitted at or after; 0: no bound
+  std::uint32_t limit = 1000;        // newest first
+  static constexpr auto fields() {
+    using L = ListJobs;
+    return std::tuple{&L::user,  &L::state, &L::id_prefix, &L::name_glob, &L::unfinished_or_recent,
+                      &L::since, &L::limit};
+  }
+};
+struct JobList {
+  std::vector<JobSummary> jobs;
+  std::uint32_t silent_groups = 0;  // of how many groups nobody answered
+  bool cut = false;                 // there were more than `limit`
+  static constexpr auto fields() {
+    return std::tuple{&JobList::jobs, &JobList::silent_groups, &JobList::cut};
+  }
+};
+
+struct ListTasks {
+  JobId id;
+  std::vector<TaskRange> tasks;  // empty: all
+  std::optional<TaskState> state;
+  std::uint32_t after = 0;  // task numbers above this one
+  std::uint32_t limit = 10'000;
+  static constexpr auto fields() {
+    return std::tuple{&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::after,
+                      &ListTasks::limit};
+  }
+};
+struct TaskList {
+  std::vector<TaskView> tasks;
+  bool more = false;
+  static constexpr auto fields() { return std::tuple{&TaskList::tasks, &TaskList::more}; }
+};
+
+struct CancelTasks {
+  JobId id;
+  std::vector<TaskRange> tasks;  // empty: the whole job
+  std::string user;
+  bool is_admin = false;
+  static constexpr auto fields() {
+    return std::tuple{&CancelTasks::id, &CancelTasks::tasks, &CancelTasks::user,
+                      &CancelTasks::is_admin};
+  }
+};
+struct Cancelled {
+  JobSummary job;
+  static constexpr auto fields() { return std::tuple{&Cancelled::job}; }
+};
+
+// Output of one task: bytes from `offset` of the committed attempt, else the newest. With `follow`
+// the answer waits (up to 20 s) for at least one byte or the end.
+struct ReadLog {
+  JobId id;
+  std::uint32_t task = 1;
+  bool is_stderr = false;
+  std::uint32_t attempt = 0;  // as people count; 0: the committed one, else the newest
+  std::uint64_t offset = 0;
+  std::uint32_t limit = 256 * 1024;
+  bool follow = false;
+  static constexpr auto fields() {
+    using R = ReadLog;
+    return std::tuple{&R::id,     &R::task,  &R::is_stderr, &R::attempt,
+                      &R::offset, &R::limit, &R::follow};
+  }
+};
+struct LogChunk {
+  std::uint32_t attempt = 0;  // 0: nothing has run yet
+  std::uint64_t offset = 0;   // of the first byte here
+  Bytes data;
+  bool end = false;        // the attempt is over and this is its last byte
+  bool truncated = false;  // bytes before `offset` were cut out by the log limit
+  static constexpr auto fields() {
+    using L = LogChunk;
+    return std::tuple{&L::attempt, &L::offset, &L::data, &L::end, &L::truncated};
+  }
+};
+
+using JobRequest =
+    std::variant<SubmitJob, ShowJob, WatchJob, ListJobs, ListTasks, CancelTasks, ReadLog>;
+using JobAnswer =
+    std::variant<Submitted, JobView, JobChanged, JobList, TaskList, Cancelled, LogChunk>;
+
+// The id under which a job submitted with --key lives: a hash of both, so that the same key at two
+// nodes at once is one job.
+JobId job_id_for_key(const std::string& user, const std::string& key, std::uint16_t group_count);
+
+}  // namespace dunlin
