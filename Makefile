@@ -1,0 +1,54 @@
+# Everything a person does with this tree. `make` builds build/dunlin; see README.md.
+BUILD ?= build
+TEST_BUILD ?= build/tests
+JOBS ?= $(shell nproc)
+SEED ?= 1
+
+.PHONY: all deps test-deps demo play test sim asan tsan bench check format tidy clean
+
+all:
+	@cmake -S . -B $(BUILD) -G Ninja >/dev/null
+	@ninja -C $(BUILD) dunlin
+
+deps:
+	@scripts/deps build
+
+test-deps:
+	@scripts/deps test
+
+demo: deps all
+	@scripts/demo $(BUILD)/dunlin
+
+play: deps all
+	@scripts/play $(BUILD)/dunlin
+
+test: test-deps
+	@scripts/test $(TEST_BUILD)
+
+# One seed of the simulated cluster: make sim SEED=7
+sim:
+	@cmake -S . -B $(TEST_BUILD) -G Ninja -DDUNLIN_TESTS=ON >/dev/null
+	@ninja -C $(TEST_BUILD) sim_run
+	@$(TEST_BUILD)/tests/sim_run --seed $(SEED)
+
+asan:
+	@scripts/test build/asan -DDUNLIN_SANITIZE=address,undefined
+
+tsan:
+	@scripts/test build/tsan -DDUNLIN_SANITIZE=thread
+
+bench: all
+	@cmake -S . -B $(TEST_BUILD) -G Ninja -DDUNLIN_TESTS=ON >/dev/null
+	@ninja -C $(TEST_BUILD) benches
+	@bench/run $(BUILD)/dunlin $(TEST_BUILD)
+
+check: test-deps
+	@scripts/check $(TEST_BUILD)
+
+format:
+	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
+
+tidy: check
+
+clean:
+	rm -rf $(BUILD)
