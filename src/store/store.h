@@ -33,10 +33,13 @@ class Blobs {
   Blobs(const Blobs&) = delete;
   Blobs& operator=(const Blobs&) = delete;
 
-  // Recovery: each durable fact under "blob/" and "pin/", in any order, then `start` once. A fact
-  // that makes no sense is kCorrupt, and leaves its blob to be repaired from peers.
+  // Recovery: each durable fact under "blob/" and "pin/", in any order. A fact
+  // that makes no sense is kCorrupt, and is as if it were not there.
   Result<void> recover_fact(std::string_view key, ByteView value);
-  void start(Instant now);
+  // Each pack that lies on the disk, after the facts. What should lie in one that is not there, or
+  // is too short, counts as missing from the start.
+  void recover_pack(std::string_view file, std::uint64_t size);
+  void start(Instant now, Effects& out);
 
   void receive(Instant now, NodeId from, ByteView frame, Effects& out);
   void tick(Instant now, Effects& out);
