@@ -1,0 +1,122 @@
+// The scheduler of one node: its replicas of jobs, its part as coordinator of the jobs whose group
+// it leads, its part as executor of tasks, and what clients ask of it about jobs. A plain protocol
+// class: inputs in, Effects out, events taken.
+//
+// What it promises (DESIGN, Q3, Q4, "Coordinators and executors"):
+//  - A job acknowledged is in its group's log; in log order the first success of the open round
+//    closes a task, a failure counts only for an attempt not yet superseded, all else is discarded.
+//  - A task is bound late: nodes are probed, named in the log before they are, and pull when they
+//    have room (Sparrow, SOSP 2013). Attempts may run twice, effects count once.
+//  - An executor obeys the highest epoch of a group that it has made durable, and no lower one.
+//  - A new coordinator counts every task as possibly running until each node that the log names
+//    has answered or is dead; what they hold goes on under the new epoch.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/effects.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "dht/ring.h"
+#include "sched/job.h"
+#include "sched/process_events.h"
+#include "sched/requests.h"
+#include "sched/sched_events.h"
+
+namespace dunlin {
+
+struct SchedConfig {
+  std::uint32_t cpus = 1;    // that tasks may use; 0: coordinates, runs nothing
+  std::uint64_t memory = 0;  // bytes that tasks may use; 0: not known, not counted
+  std::uint16_t group_count = 256;
+  std::string node_name;  // DUNLIN_NODE of tasks
+  std::string server;     // DUNLIN_SERVER of tasks
+};
+
+enum class SchedMemberState : std::uint8_t { kAlive, kSuspect, kDead, kLeft };
+
+struct SchedMember {
+  SchedMemberState state = SchedMemberState::kAlive;
+  bool draining = false;
+  Boot boot = 0;
+  std::uint32_t cpus = 0;
+  std::uint64_t memory = 0;     // 0: not known
+  std::uint32_t cpus_free = 0;  // as gossiped; says what is feasible, never who is best
+  std::string zone;
+  std::string name;
+};
+
+// A row of applied state for Node's checkpoint; no value erases it. Keys: "job/<group>/<job>" and
+// below it.
+using StateRows = std::map<std::string, std::optional<Bytes>>;
+
+class Scheduler {
+ public:
+  Scheduler(NodeId self, Boot boot, SchedConfig config, Random random);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // ---- recovery: facts under "epoch/" and rows under "job/", in any order, before all else ------
+  Result<void> recover_fact(std::string_view key, ByteView value);
+  Result<void> recover_row(std::string_view key, ByteView value);
+
+  // ---- protocol -----------------------------------------------------------------------------
+  void receive(Instant now, NodeId from, ByteView frame, Effects& out);
+  // `wall` is remembered: other inputs reckon the wall time from it.
+  void tick(Instant now, WallTime wall, Effects& out);
+  Instant next_deadline() const;
+  void on_durable(Instant now, const Ticket& ticket, Effects& out);
+  void on_process(Instant now, WallTime wall, ProcessEvent event, Effects& out);
+
+  // ---- replicated state -----------------------------------------------------------------------
+  // Every committed payload of a group in log order, each once after restore or recovery.
+  void apply(Instant now, GroupId group, LogIndex index, Term term, ByteView payload, Effects& out);
+  Bytes snapshot(GroupId group) const;
+  // Replaces all state of the group.
+  Result<void> restore(GroupId group, LogIndex index, ByteView snapshot);
+  void drop_group(GroupId group);
+  // Rows that changed since the last call, for one checkpoint with the applied indices.
+  void take_dirty(StateRows& rows);
+
+  // ---- leadership -----------------------------------------------------------------------------
+  void leading(Instant now, GroupId group, Term term, Effects& out);
+  void following(Instant now, GroupId group, Effects& out);
+  void learn_leader(Instant now, GroupId group, std::optional<NodeId> leader, Effects& out);
+  void on_read_ready(Instant now, GroupId group, std::uint64_t token, bool ok, Effects& out);
+  void on_propose_refused(Instant now, GroupId group, std::uint64_t token, Effects& out);
+
+  // ---- members --------------------------------------------------------------------------------
+  void set_members(Instant now, std::map<NodeId, SchedMember> members, Ring ring, Effects& out);
+  void peer_suspected(Instant now, NodeId node, Effects& out);
+  void peer_recovered(Instant now, NodeId node, Effects& out);
+  void peer_restarted(Instant now, NodeId node, Boot boot, Effects& out);
+  void peer_dead(Instant now, NodeId node, Effects& out);
+
+  // ---- clients --------------------------------------------------------------------------------
+  void request(Instant now, WallTime wall, std::uint64_t request, JobRequest what, Effects& out);
+  void count_jobs(Instant now, WallTime wall, std::uint64_t request, Effects& out);
+  void on_group_reply(Instant now, std::uint64_t token, Result<Bytes> reply, Effects& out);
+  // `from` is the node whose client asks. Kept (long polls) until answered or no longer leading.
+  void on_group_request(Instant now, WallTime wall, std::uint64_t handle, NodeId from,
+                        GroupId group, ByteView body, Effects& out);
+
+  // ---- blobs ----------------------------------------------------------------------------------
+  void on_blob_fetched(Instant now, std::uint64_t token, Result<Bytes> content, Effects& out);
+  void on_blob_local(Instant now, std::uint64_t token, Result<FileExtent> extent, Effects& out);
+  void on_blob_stored(Instant now, std::uint64_t token, Result<BlobRef> blob, Effects& out);
+
+  std::vector<SchedEvent> take_events();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace dunlin
