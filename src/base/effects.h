@@ -31,7 +31,14 @@ constexpr std::size_t kMaxDatagram = 1200;
 constexpr std::size_t kMaxFrame = 5 * 1024 * 1024;
 
 // The first byte of every frame says which module reads it.
-enum class Module : std::uint8_t { kGossip = 1, kGroups = 2, kStore = 3, kSched = 4, kNode = 5 };
+enum class Module : std::uint8_t {
+  kGossip = 1,
+  kGroups = 2,
+  kStore = 3,
+  kSched = 4,
+  kNode = 5,
+  kRouter = 6,
+};
 
 struct Send {
   NodeId to;  // may be the node itself: delivered in the next turn of its loop
