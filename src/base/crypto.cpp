@@ -122,15 +122,19 @@ Bytes seal(const Key32& key, std::uint64_t counter, ByteView associated, ByteVie
   return out;
 }
 
+bool open_to(std::uint8_t* out, const Key32& key, std::uint64_t counter, ByteView associated,
+             ByteView sealed) {
+  ASSERT(sealed.size() >= kTagSize);
+  return crypto_aead_chacha20poly1305_ietf_decrypt(
+             out, nullptr, nullptr, sealed.data(), sealed.size(), associated.data(),
+             associated.size(), nonce_of(counter).data(), key.data()) == 0;
+}
+
 std::optional<Bytes> open(const Key32& key, std::uint64_t counter, ByteView associated,
                           ByteView sealed) {
   if (sealed.size() < kTagSize) return std::nullopt;
   Bytes out(sealed.size() - kTagSize);
-  if (crypto_aead_chacha20poly1305_ietf_decrypt(out.data(), nullptr, nullptr, sealed.data(),
-                                                sealed.size(), associated.data(), associated.size(),
-                                                nonce_of(counter).data(), key.data()) != 0) {
-    return std::nullopt;
-  }
+  if (!open_to(out.data(), key, counter, associated, sealed)) return std::nullopt;
   return out;
 }
 

@@ -69,6 +69,10 @@ void seal_to(std::uint8_t* out, const Key32& key, std::uint64_t counter, ByteVie
 // Nothing when the tag does not hold.
 std::optional<Bytes> open(const Key32& key, std::uint64_t counter, ByteView associated,
                           ByteView sealed);
+// Writes sealed.size() - kTagSize bytes to `out`; false, with `out` zeroed, when the tag does not
+// hold. `sealed` must be at least kTagSize long.
+bool open_to(std::uint8_t* out, const Key32& key, std::uint64_t counter, ByteView associated,
+             ByteView sealed);
 
 // Compares in constant time.
 bool equal_secrets(ByteView a, ByteView b);
