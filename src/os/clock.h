@@ -1,0 +1,12 @@
+// The machine's two clocks, as the cores below get them.
+#pragma once
+
+#include "base/time.h"
+
+namespace dunlin {
+
+// CLOCK_MONOTONIC: never goes back, stands still with the machine.
+Instant monotonic_now();
+WallTime wall_now();
+
+}  // namespace dunlin
