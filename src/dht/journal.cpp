@@ -91,7 +91,7 @@ std::string missing_row(std::uint64_t sequence) {
 
 }  // namespace
 
-// ---- SetDigest ---------------------------------------------------------------------------------
+// ---- SetDigest ------------------------------------------------------------------------------
 
 void SetDigest::put(const std::string& key, std::uint64_t checksum) {
   std::uint64_t& held = checksums_[blake2b_64(as_bytes(key))];
@@ -106,8 +106,7 @@ void SetDigest::erase(const std::string& key) {
   checksums_.erase(at);
 }
 
-// ---- what rows and checkpoints say
-// ---------------------------------------------------------------
+// ---- what rows and checkpoints say ---------------------------------------------------------
 
 struct Journal::Row {
   std::uint64_t previous = 0;    // checksum of the row before

@@ -1,0 +1,50 @@
+// An open file that closes itself, and system errors as Errors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace dunlin {
+
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int number) : number_(number) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~FileDescriptor();
+
+  int get() const { return number_; }
+  bool is_open() const { return number_ >= 0; }
+
+ private:
+  int number_ = -1;
+};
+
+// "WHAT: No space left on device". kLimit when the disk or a quota is full, else kFailed.
+tl::unexpected<Error> system_error(std::string what, int error_number);
+
+// Open for reading (and writing), never inherited by another program.
+FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0600);
+
+// Writes all of it at `offset`; `path` is for the error.
+Result<void> write_at(int file, std::uint64_t offset, ByteView data, const std::string& path);
+// Reads until `out` is full or the file ends; the number of bytes read.
+Result<std::size_t> read_at(int file, std::uint64_t offset, std::span<std::uint8_t> out,
+                            const std::string& path);
+// The names in a directory are durable after it.
+Result<void> sync_directory(const std::string& path);
+
+// Writes "dunlin: LINE" to stderr and ends the process at once, without destructors: for a disk
+// that no longer can be trusted. Nothing that is not durable has been promised to anyone.
+[[noreturn]] void end_process(const std::string& line);
+constexpr int kDiskFailedExit = 74;  // EX_IOERR
+
+}  // namespace dunlin

@@ -1,0 +1,112 @@
+#include "os/storage.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "os/file_reader.h"
+#include "os/log_database.h"
+#include "os/log_writer.h"
+#include "os/pack_files.h"
+#include "os/state_database.h"
+#include "os/state_writer.h"
+
+namespace dunlin {
+
+struct Storage::Parts {
+  DataDirectory directory;
+  std::uint64_t reserve = 0;
+  // Until start(); then they belong to their threads.
+  std::optional<LogDatabase> log;
+  std::optional<StateDatabase> state;
+  // Destroyed from the last: the log may still hand files to the reader.
+  std::optional<StorageMailbox> mailbox;
+  std::optional<FileReader> files;
+  std::optional<StateWriter> state_writer;
+  std::optional<LogWriter> log_writer;
+};
+
+Storage::Storage(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Storage::~Storage() = default;
+
+Result<std::unique_ptr<Storage>> Storage::open(const std::string& path, std::uint64_t reserve) {
+  Result<DataDirectory> directory = DataDirectory::open(path);
+  if (!directory) return tl::unexpected(directory.error());
+  if (Result<void> done = directory->check_log_is_not_lost(); !done) {
+    return tl::unexpected(done.error());
+  }
+  Result<LogDatabase> log = LogDatabase::open(directory->file("log.db"));
+  if (!log) return tl::unexpected(log.error());
+  // The log's name is durable before there is a state: a state without a log is damage.
+  if (Result<void> done = sync_directory(path); !done) return tl::unexpected(done.error());
+  Result<StateDatabase> state = StateDatabase::open(directory->file("state.db"));
+  if (!state) return tl::unexpected(state.error());
+  if (Result<void> done = sync_directory(path); !done) return tl::unexpected(done.error());
+  // Braces: clang 14 knows no parentheses for aggregates.
+  std::unique_ptr<Parts> parts(new Parts{
+      std::move(*directory), reserve, std::move(*log), std::move(*state), {}, {}, {}, {}});
+  return std::unique_ptr<Storage>(new Storage(std::move(parts)));
+}
+
+Result<DiskImage> Storage::read_image() {
+  ASSERT(parts_->log && parts_->state);
+  DiskImage image;
+  if (Result<void> done = parts_->log->read(image); !done) return tl::unexpected(done.error());
+  if (Result<void> done = parts_->state->read(image); !done) return tl::unexpected(done.error());
+  image.files = list_packs(parts_->directory.path(), "packs");
+  image.witness = parts_->directory.read_witness();
+  return image;
+}
+
+void Storage::start(uv_loop_t* loop, StorageCallbacks callbacks) {
+  Parts& parts = *parts_;
+  ASSERT(parts.log && parts.state);
+  parts.mailbox.emplace(loop, std::move(callbacks));
+  parts.files.emplace(parts.directory, *parts.mailbox);
+  parts.state_writer.emplace(std::move(*parts.state), *parts.mailbox);
+  parts.log_writer.emplace(parts.directory, std::move(*parts.log), parts.reserve, *parts.mailbox,
+                           *parts.files);
+  parts.log.reset();
+  parts.state.reset();
+}
+
+void Storage::submit(DiskBatch batch) {
+  parts_->log_writer->submit(std::move(batch));
+}
+
+void Storage::checkpoint(CheckpointBatch batch) {
+  parts_->state_writer->submit(std::move(batch));
+}
+
+void Storage::read_file(FileExtent extent, const Ticket& ticket) {
+  parts_->files->read({std::move(extent), ticket});
+}
+
+void Storage::remove_file(std::string file) {
+  parts_->log_writer->remove_file(std::move(file));
+}
+
+std::optional<Instant> Storage::stalled_since(Instant now) const {
+  const std::optional<Instant> since = parts_->log_writer->waiting_since();
+  if (!since || now - *since < kStallLimit) return std::nullopt;
+  return since;
+}
+
+std::uint64_t Storage::backlog() const {
+  return parts_->log_writer->waiting_bytes();
+}
+
+DiskSpace Storage::space() {
+  return parts_->files->space();
+}
+
+std::optional<Bytes> Storage::salvage_fact(const std::string& directory, const std::string& key) {
+  const Result<DataDirectory> held = DataDirectory::open(directory);
+  if (!held || !held->check_log_is_not_lost()) return std::nullopt;
+  Result<LogDatabase> log = LogDatabase::open(held->file("log.db"));
+  if (!log) return std::nullopt;
+  DiskImage image;
+  if (!log->read_fact(key, image)) return std::nullopt;
+  return Journal::salvage_fact(image, key);
+}
+
+}  // namespace dunlin
