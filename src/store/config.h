@@ -31,7 +31,7 @@ enum class StoreMemberState : std::uint8_t { kAlive, kSuspect, kDead, kLeft };
 struct StoreMember {
   NodeId id;
   StoreMemberState state = StoreMemberState::kAlive;
-  std::uint32_t weight = 1;  // total capacity, in the ring's units
+  std::uint64_t weight = 1;  // total capacity, in any unit that is the same for all; 0 owns nothing
   std::string zone;
   bool operator==(const StoreMember&) const = default;
 };

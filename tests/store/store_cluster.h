@@ -1,0 +1,498 @@
+// A cluster of blob stores in one process and virtual time: one queue ordered by (time, number),
+// one seed. Messages are lost, doubled and delayed; disks lose what was not synced when a host
+// crashes, tear the last write, and flip bits. The checkers stand outside the nodes and look at
+// the disks: what a node says about itself proves nothing.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/codec.h"
+#include "base/random.h"
+#include "store/pack.h"
+#include "store/store.h"
+
+namespace dunlin {
+
+struct Weather {
+  double loss = 0;
+  double doubling = 0;
+  Duration shortest = microseconds(100);
+  Duration longest = milliseconds(2);
+  Duration longest_sync = milliseconds(5);
+  // Breaks the harness, to show that the checkers see it.
+  bool answers_leave_before_they_are_durable = false;
+};
+
+struct Batch {
+  std::vector<Fact> facts;
+  std::vector<FileWrite> writes;
+  std::vector<Send> sends;
+  std::vector<Ticket> tickets;
+};
+
+struct Disk {
+  std::map<std::string, Bytes> facts;
+  std::map<std::string, Bytes> files;
+
+  void write(const FileWrite& write, std::size_t length) {
+    Bytes& file = files[write.file];
+    file.resize(std::max<std::size_t>(file.size(), write.offset + length));
+    std::copy_n(write.data.begin(), length,
+                file.begin() + static_cast<std::ptrdiff_t>(write.offset));
+  }
+  void apply(const Batch& batch) {
+    for (const FileWrite& piece : batch.writes) write(piece, piece.data.size());
+    for (const Fact& fact : batch.facts) {
+      if (fact.value) {
+        facts[fact.key] = *fact.value;
+      } else {
+        facts.erase(fact.key);
+      }
+    }
+  }
+  Result<Bytes> read(const FileExtent& extent) const {
+    const auto file = files.find(extent.file);
+    if (file == files.end() || file->second.size() < extent.offset + extent.length) {
+      return fail(Code::kNotFound, "no such bytes in " + extent.file);
+    }
+    const auto begin = file->second.begin() + static_cast<std::ptrdiff_t>(extent.offset);
+    return Bytes(begin, begin + static_cast<std::ptrdiff_t>(extent.length));
+  }
+  // Where the index on disk says that the blob lies.
+  std::optional<FileExtent> find(const BlobId& id) const {
+    struct Place {
+      std::uint32_t pack = 0, offset = 0, length = 0;
+      static constexpr auto fields() {
+        return std::tuple{&Place::pack, &Place::offset, &Place::length};
+      }
+    };
+    const auto fact = facts.find("blob/" + id.text());
+    if (fact == facts.end()) return std::nullopt;
+    const auto place = decode<Place>(fact->second);
+    if (!place) return std::nullopt;
+    return FileExtent{store::pack_file(place->pack), place->offset, place->length};
+  }
+  bool has_sound(const BlobId& id) const {
+    const auto extent = find(id);
+    if (!extent) return false;
+    const auto bytes = read(*extent);
+    return bytes && blob_id_of(*bytes) == id;
+  }
+  bool has_pin(const BlobId& id, Pin pin) const {
+    return facts.contains("pin/" + id.text() + "/" + std::to_string(pin.group.value) + "/" +
+                          std::to_string(pin.intent));
+  }
+};
+
+struct Acknowledged {
+  BlobRef blob;
+  Pin pin;
+  std::vector<NodeId> holders;
+  Instant at;
+};
+
+class StoreCluster {
+ public:
+  struct Host {
+    NodeId id;
+    std::string zone;
+    std::unique_ptr<Blobs> blobs;
+    std::uint64_t life = 0;  // counts crashes: what was under way for an earlier one is void
+    bool up = false;
+    Disk disk;
+    std::deque<Batch> unsynced;
+    Instant disk_free_at;
+    bool disk_hangs = false;
+    std::uint64_t disk_space = ~std::uint64_t{0};
+    StoreMemberState state = StoreMemberState::kAlive;  // as the others see it
+    std::uint64_t reads = 0;
+    std::vector<BlobEvent> events;
+  };
+
+  StoreCluster(std::uint64_t seed, std::size_t count, StoreConfig config = {})
+      : config_(config), random_(seed) {
+    initialise_crypto();
+    for (std::size_t i = 0; i < count; ++i) add_host();
+    tell_members();
+  }
+
+  // ---- acts -----------------------------------------------------------------------------------
+
+  Weather weather;
+
+  std::size_t add_host(std::string zone = {}) {
+    Host host;
+    random_.fill(host.id.raw);
+    host.zone = std::move(zone);
+    hosts_.push_back(std::move(host));
+    start(hosts_.size() - 1);
+    return hosts_.size() - 1;
+  }
+
+  // Power goes: what was not synced is lost, and the oldest unsynced write may be torn.
+  void crash(std::size_t i) {
+    Host& host = hosts_[i];
+    if (!host.up) return;
+    if (!host.unsynced.empty()) {
+      for (const FileWrite& write : host.unsynced.front().writes) {
+        host.disk.write(write, random_.below(write.data.size() + 1));
+      }
+    }
+    host.unsynced.clear();
+    host.blobs.reset();
+    host.life += 1;
+    host.up = false;
+  }
+
+  void restart(std::size_t i) {
+    if (hosts_[i].up) return;
+    hosts_[i].state = StoreMemberState::kAlive;
+    start(i);
+    tell_members();
+  }
+
+  // The others agree about a host's state. Views change one host after another.
+  void declare(std::size_t i, StoreMemberState state) {
+    hosts_[i].state = state;
+    tell_members();
+  }
+
+  void suspect(std::size_t by, std::size_t whom, bool yes = true) {
+    with(by, [&, whom, yes](Blobs& blobs, Effects& out) {
+      if (yes) {
+        blobs.peer_suspected(now_, hosts_[whom].id, out);
+      } else {
+        blobs.peer_recovered(now_, hosts_[whom].id, out);
+      }
+    });
+  }
+
+  // Nothing passes between the two sides.
+  void partition(std::set<std::size_t> side) { side_ = std::move(side); }
+  void heal() { side_.clear(); }
+
+  void set_disk(std::size_t i, std::uint64_t total, std::uint64_t free) {
+    hosts_[i].blobs->set_disk(total, free);
+  }
+
+  // True when there was a copy to spoil.
+  bool flip_bit(std::size_t i, const BlobId& id) {
+    Disk& disk = hosts_[i].disk;
+    const auto extent = disk.find(id);
+    if (!extent || extent->length == 0 || !disk.has_sound(id)) return false;
+    disk.files[extent->file][extent->offset + random_.below(extent->length)] ^= 0x04;
+    return true;
+  }
+
+  std::uint64_t put(std::size_t i, Bytes data, Pin pin) {
+    const std::uint64_t token = next_token_++;
+    puts_[token] = pin;
+    with(i, [&](Blobs& blobs, Effects& out) { blobs.put(now_, token, pin, std::move(data), out); });
+    return token;
+  }
+  std::uint64_t fetch(std::size_t i, const BlobId& id, std::vector<NodeId> hint = {}) {
+    const std::uint64_t token = next_token_++;
+    with(i, [&](Blobs& blobs, Effects& out) { blobs.fetch(now_, token, id, hint, out); });
+    return token;
+  }
+  std::uint64_t localize(std::size_t i, const BlobId& id, std::vector<NodeId> hint = {}) {
+    const std::uint64_t token = next_token_++;
+    with(i, [&](Blobs& blobs, Effects& out) { blobs.localize(now_, token, id, hint, out); });
+    return token;
+  }
+  void with(std::size_t i, const std::function<void(Blobs&, Effects&)>& input) {
+    Host& host = hosts_[i];
+    if (!host.up) return;
+    Effects out;
+    input(*host.blobs, out);
+    perform(i, std::move(out));
+    for (BlobEvent& event : host.blobs->take_events()) observe(i, std::move(event));
+  }
+
+  // ---- time -----------------------------------------------------------------------------------
+
+  void run_for(Duration length) {
+    const Instant end = now_ + length;
+    while (step(end)) {
+    }
+    now_ = end;
+  }
+  // False when the condition did not come true in that time.
+  bool run_until(const std::function<bool()>& condition, Duration limit = seconds(120)) {
+    const Instant end = now_ + limit;
+    while (!condition()) {
+      if (!step(end)) return condition();
+    }
+    return true;
+  }
+
+  // ---- what happened --------------------------------------------------------------------------
+
+  Instant now() const { return now_; }
+  Host& host(std::size_t i) { return hosts_[i]; }
+  std::size_t size() const { return hosts_.size(); }
+  Random& random() { return random_; }
+  std::uint64_t messages() const { return messages_; }
+  std::uint64_t bytes() const { return bytes_; }
+  std::uint64_t trace() const { return trace_; }
+  const std::vector<Acknowledged>& acknowledged() const { return acknowledged_; }
+  // Promises found broken; empty in a correct cluster.
+  const std::vector<std::string>& broken() const { return broken_; }
+  // Counts messages by the index of their kind in store::Message.
+  std::uint64_t messages_of(std::size_t kind) const {
+    const auto found = kinds_.find(kind);
+    return found == kinds_.end() ? 0 : found->second;
+  }
+
+  template <class Event>
+  const Event* event(std::size_t i, std::uint64_t token) const {
+    for (const BlobEvent& event : hosts_[i].events) {
+      const auto* held = std::get_if<Event>(&event);
+      if (held != nullptr && held->token == token) return held;
+    }
+    return nullptr;
+  }
+  bool ended(std::size_t i, std::uint64_t token) const {
+    return std::ranges::any_of(hosts_[i].events, [&](const BlobEvent& event) {
+      return std::visit([&](const auto& held) { return held.token == token; }, event);
+    });
+  }
+  std::size_t sound_copies(const BlobId& id, bool only_up = true) const {
+    return static_cast<std::size_t>(std::ranges::count_if(hosts_, [&](const Host& host) {
+      return (host.up || !only_up) && host.disk.has_sound(id);
+    }));
+  }
+  std::size_t index_of(const NodeId& id) const {
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      if (hosts_[i].id == id) return i;
+    }
+    return hosts_.size();
+  }
+
+  // Q5, second half: whatever was acknowledged and has a sound copy on a living host can be read
+  // from every host that is up. Returns what cannot.
+  std::vector<std::string> unreadable() {
+    std::vector<std::string> found;
+    for (const Acknowledged& ack : acknowledged_) {
+      if (sound_copies(ack.blob.id) == 0) continue;
+      for (std::size_t i = 0; i < hosts_.size(); ++i) {
+        if (!hosts_[i].up) continue;
+        const std::uint64_t token = fetch(i, ack.blob.id, ack.holders);
+        run_until([&] { return ended(i, token); });
+        const auto* fetched = event<BlobFetched>(i, token);
+        if (fetched == nullptr || !fetched->content) {
+          found.push_back("host " + std::to_string(i) + " cannot read " + ack.blob.id.short_text() +
+                          ": " + (fetched ? fetched->content.error().message : "no answer"));
+        }
+      }
+    }
+    return found;
+  }
+  // Blobs with fewer sound copies on living hosts than R, or than there are living hosts.
+  std::size_t under_replicated() const {
+    std::size_t up = 0, count = 0;
+    for (const Host& host : hosts_) up += host.up ? 1 : 0;
+    for (const Acknowledged& ack : acknowledged_) {
+      count += sound_copies(ack.blob.id) < std::min(config_.replicas, up) ? 1 : 0;
+    }
+    return count;
+  }
+  // Q6: pins once acknowledged stay on the disks of their holders.
+  std::size_t lost_pins() const {
+    std::size_t lost = 0;
+    for (const Acknowledged& ack : acknowledged_) {
+      for (const NodeId& holder : ack.holders) {
+        lost += hosts_[index_of(holder)].disk.has_pin(ack.blob.id, ack.pin) ? 0 : 1;
+      }
+    }
+    return lost;
+  }
+
+ private:
+  void start(std::size_t i) {
+    Host& host = hosts_[i];
+    host.up = true;
+    host.disk_free_at = now_;
+    host.blobs = std::make_unique<Blobs>(host.id, config_, random_.fork());
+    for (const auto& [key, value] : host.disk.facts) {
+      if (!host.blobs->recover_fact(key, value)) broken_.push_back("fact refused: " + key);
+    }
+    for (const auto& [file, bytes] : host.disk.files) {
+      host.blobs->recover_pack(file, bytes.size());
+    }
+    with(i, [&](Blobs& blobs, Effects& out) { blobs.start(now_, out); });
+  }
+
+  void tell_members() {
+    std::vector<StoreMember> members;
+    for (const Host& host : hosts_) members.push_back({host.id, host.state, 1, host.zone});
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      const Duration delay = random_.between(microseconds(0), milliseconds(200));
+      at(now_ + delay, i, [this, i, members] {
+        with(i, [&](Blobs& blobs, Effects& out) { blobs.set_members(now_, members, out); });
+      });
+    }
+  }
+
+  void at(Instant when, std::size_t i, std::function<void()> what) {
+    queue_[{when, next_number_++}] = {i, hosts_[i].life, std::move(what)};
+  }
+
+  // The next thing that happens, if it does before `end`.
+  bool step(Instant end) {
+    std::size_t due = hosts_.size();
+    Instant first = queue_.empty() ? Instant::never() : queue_.begin()->first.first;
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      if (!hosts_[i].up) continue;
+      const Instant deadline = std::max(now_, hosts_[i].blobs->next_deadline());
+      if (deadline < first) {
+        first = deadline;
+        due = i;
+      }
+    }
+    if (first > end || first == Instant::never()) return false;
+    now_ = std::max(now_, first);
+    if (due < hosts_.size()) {
+      if (++ticks_at_once_ > 100'000) broken_.push_back("ticks without end");
+      with(due, [&](Blobs& blobs, Effects& out) { blobs.tick(now_, out); });
+      return broken_.size() < 100;
+    }
+    ticks_at_once_ = 0;
+    const auto happening = std::move(queue_.begin()->second);
+    queue_.erase(queue_.begin());
+    if (hosts_[happening.host].life == happening.life) happening.what();
+    return true;
+  }
+
+  void perform(std::size_t i, Effects out) {
+    Host& host = hosts_[i];
+    for (Send& send : out.sends) transmit(i, std::move(send));
+    for (const FileRead& read : out.file_reads) {
+      host.reads += 1;
+      const Duration delay = random_.between(microseconds(50), milliseconds(3));
+      at(now_ + delay, i, [this, i, read] {
+        Result<Bytes> bytes = hosts_[i].disk.read(read.extent);
+        with(i, [&](Blobs& blobs, Effects& more) {
+          blobs.on_file_data(now_, read.ticket, std::move(bytes), more);
+        });
+      });
+    }
+    if (weather.answers_leave_before_they_are_durable) {
+      for (Send& send : std::exchange(out.sends_when_durable, {})) transmit(i, std::move(send));
+    }
+    const bool waits = out.has_durable() || !out.sends_when_durable.empty() || !out.tickets.empty();
+    if (!waits) return;
+    host.unsynced.push_back({std::move(out.facts), std::move(out.file_writes),
+                             std::move(out.sends_when_durable), std::move(out.tickets)});
+    const Duration sync = random_.between(microseconds(100), weather.longest_sync);
+    host.disk_free_at = std::max(host.disk_free_at, now_) + sync;
+    at(host.disk_free_at, i, [this, i] { synced(i); });
+  }
+
+  void synced(std::size_t i) {
+    Host& host = hosts_[i];
+    const Batch batch = std::move(host.unsynced.front());
+    host.unsynced.pop_front();
+    host.disk.apply(batch);
+    for (const Send& send : batch.sends) transmit(i, send);
+    for (const Ticket& ticket : batch.tickets) {
+      with(i, [&](Blobs& blobs, Effects& out) { blobs.on_durable(now_, ticket, out); });
+    }
+  }
+
+  void transmit(std::size_t from, Send send) {
+    const std::size_t to = index_of(send.to);
+    messages_ += 1;
+    bytes_ += send.frame.size();
+    if (send.frame.size() > 3) kinds_[send.frame[2]] += 1;
+    trace_ = blake2b_64(encode(std::pair{trace_, std::pair{now_.us, send.frame.size()}}));
+    if (send.frame.size() > kMaxFrame) broken_.push_back("a frame over kMaxFrame");
+    if (to == hosts_.size() || !hosts_[to].up) return;
+    if (side_.contains(from) != side_.contains(to)) return;
+    if (from != to && random_.chance(weather.loss)) return;
+    const int copies = random_.chance(weather.doubling) ? 2 : 1;
+    for (int copy = 0; copy < copies; ++copy) {
+      const Instant arrival = now_ + random_.between(weather.shortest, weather.longest);
+      at(arrival, to, [this, from, to, frame = send.frame] {
+        with(to,
+             [&](Blobs& blobs, Effects& out) { blobs.receive(now_, hosts_[from].id, frame, out); });
+      });
+    }
+  }
+
+  // The first half of Q5, and that content is what its name says, at the moment it is said.
+  void observe(std::size_t i, BlobEvent event) {
+    if (const auto* stored = std::get_if<BlobStored>(&event)) check_stored(*stored);
+    if (const auto* fetched = std::get_if<BlobFetched>(&event)) {
+      if (fetched->content && blob_id_of(*fetched->content) != fetched->id) {
+        broken_.push_back("fetched content is not " + fetched->id.short_text());
+      }
+    }
+    if (const auto* local = std::get_if<BlobLocal>(&event)) {
+      if (local->extent && !hosts_[i].disk.read(*local->extent)) {
+        broken_.push_back("no local bytes of " + local->id.short_text());
+      }
+    }
+    hosts_[i].events.push_back(std::move(event));
+  }
+
+  void check_stored(const BlobStored& stored) {
+    const Pin pin = puts_.at(stored.token);
+    std::set<NodeId> sound;
+    for (const NodeId& holder : stored.holders) {
+      const Disk& disk = hosts_[index_of(holder)].disk;
+      if (disk.find(stored.blob.id) && disk.has_sound(stored.blob.id) &&
+          disk.has_pin(stored.blob.id, pin)) {
+        sound.insert(holder);
+      }
+    }
+    std::size_t not_dead = 0;
+    for (const Host& host : hosts_) not_dead += host.state <= StoreMemberState::kSuspect ? 1 : 0;
+    if (sound.size() < std::min(config_.write_holders, not_dead)) {
+      broken_.push_back("acknowledged with " + std::to_string(sound.size()) +
+                        " durable copies: " + stored.blob.id.short_text());
+    }
+    acknowledged_.push_back({stored.blob, pin, stored.holders, now_});
+  }
+
+  struct Happening {
+    std::size_t host = 0;
+    std::uint64_t life = 0;
+    std::function<void()> what;
+  };
+
+  const StoreConfig config_;
+  Random random_;
+  Instant now_{1'000'000};
+  std::vector<Host> hosts_;
+  std::map<std::pair<Instant, std::uint64_t>, Happening> queue_;
+  std::uint64_t next_number_ = 0;
+  std::uint64_t next_token_ = 1;
+  std::set<std::size_t> side_;
+  std::map<std::uint64_t, Pin> puts_;
+  std::vector<Acknowledged> acknowledged_;
+  std::vector<std::string> broken_;
+  std::map<std::size_t, std::uint64_t> kinds_;
+  std::uint64_t messages_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t trace_ = 0;
+  std::uint64_t ticks_at_once_ = 0;
+};
+
+inline Bytes noise(std::size_t size, std::uint64_t seed) {
+  Bytes out(size);
+  Random(seed).fill(out);
+  return out;
+}
+
+}  // namespace dunlin
