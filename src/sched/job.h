@@ -62,7 +62,7 @@ struct JobSpec {
   std::uint32_t limit = 0;       // tasks at once; 0: no limit
   // Numbers of the tasks, ascending and disjoint; {1..1} for a single task. With entries they are
   // 1 .. number of entries.
-  std::vector<TaskRange> tasks = {TaskRange{}};
+  std::vector<TaskRange> tasks = std::vector<TaskRange>(1);
   bool many = false;  // placeholders are replaced, --array or entries were given
   std::string placeholder = "{}";
   bool append_entry = false;             // ::: without any placeholder in argv
