@@ -1,0 +1,129 @@
+// HTTP/1.1 on a Unix socket of the libuv loop (RFC 9112), parsed by http-parser. The server knows
+// bytes, not meanings: it hands over whole requests, one at a time for each connection, and takes
+// answers whole or as a stream. The peer is who the kernel says he is.
+//
+// Limits (Q10): connections, header and body bytes, body bytes of all connections together, what
+// a pipelining client may send ahead, what a slow reader may leave unread. Over the first four the
+// client gets an error; over the last two the server stops reading, or asks the sender to wait.
+// A connection that is idle, or stuck in the middle of a request, is closed after a while.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace dunlin {
+
+constexpr std::size_t kMaxHttpConnections = 512;
+constexpr std::size_t kMaxHttpHeaderBytes = 16 * 1024;  // request line and headers
+constexpr std::size_t kMaxHttpBody = 5 * 1024 * 1024;
+constexpr std::size_t kMaxHttpBodies = 128 * 1024 * 1024;  // being received, all connections
+constexpr std::size_t kMaxHttpAhead = 64 * 1024;           // sent before the last answer is done
+constexpr std::size_t kMaxHttpUnsent = 256 * 1024;         // streamed, not yet taken by the client
+constexpr std::uint64_t kHttpRequestMs = 10'000;  // from a request's first byte to its headers' end
+constexpr std::uint64_t kHttpBodyMs = 30'000;     // between two pieces of a body
+constexpr std::uint64_t kHttpIdleMs = 300'000;    // between two requests, or two reads of a client
+
+// Names one request and its answer; never reused.
+using ExchangeId = std::uint64_t;
+
+struct HttpRequest {
+  ExchangeId id = 0;
+  std::string method;
+  std::string path;   // as sent, percent-encoded, without the query
+  std::string query;  // as sent, without the '?'
+  Bytes body;
+  std::uint32_t uid = 0;
+  std::string user;  // the account's name, or the uid in digits
+};
+
+struct HttpHeader {
+  std::string name;
+  std::string value;
+};
+
+class HttpServer {
+ public:
+  struct Handlers {
+    std::function<void(HttpRequest)> on_request;
+    // The client left before the end of its answer; nothing more may be sent for the exchange.
+    std::function<void(ExchangeId)> on_gone;
+    // A stream that write() called full takes more.
+    std::function<void(ExchangeId)> on_drained;
+    // How long the body of such a request may be; at most kMaxHttpBody.
+    std::function<std::size_t(std::string_view method, std::string_view path)> body_limit;
+    // The body of an error that the server itself answers with.
+    std::function<std::string(const Error&)> error_body;
+  };
+
+  // The loop must outlive the server, and must have run close() to its end before ~HttpServer.
+  HttpServer(uv_loop_t* loop, Handlers handlers);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // kConflict when another process answers there; a dead process's socket is replaced.
+  Result<void> listen(const std::string& path, unsigned mode);
+
+  // The whole answer. An exchange that has ended or whose client left is ignored by all of these.
+  void respond(ExchangeId id, int status, std::string_view content_type, std::string body,
+               const std::vector<HttpHeader>& headers = {});
+  // An answer in pieces (chunked): begin_stream, write..., end.
+  void begin_stream(ExchangeId id, int status, std::string_view content_type);
+  // False when more than kMaxHttpUnsent bytes wait: hold the rest until on_drained.
+  bool write(ExchangeId id, std::string_view data);
+  void end(ExchangeId id);
+  // Ends the connection without a proper end, so that the client sees that the rest is missing.
+  void abort(ExchangeId id);
+
+  // Closes everything and removes the socket; the loop has to run once more for it to be done.
+  void close();
+
+  std::size_t connections() const { return connections_.size(); }
+
+ private:
+  struct Connection;
+  struct Write;
+
+  Connection* find(ExchangeId id);
+  void accept();
+  void read(Connection& connection, std::string_view data);
+  void advance(Connection& connection);
+  bool feed(Connection& connection, std::string_view data, std::size_t& used);
+  void dispatch(Connection& connection);
+  void refuse(Connection& connection, int status, const Error& error);
+  void send(Connection& connection, std::string data);
+  void written(Connection& connection, int status);
+  void finish(Connection& connection);
+  void close(Connection& connection);
+  void release_body(Connection& connection);
+  void sweep();
+  void set_reading(Connection& connection);
+  std::string name_of_user(std::uint32_t uid);
+
+  uv_loop_t* loop_;
+  Handlers handlers_;
+  uv_pipe_t listener_{};
+  uv_timer_t sweeper_{};
+  bool listening_ = false;
+  bool closing_ = false;
+  std::string path_;
+  std::vector<char> read_buffer_;  // one for all connections: data is taken within the callback
+  std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<ExchangeId, Connection*> exchanges_;
+  std::map<std::uint32_t, std::string> users_;
+  std::size_t body_bytes_ = 0;
+  std::uint64_t next_connection_ = 1;
+  ExchangeId next_exchange_ = 1;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,61 @@
+#include "os/json_writer.h"
+
+#include <cstdio>
+
+#include "os/utf8.h"
+
+namespace dunlin {
+
+void JsonWriter::separate() {
+  if (!bare_) out_ += ',';
+  bare_ = false;
+}
+
+void JsonWriter::open(char bracket) {
+  separate();
+  out_ += bracket;
+  bare_ = true;
+}
+
+void JsonWriter::key(std::string_view name) {
+  value(name);
+  out_ += ':';
+  bare_ = true;
+}
+
+void JsonWriter::literal(std::string_view json) {
+  separate();
+  out_ += json;
+}
+
+void JsonWriter::value(std::string_view text) {
+  separate();
+  out_ += '"';
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text.front());
+    const std::size_t length = utf8_length(text);
+    if (length == 0) {
+      out_ += "\xEF\xBF\xBD";
+      text.remove_prefix(1);
+      continue;
+    }
+    if (c == '"' || c == '\\') {
+      out_ += '\\';
+      out_ += text.front();
+    } else if (c == '\n') {
+      out_ += "\\n";
+    } else if (c == '\t') {
+      out_ += "\\t";
+    } else if (c < 0x20 || c == 0x7F) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
+      out_ += escape;
+    } else {
+      out_ += text.substr(0, length);
+    }
+    text.remove_prefix(length);
+  }
+  out_ += '"';
+}
+
+}  // namespace dunlin
