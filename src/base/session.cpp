@@ -88,9 +88,6 @@ constexpr std::size_t kFrameHeader = 4;
 constexpr std::size_t kMaxSealed = kFrameHeader + kMaxRecord + kTagSize;
 static_assert(kMaxSealed <= 0xffff);
 
-constexpr std::uint8_t kAdmitted = 1;
-constexpr std::uint8_t kRejected = 2;
-
 }  // namespace
 
 struct Session::Opening {
@@ -345,23 +342,21 @@ void Session::start_ciphers() {
 
 // ---- records -----------------------------------------------------------------------------------
 
-void Session::admit() {
+void Session::decide(Admission admission) {
   ASSERT(phase_ == Phase::kDeciding);
-  seal_record(control_, std::array{kAdmitted});
-  phase_ = Phase::kOpen;
+  seal_record(control_, std::array{static_cast<std::uint8_t>(admission)});
+  phase_ = admission == Admission::kAdmitted ? Phase::kOpen : Phase::kClosed;
   await_ = Await::kRecord;
-}
-
-void Session::reject() {
-  ASSERT(phase_ == Phase::kDeciding);
-  seal_record(control_, std::array{kRejected});
-  phase_ = Phase::kClosed;
 }
 
 Result<void> Session::on_verdict(ByteView record) {
   const Result<Bytes> plain = open_record(record);
   if (!plain) return tl::unexpected(plain.error());
-  if ((*plain)[0] != kAdmitted) {
+  const auto admission = static_cast<Admission>((*plain)[0]);
+  if (admission == Admission::kBusy) {
+    return fail(Code::kLimit, "the other end has too many such connections; later it may not");
+  }
+  if (admission != Admission::kAdmitted) {
     return fail(Code::kRefused, "the cluster does not admit this node",
                 "it has been forgotten or revoked; `dunlin up --reset --join` makes it a new one");
   }

@@ -42,6 +42,8 @@ enum class SessionMode : std::uint8_t {
   kJoin = 2,    // proves a join token
 };
 
+enum class Admission : std::uint8_t { kAdmitted = 1, kNotAdmitted = 2, kBusy = 3 };
+
 // Which key a hello proves: a key epoch (first byte) or a token's id.
 using KeyName = OpaqueId<struct KeyNameTag, 8>;
 KeyName key_name_of_epoch(std::uint8_t epoch);
@@ -72,14 +74,13 @@ class Session {
     SessionMode mode = SessionMode::kMember;
     KeyName key_name;
     Key32 psk{};
-    // Any holder of the key will do when nobody is named.
-    std::optional<PublicKey> expected;
+    std::optional<PublicKey> expected;  // nobody: any holder of the key will do
   };
   using PskLookup = std::function<std::optional<Key32>(SessionMode, const KeyName&)>;
 
   enum class Phase {
     kHandshake,
-    kDeciding,  // listener only: the peer has proved who it is; call admit() or reject()
+    kDeciding,  // listener only: the peer has proved who it is; call decide()
     kOpen,
     kClosed,  // write what take_output() still gives, then close
   };
@@ -97,14 +98,13 @@ class Session {
   // are no such session's.
   Result<void> receive(ByteView data, std::vector<Bytes>& frames);
 
-  void admit();
-  void reject();
+  // In kDeciding. Anything but kAdmitted closes; the dialer is told which.
+  void decide(Admission admission);
 
   // At most kMaxFrame (kMaxJoinFrame in join mode) bytes. Waits until the session is open.
   void send(Bytes frame);
   bool has_output() const;
-  // The next bytes for the socket: whole records until there are `most` of them or more, so at
-  // most about kMaxRecord beyond.
+  // The next bytes for the socket: whole records, so up to about kMaxRecord beyond `most`.
   Bytes take_output(std::size_t most);
 
   Phase phase() const { return phase_; }
@@ -143,7 +143,7 @@ class Session {
   Bytes pending_, control_;  // a message not yet whole; handshake bytes to write
   std::deque<Bytes> outbox_;
   std::size_t outbox_offset_ = 0, queued_bytes_ = 0;  // the offset is into its first frame
-  Bytes frame_;  // being put together from records
+  Bytes frame_;                                       // being put together from records
   std::size_t frame_missing_ = 0;
 };
 

@@ -111,15 +111,14 @@ void Connection::on_read(ssize_t size) {
       session_.receive(ByteView(data, static_cast<std::size_t>(size)), frames);
 
   if (session_.phase() == Session::Phase::kDeciding) {
-    const bool is_admitted = events_.admit && events_.admit(*this);
+    const Admission admission = events_.admit(*this);
     if (is_closing_) return;
-    if (!is_admitted) {
-      session_.reject();
+    session_.decide(admission);
+    if (admission != Admission::kAdmitted) {
       flush();
       end(Error{Code::kRefused, "node " + peer().id.text() + " is not admitted", ""});
       return;
     }
-    session_.admit();
   }
   if (!deliver(std::move(frames))) return;
   flush();  // an answer, or the few bytes of a refusal
@@ -143,7 +142,7 @@ bool Connection::deliver(std::vector<Bytes> frames) {
 // ---- writing -----------------------------------------------------------------------------------
 
 // An error of writing is not reported here but by the read that follows it, so that no caller of
-// flush() finds its connection gone.
+// flush() finds its connection gone; but finish() ends it here.
 void Connection::flush() {
   if (is_closing_ || !is_connected_ || is_writing_) return;
   auto* stream = reinterpret_cast<uv_stream_t*>(&tcp_);
@@ -165,7 +164,7 @@ void Connection::flush() {
     return;
   }
   writing_ = Bytes();
-  if (is_finishing_) close();
+  if (is_finishing_) end(Error{Code::kFailed, "finished", ""});
 }
 
 void Connection::finish() {

@@ -31,7 +31,7 @@ class Connection {
  public:
   struct Events {
     // Listener: the peer has proved who it is. May it come in?
-    std::function<bool(Connection&)> admit;
+    std::function<Admission(Connection&)> admit;
     std::function<void(Connection&)> on_open;
     std::function<void(Connection&, Bytes)> on_frame;
     // Room for more frames: call send() with them, if there are any. May be empty.
@@ -52,14 +52,15 @@ class Connection {
   // Queued; leaves with the next flush().
   void send(Bytes frame) { session_.send(std::move(frame)); }
   void flush();
-  // Closes once all that is queued has been given to the kernel.
+  // Ends once all that is queued has been given to the kernel; on_end comes then, perhaps from
+  // within this call.
   void finish();
   void close();
 
   const Session& session() const { return session_; }
   const SessionPeer& peer() const { return session_.peer(); }
   bool is_open() const { return is_open_ && !is_closing_; }
-  bool is_connected() const { return is_connected_; }
+  bool has_opened() const { return is_open_; }
   bool is_closing() const { return is_closing_; }
   const SocketAddress& remote() const { return remote_; }
 

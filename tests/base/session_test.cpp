@@ -61,17 +61,13 @@ struct Pair {
     }
   }
 
-  void run(bool admit = true) {
+  void run(Admission admission = Admission::kAdmitted) {
     while (dialer.has_output() || listener.has_output()) {
       const Bytes forth = dialer.take_output(4096);
       to_listener += forth.size();
       feed(listener, forth, crumb, at_listener, listener_result);
       if (listener.phase() == Session::Phase::kDeciding) {
-        if (admit) {
-          listener.admit();
-        } else {
-          listener.reject();
-        }
+        listener.decide(admission);
       }
       const Bytes back = listener.take_output(4096);
       to_dialer += back.size();
@@ -212,10 +208,15 @@ TEST(Session, TellsTheDialerWhichVersionTheListenerSpeaks) {
 
 TEST(Session, TellsTheDialerThatItIsNotAdmitted) {
   Pair pair = member_pair();
-  pair.run(false);
+  pair.run(Admission::kNotAdmitted);
   EXPECT_EQ(pair.listener.phase(), Session::Phase::kClosed);
   ASSERT_FALSE(pair.dialer_result);
   EXPECT_EQ(pair.dialer_result.error().message, "the cluster does not admit this node");
+
+  Pair another = member_pair();
+  another.run(Admission::kBusy);
+  ASSERT_FALSE(another.dialer_result);
+  EXPECT_EQ(another.dialer_result.error().code, Code::kLimit);
 }
 
 TEST(Session, ShowsThatAnotherNodeAnswers) {
