@@ -1,0 +1,292 @@
+// GET /v1/jobs/ID/logs, POST /v1/run.
+#include <optional>
+
+#include "os/exchange.h"
+#include "os/frames.h"
+#include "os/json.h"
+#include "os/log_follower.h"
+#include "os/task_ranges.h"
+
+namespace dunlin {
+
+namespace {
+
+// Tasks in number order, of each its stdout, its stderr or one after the other; plain bytes.
+class PlainLogs {
+ public:
+  struct Ways {
+    std::function<void(std::uint64_t tag, JobRequest)> ask;
+    std::function<bool(std::string_view)> write;
+    std::function<void()> finished;
+    std::function<void(const Error&)> failed;
+  };
+  PlainLogs(LogFollower::Wish wish, std::uint32_t attempt, Ways ways)
+      : wish_(std::move(wish)), attempt_(attempt), ways_(std::move(ways)) {}
+
+  void start() { list(); }
+
+  void on_answer(std::uint64_t tag, Result<JobAnswer> answer) {
+    if (!answer) return ways_.failed(answer.error());
+    auto* page = std::get_if<TaskList>(&*answer);
+    auto* chunk = std::get_if<LogChunk>(&*answer);
+    if (tag == kList && page != nullptr) return on_tasks(*page);
+    if (tag == kRead && chunk != nullptr) return on_chunk(*chunk);
+    ways_.failed({Code::kFailed, "the node gave an answer to another question", ""});
+  }
+
+  void resume() { next(); }
+
+ private:
+  static constexpr std::uint64_t kList = 1;
+  static constexpr std::uint64_t kRead = 2;
+  static constexpr std::uint32_t kPage = 10'000;
+
+  void list() {
+    ListTasks question;
+    question.id = wish_.job;
+    question.tasks = wish_.tasks;
+    question.after = listed_;
+    question.limit = kPage;
+    ways_.ask(kList, std::move(question));
+  }
+
+  void on_tasks(const TaskList& page) {
+    more_ = page.more && !page.tasks.empty();
+    if (listed_ == 0 && page.tasks.empty() && !wish_.tasks.empty()) {
+      return ways_.failed({Code::kNotFound,
+                           "the job " + wish_.job.text() + " has no task " + text_of(wish_.tasks),
+                           "see: dunlin tasks " + wish_.job.text()});
+    }
+    for (const TaskView& task : page.tasks) {
+      listed_ = task.task;
+      if (task.attempt == 0) continue;
+      if (wish_.want_stdout) queue_.push_back({task.task, false});
+      if (wish_.want_stderr) queue_.push_back({task.task, true});
+    }
+    at_ = 0;
+    if (!ways_.write({})) return;
+    next();
+  }
+
+  void next() {
+    if (at_ == queue_.size()) {
+      queue_.clear();
+      at_ = 0;
+      return more_ ? list() : ways_.finished();
+    }
+    ReadLog question;
+    question.id = wish_.job;
+    question.task = queue_[at_].first;
+    question.is_stderr = queue_[at_].second;
+    // From its second piece on, a log stays the same attempt's.
+    question.attempt = pinned_ != 0 ? pinned_ : attempt_;
+    question.offset = offset_;
+    ways_.ask(kRead, question);
+  }
+
+  void on_chunk(const LogChunk& chunk) {
+    std::string text;
+    if (chunk.truncated && chunk.offset > offset_) text = log_cut_mark(chunk.offset - offset_);
+    text += as_text(chunk.data);
+    offset_ = chunk.offset + chunk.data.size();
+    pinned_ = chunk.attempt;
+    if (chunk.end || chunk.data.empty()) {
+      ++at_;
+      offset_ = 0;
+      pinned_ = 0;
+    }
+    if (ways_.write(text)) next();
+  }
+
+  LogFollower::Wish wish_;
+  std::uint32_t attempt_;
+  Ways ways_;
+  std::uint32_t listed_ = 0;
+  bool more_ = false;
+  std::vector<std::pair<std::uint32_t, bool>> queue_;
+  std::size_t at_ = 0;
+  std::uint64_t offset_ = 0;
+  std::uint32_t pinned_ = 0;
+};
+
+Result<JobAnswer> as_job_answer(Result<client::Answer> answer) {
+  if (!answer) return tl::unexpected(std::move(answer.error()));
+  if (auto* held = std::get_if<JobAnswer>(&*answer)) return std::move(*held);
+  return fail(Code::kFailed, "the node gave an answer to another question");
+}
+
+class Logs : public Exchange {
+ public:
+  using Exchange::Exchange;
+
+  void start() override {
+    LogFollower::Wish wish;
+    const auto id = target_.job();
+    if (!id) return refuse(id.error());
+    wish.job = *id;
+    auto tasks = target_.take_tasks();
+    if (!tasks) return refuse(tasks.error());
+    wish.tasks = std::move(*tasks);
+    const std::string stream = target_.take("stream").value_or("stdout");
+    wish.want_stdout = stream == "stdout" || stream == "both";
+    wish.want_stderr = stream == "stderr" || stream == "both";
+    if (!wish.want_stdout && !wish.want_stderr) {
+      return refuse({Code::kUsage, "'" + stream + "' is no stream", "stdout, stderr or both"});
+    }
+    const auto follow = target_.take_flag("follow");
+    if (!follow) return refuse(follow.error());
+    const auto attempt = target_.take_number("attempt", 0, ~std::uint32_t{0});
+    if (!attempt) return refuse(attempt.error());
+    if (const Result<void> fine = target_.check(); !fine) return refuse(fine.error());
+    if (!*follow) return start_plain(std::move(wish), static_cast<std::uint32_t>(*attempt));
+    if (*attempt != 0) {
+      return refuse({Code::kUsage, "one attempt cannot be followed", "leave out attempt"});
+    }
+    start_following(std::move(wish));
+  }
+
+  void on_answer(std::uint64_t tag, Result<client::Answer> answer, bool) override {
+    Result<JobAnswer> job = as_job_answer(std::move(answer));
+    plain_ ? plain_->on_answer(tag, std::move(job)) : follower_->on_answer(tag, std::move(job));
+  }
+
+  void on_drained() override { plain_ ? plain_->resume() : follower_->resume(); }
+
+ private:
+  void start_plain(LogFollower::Wish wish, std::uint32_t attempt) {
+    const auto write_bytes = [this](std::string_view bytes) {
+      if (!has_begun()) begin("application/octet-stream");
+      return write(bytes);
+    };
+    plain_.emplace(std::move(wish), attempt,
+                   PlainLogs::Ways{[this](std::uint64_t tag, JobRequest request) {
+                                     ask(tag, client::Request(std::move(request)));
+                                   },
+                                   write_bytes, [this] { end(); },
+                                   [this](const Error& error) { refuse(error); }});
+    plain_->start();
+  }
+
+  void start_following(LogFollower::Wish wish) {
+    follower_.emplace(
+        std::move(wish),
+        LogFollower::Ways{[this](std::uint64_t tag, JobRequest request) {
+                            ask(tag, client::Request(std::move(request)));
+                          },
+                          [this](std::uint64_t tag, JobRequest request, Duration delay) {
+                            ask_later(tag, client::Request(std::move(request)), delay);
+                          },
+                          [this](const std::string& frame) {
+                            if (!has_begun()) begin(kFramesType);
+                            return write(frame);
+                          },
+                          [this](const JobSummary& job) { return job_json(job, group_count()); },
+                          [this](const JobSummary&) {
+                            write(frame_text(FrameKind::kEnd, 0, ""));
+                            end();
+                          },
+                          [this](const Error& error) { refuse(error); }});
+    follower_->start(nullptr);
+  }
+
+  std::optional<PlainLogs> plain_;
+  std::optional<LogFollower> follower_;
+};
+
+// Submits, and follows the output in the same answer: `dunlin run` needs one connection and one
+// request for the whole life of its job.
+class Run : public Exchange {
+ public:
+  using Exchange::Exchange;
+
+  void start() override {
+    auto submission = submission_of(request_, group_count());
+    if (!submission) return refuse(submission.error());
+    if (const Result<void> fine = target_.check(); !fine) return refuse(fine.error());
+    tasks_ = submission->spec.tasks;
+    id_ = submission->id;
+    ask_job(kSubmit, std::move(*submission));
+  }
+
+  void on_answer(std::uint64_t tag, Result<client::Answer> answer, bool) override {
+    if (tag == kSubmit) {
+      const auto submitted = answer_as<Submitted>(std::move(answer));
+      if (!submitted) return refuse(submitted.error());
+      return follow(submitted->job);
+    }
+    if (tag == kWorst) return on_worst(answer_as<TaskList>(std::move(answer)));
+    follower_->on_answer(tag, as_job_answer(std::move(answer)));
+  }
+
+  void on_drained() override {
+    if (follower_) follower_->resume();
+  }
+
+ private:
+  // Far from the follower's tags.
+  static constexpr std::uint64_t kSubmit = 1001;
+  static constexpr std::uint64_t kWorst = 1002;
+
+  void follow(const JobSummary& job) {
+    LogFollower::Wish wish;
+    wish.job = id_;
+    wish.tasks = tasks_;
+    follower_.emplace(
+        std::move(wish),
+        LogFollower::Ways{[this](std::uint64_t tag, JobRequest request) {
+                            ask(tag, client::Request(std::move(request)));
+                          },
+                          [this](std::uint64_t tag, JobRequest request, Duration delay) {
+                            ask_later(tag, client::Request(std::move(request)), delay);
+                          },
+                          [this](const std::string& frame) { return write(frame); },
+                          [this](const JobSummary& now) { return job_json(now, group_count()); },
+                          [this](const JobSummary& last) { ask_for_worst(last); },
+                          [this](const Error& error) { refuse(error); }});
+    begin(kFramesType);
+    follower_->start(&job);
+  }
+
+  // The task that decides the exit code: the first failed one. A job done needs none.
+  void ask_for_worst(const JobSummary& job) {
+    if (job.state == JobState::kDone || !is_final(job.state)) return finish();
+    ListTasks question;
+    question.id = id_;
+    question.state = job.tasks.failed > 0 ? TaskState::kFailed : TaskState::kCancelled;
+    question.limit = 1;
+    ask_job(kWorst, std::move(question));
+  }
+
+  void on_worst(const Result<TaskList>& list) {
+    if (list && !list->tasks.empty()) {
+      const TaskView& task = list->tasks.front();
+      write(frame_text(FrameKind::kTask, task.task, task_json(task)));
+    }
+    finish();
+  }
+
+  void finish() {
+    write(frame_text(FrameKind::kEnd, 0, ""));
+    end();
+  }
+
+  JobId id_;
+  std::vector<TaskRange> tasks_;
+  std::optional<LogFollower> follower_;
+};
+
+}  // namespace
+
+std::string log_cut_mark(std::uint64_t bytes) {
+  return "\n[dunlin: " + std::to_string(bytes) + " bytes cut out by --log-limit]\n";
+}
+
+const std::vector<Endpoint>& log_endpoints() {
+  static const std::vector<Endpoint> all = {
+      {"GET", "/v1/jobs/{}/logs", 0, make_exchange<Logs>},
+      {"POST", "/v1/run", kMaxJsonBody, make_exchange<Run>},
+  };
+  return all;
+}
+
+}  // namespace dunlin

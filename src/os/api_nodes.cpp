@@ -1,0 +1,136 @@
+// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/tokens, /v1/down, /v1/leave.
+#include "os/exchange.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+tl::unexpected<Error> not_an_operator(const std::string& what) {
+  return fail(Code::kRefused, what + " is for root and the node's own account",
+              "run it as one of them");
+}
+
+class Nodes : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override { return client::ListNodes{}; }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto list = answer_as<client::NodeList>(std::move(answer));
+    if (!list) return tl::unexpected(list.error());
+    return Rendered{nodes_json(*list), {{"Dunlin-Node", list->self.text()}}};
+  }
+};
+
+class GetStatus : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override { return client::GetStatus{}; }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto status = answer_as<client::Status>(std::move(answer));
+    if (!status) return tl::unexpected(status.error());
+    return Rendered{status_json(*status), {}};
+  }
+};
+
+class PickGroup : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override { return client::PickGroup{}; }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto picked = answer_as<client::PickedGroup>(std::move(answer));
+    if (!picked) return tl::unexpected(picked.error());
+    return Rendered{group_choice_json({picked->group, picked->group_count, request_.user}), {}};
+  }
+};
+
+class CreateToken : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override {
+    if (!is_operator()) return not_an_operator("making tokens");
+    auto request = token_request_from_json(as_text(request_.body));
+    if (!request) return tl::unexpected(request.error());
+    return std::move(*request);
+  }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto token = answer_as<client::TokenCreated>(std::move(answer));
+    if (!token) return tl::unexpected(token.error());
+    return Rendered{token_json(*token), {}};
+  }
+};
+
+class Down : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override {
+    if (!is_operator()) return not_an_operator("stopping a node");
+    return client::StopNode{};
+  }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto done = answer_as<client::Done>(std::move(answer));
+    if (!done) return tl::unexpected(done.error());
+    return Rendered{"{}", {}};
+  }
+};
+
+// Lines of JSON: {"progress":"..."} as it goes, at last {"done":true} or {"error":{...}}.
+class Leave : public Exchange {
+ public:
+  using Exchange::Exchange;
+
+  void start() override {
+    if (!is_operator()) return refuse(not_an_operator("taking a node out of the cluster").value());
+    auto request = leave_request_from_json(as_text(request_.body));
+    if (!request) return refuse(request.error());
+    if (const Result<void> fine = target_.check(); !fine) return refuse(fine.error());
+    wanted_ = *request;
+    if (wanted_.node.is_none()) return ask(kWhoAmI, client::ListNodes{});
+    ask(kLeave, wanted_);
+  }
+
+  void on_answer(std::uint64_t tag, Result<client::Answer> answer, bool) override {
+    if (tag == kWhoAmI) {
+      const auto list = answer_as<client::NodeList>(std::move(answer));
+      if (!list) return refuse(list.error());
+      wanted_.node = list->self;
+      return ask(kLeave, wanted_);
+    }
+    if (!answer) return fail_with(answer.error());
+    if (!has_begun()) begin("application/x-ndjson");
+    if (const auto* progress = std::get_if<client::Progress>(&*answer)) {
+      std::string line;
+      JsonWriter out(line);
+      out.begin_object();
+      out.field("progress", progress->text);
+      out.end_object();
+      write(line + "\n");
+      return;
+    }
+    write("{\"done\":true}\n");
+    end();
+  }
+
+ private:
+  static constexpr std::uint64_t kWhoAmI = 1;
+  static constexpr std::uint64_t kLeave = 2;
+
+  void fail_with(const Error& error) {
+    if (!has_begun()) return refuse(error);
+    write(error_json(error) + "\n");
+    end();
+  }
+
+  client::LeaveNode wanted_;
+};
+
+}  // namespace
+
+const std::vector<Endpoint>& node_endpoints() {
+  static const std::vector<Endpoint> all = {
+      {"GET", "/v1/nodes", 0, make_exchange<Nodes>},
+      {"GET", "/v1/status", 0, make_exchange<GetStatus>},
+      {"GET", "/v1/pick-group", 0, make_exchange<PickGroup>},
+      {"POST", "/v1/tokens", kMaxJsonBody, make_exchange<CreateToken>},
+      {"POST", "/v1/down", kMaxJsonBody, make_exchange<Down>},
+      {"POST", "/v1/leave", kMaxJsonBody, make_exchange<Leave>},
+  };
+  return all;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,354 @@
+#include "os/json.h"
+#include "os/json_reader.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr Code kCodes[] = {Code::kUsage,    Code::kUnreachable, Code::kNotFound,
+                           Code::kRefused,  Code::kLimit,       Code::kTimeout,
+                           Code::kConflict, Code::kIncomplete,  Code::kFailed};
+
+std::optional<MemberState> member_state_from(std::string_view name) {
+  for (const auto state :
+       {MemberState::kAlive, MemberState::kSuspect, MemberState::kDead, MemberState::kLeft}) {
+    if (name == member_state_name(state)) return state;
+  }
+  return std::nullopt;
+}
+
+void write_load(JsonWriter& out, const Member& member, Instant now) {
+  const bool is_known = member.load_at != Instant{};
+  const auto known = [&](auto value) { return is_known ? std::optional(value) : std::nullopt; };
+  out.field("cpus_total", member.facts.cpus);
+  out.field("cpus_free", known(member.load.cpus_free));
+  out.field("mem_total", member.facts.memory);
+  out.field("mem_free", known(member.load.memory_free));
+  out.field("gpus_total", member.facts.gpus);
+  // Load says nothing of gpus and named resources: nothing takes them yet.
+  out.field("gpus_free", known(member.facts.gpus));
+  out.key("resources");
+  out.begin_object();
+  for (const auto& [name, total] : member.facts.resources) {
+    out.key(name);
+    out.begin_object();
+    out.field("total", total);
+    out.field("free", known(total));
+    out.end_object();
+  }
+  out.end_object();
+  out.field("disk_total", member.facts.disk_total);
+  out.field("disk_free", known(member.load.disk_free));
+  out.field("running", known(member.load.running));
+  out.field("queued", known(member.load.queued));
+  out.field("load_age_ms", known((now - member.load_at).milliseconds()));
+}
+
+void write_member(JsonWriter& out, const Member& member, Instant now) {
+  out.begin_object();
+  out.field("id", member.facts.id.text());
+  out.field("name", member.facts.name);
+  out.field("address", member.facts.address);
+  out.field("state", member_state_name(member.state));
+  out.field("draining", member.load.draining);
+  out.field_or_null("zone", member.facts.zone);
+  out.key("labels");
+  out.begin_object();
+  for (const auto& [name, value] : member.facts.labels) out.field(name, value);
+  out.end_object();
+  write_load(out, member, now);
+  out.field("version", member.facts.version);
+  out.end_object();
+}
+
+Result<Member> member_from(const nlohmann::json& object) {
+  JsonFields in(object, "node");
+  Member member;
+  std::string id, state;
+  std::optional<std::int64_t> age_ms;
+  in.read("id", id);
+  in.read("state", state);
+  in.read("name", member.facts.name);
+  in.read("address", member.facts.address);
+  in.read("zone", member.facts.zone);
+  in.read("draining", member.load.draining);
+  in.read("cpus_total", member.facts.cpus);
+  in.read("cpus_free", member.load.cpus_free);
+  in.read("mem_total", member.facts.memory);
+  in.read("mem_free", member.load.memory_free);
+  in.read("gpus_total", member.facts.gpus);
+  in.read("disk_total", member.facts.disk_total);
+  in.read("disk_free", member.load.disk_free);
+  in.read("running", member.load.running);
+  in.read("queued", member.load.queued);
+  in.read("load_age_ms", age_ms);
+  in.read("version", member.facts.version);
+  if (const nlohmann::json* labels = in.find("labels"); labels != nullptr && labels->is_object()) {
+    for (const auto& [name, value] : labels->items()) {
+      if (value.is_string()) member.facts.labels[name] = value.get_ref<const std::string&>();
+    }
+  }
+  const auto parsed = NodeId::from_text(id);
+  const auto known = member_state_from(state);
+  if (!parsed) in.complain("id", "is no node's id");
+  if (!known) in.complain("state", "is no node's state");
+  if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
+  member.facts.id = *parsed;
+  member.state = *known;
+  if (age_ms) member.load_at = Instant{} - milliseconds(*age_ms) - microseconds(1);
+  return member;
+}
+
+}  // namespace
+
+std::string error_json(const Error& error) {
+  // Scripts are promised nine codes; bytes that are not what they should be are a failure to them.
+  const Code code = error.code == Code::kCorrupt ? Code::kFailed : error.code;
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.key("error");
+  out.begin_object();
+  out.field("code", code_name(code));
+  out.field("message", error.message);
+  out.field_or_null("hint", error.hint);
+  out.end_object();
+  out.end_object();
+  return text;
+}
+
+Error error_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  Error error{Code::kFailed, "the node answered with something that is not an error", ""};
+  if (!parsed) return error;
+  JsonFields outer(*parsed, "");
+  const nlohmann::json* inner = outer.find("error");
+  if (inner == nullptr) return error;
+  JsonFields in(*inner, "error");
+  std::string name;
+  in.read("code", name);
+  in.read("message", error.message);
+  in.read("hint", error.hint);
+  for (const Code code : kCodes) {
+    if (name == code_name(code)) error.code = code;
+  }
+  return error;
+}
+
+std::string nodes_json(const client::NodeList& list) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_array();
+  for (const Member& member : list.nodes) write_member(out, member, list.now);
+  out.end_array();
+  return text;
+}
+
+Result<std::vector<Member>> nodes_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_array(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  std::vector<Member> members;
+  for (const nlohmann::json& element : *parsed) {
+    Result<Member> member = member_from(element);
+    if (!member) return tl::unexpected(member.error());
+    members.push_back(std::move(*member));
+  }
+  return members;
+}
+
+std::string status_json(const client::Status& status) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.field("cluster_id", status.cluster.text());
+  out.field("can_lose", status.can_lose);
+  out.key("nodes");
+  out.begin_object();
+  out.field("alive", status.alive);
+  out.field("suspect", status.suspect);
+  out.field("dead", status.dead);
+  out.field("left", status.left);
+  out.field("draining", status.draining);
+  out.field("total", status.total);
+  out.end_object();
+  out.key("groups");
+  out.begin_object();
+  out.field("total", status.groups);
+  out.field("with_quorum", status.groups_with_quorum);
+  out.field("fully_replicated", status.groups_fully_replicated);
+  out.end_object();
+  out.key("blocks");
+  out.begin_object();
+  out.field("total", status.blocks);
+  out.field("under_replicated", status.blocks_under_replicated);
+  out.field("missing", status.blocks_missing);
+  out.end_object();
+  out.key("jobs");
+  out.begin_object();
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(JobState::kLast); ++i) {
+    out.field(name_of(static_cast<JobState>(i)),
+              i < status.jobs_by_state.size() ? status.jobs_by_state[i] : 0);
+  }
+  out.end_object();
+  out.field("silent_groups", status.silent_groups);
+  out.end_object();
+  return text;
+}
+
+Result<client::Status> status_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  client::Status status;
+  const nlohmann::json nothing = nlohmann::json::object();
+  JsonFields in(*parsed, "status");
+  std::string cluster;
+  in.read("cluster_id", cluster);
+  in.read("can_lose", status.can_lose);
+  in.read("silent_groups", status.silent_groups);
+  const auto part = [&](const char* key) {
+    const nlohmann::json* found = in.find(key);
+    return JsonFields(found != nullptr ? *found : nothing, key);
+  };
+  JsonFields nodes = part("nodes");
+  nodes.read("alive", status.alive);
+  nodes.read("suspect", status.suspect);
+  nodes.read("dead", status.dead);
+  nodes.read("left", status.left);
+  nodes.read("draining", status.draining);
+  nodes.read("total", status.total);
+  JsonFields groups = part("groups");
+  groups.read("total", status.groups);
+  groups.read("with_quorum", status.groups_with_quorum);
+  groups.read("fully_replicated", status.groups_fully_replicated);
+  JsonFields blocks = part("blocks");
+  blocks.read("total", status.blocks);
+  blocks.read("under_replicated", status.blocks_under_replicated);
+  blocks.read("missing", status.blocks_missing);
+  JsonFields jobs = part("jobs");
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(JobState::kLast); ++i) {
+    jobs.read(name_of(static_cast<JobState>(i)), status.jobs_by_state.emplace_back(0));
+  }
+  const auto id = ClusterId::from_text(cluster);
+  if (!id) in.complain("cluster_id", "is no cluster's id");
+  if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
+  status.cluster = *id;
+  return status;
+}
+
+std::string token_json(const client::TokenCreated& token) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.field("token", token.token);
+  out.field("id", token.token_id);
+  out.field("expires_at", token.expires_at);
+  out.end_object();
+  return text;
+}
+
+Result<client::TokenCreated> token_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  client::TokenCreated token;
+  JsonFields in(*parsed, "token");
+  in.read("token", token.token);
+  in.read("id", token.token_id);
+  in.read("expires_at", token.expires_at);
+  if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
+  return token;
+}
+
+std::string token_request_json(const client::CreateToken& request) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.field("role", request.role);
+  out.field_or_null("user", request.user);
+  out.field("ttl_ms", request.ttl.milliseconds());
+  out.field("uses", request.uses);
+  out.end_object();
+  return text;
+}
+
+Result<client::CreateToken> token_request_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text.empty() ? "{}" : text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  client::CreateToken request;
+  request.ttl = seconds(3600);
+  JsonFields in(*parsed, "");
+  in.read("role", request.role);
+  in.read("user", request.user);
+  in.read_ms("ttl_ms", request.ttl);
+  in.read("uses", request.uses);
+  if (request.role != "node") {
+    in.complain("role", "must be node: tokens of users are not available yet");
+  }
+  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
+  return request;
+}
+
+std::string leave_request_json(const client::LeaveNode& request) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.field_or_null("node", request.node.is_none() ? "" : request.node.text());
+  out.field("now", request.now);
+  out.end_object();
+  return text;
+}
+
+Result<client::LeaveNode> leave_request_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text.empty() ? "{}" : text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  client::LeaveNode request;
+  JsonFields in(*parsed, "");
+  std::string node;
+  in.read("node", node);
+  in.read("now", request.now);
+  if (!node.empty()) {
+    const auto id = NodeId::from_text(node);
+    if (id) request.node = *id;
+    if (!id) in.complain("node", "must be a node's whole id");
+  }
+  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
+  return request;
+}
+
+Result<LeaveLine> leave_line_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  LeaveLine line;
+  JsonFields in(*parsed, "");
+  in.read("progress", line.progress);
+  in.read("done", line.done);
+  if (in.find("error") != nullptr) line.error = error_from_json(text);
+  return line;
+}
+
+std::string group_choice_json(const GroupChoice& choice) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.field("group", choice.group.value);
+  out.field("group_count", choice.group_count);
+  out.field("user", choice.user);
+  out.end_object();
+  return text;
+}
+
+Result<GroupChoice> group_choice_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  GroupChoice choice;
+  JsonFields in(*parsed, "");
+  in.read("group", choice.group.value);
+  in.read("group_count", choice.group_count);
+  in.read("user", choice.user);
+  if (choice.group_count > kMaxGroups || choice.group.value >= choice.group_count) {
+    in.complain("group", "makes no sense");
+  }
+  if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
+  return choice;
+}
+
+}  // namespace dunlin

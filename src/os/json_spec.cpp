@@ -1,0 +1,312 @@
+#include <algorithm>
+
+#include "base/codec.h"
+#include "os/base64.h"
+#include "os/json.h"
+#include "os/json_reader.h"
+#include "os/task_ranges.h"
+#include "os/utf8.h"
+
+namespace dunlin {
+
+namespace {
+
+void write_text(JsonWriter& out, const std::string& text) {
+  if (is_utf8(text)) return out.value(text);
+  out.begin_object();
+  out.field("base64", to_base64(text));
+  out.end_object();
+}
+
+void write_texts(JsonWriter& out, const char* key, const std::vector<std::string>& texts) {
+  out.key(key);
+  out.begin_array();
+  for (const std::string& text : texts) write_text(out, text);
+  out.end_array();
+}
+
+void write_blob(JsonWriter& out, const BlobRef& blob) {
+  out.begin_object();
+  out.field("id", blob.id.text());
+  out.field("length", blob.length);
+  out.end_object();
+}
+
+std::optional<std::string> text_from(const nlohmann::json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>();
+  if (!value.is_object() || value.size() != 1) return std::nullopt;
+  const auto inner = value.find("base64");
+  if (inner == value.end() || !inner->is_string()) return std::nullopt;
+  return from_base64(inner->get_ref<const std::string&>());
+}
+
+void read_text(JsonFields& in, const char* key, std::string& to) {
+  const nlohmann::json* found = in.find(key);
+  if (found == nullptr) return;
+  const auto text = text_from(*found);
+  if (!text) return in.complain(key, "must be a text");
+  to = *text;
+}
+
+void read_texts(JsonFields& in, const char* key, std::vector<std::string>& to) {
+  in.read_each(key, [&](const nlohmann::json& element) {
+    const auto text = text_from(element);
+    if (!text) return in.complain(key, "must be an array of texts");
+    to.push_back(*text);
+  });
+}
+
+std::optional<BlobRef> blob_from(const nlohmann::json& value) {
+  JsonFields in(value, "blob");
+  BlobRef blob;
+  std::string id;
+  in.read("id", id);
+  in.read("length", blob.length);
+  const auto known = BlobId::from_text(id);
+  if (!known || !in.check(true)) return std::nullopt;
+  blob.id = *known;
+  return blob;
+}
+
+// Relative, and never out of the task's directory.
+bool is_inner_path(std::string_view name) {
+  if (name.empty() || name.front() == '/' || name.find('\0') != std::string_view::npos) {
+    return false;
+  }
+  while (!name.empty()) {
+    const std::size_t slash = name.find('/');
+    const std::string_view part = name.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    name = slash == std::string_view::npos ? "" : name.substr(slash + 1);
+  }
+  return true;
+}
+
+void read_file(JsonFields& spec, const nlohmann::json& element, JobSpec& to) {
+  JsonFields in(element, "spec.files");
+  ShippedFile file;
+  read_text(in, "name", file.name);
+  in.read("mode", file.mode);
+  in.read("size", file.size);
+  std::uint64_t length = 0;
+  in.read_each("content", [&](const nlohmann::json& piece) {
+    const auto blob = blob_from(piece);
+    if (!blob) return in.complain("content", "must be an array of {\"id\",\"length\"}");
+    length += blob->length;
+    file.content.push_back(*blob);
+  });
+  if (!is_inner_path(file.name)) in.complain("name", "must be a relative path without '..'");
+  if (file.mode > 0777) in.complain("mode", "must be at most 0777");
+  if (length != file.size) in.complain("size", "must be the sum of the content's lengths");
+  if (const Result<void> fine = in.check(true); !fine) {
+    return spec.complain("files", ": " + fine.error().message);
+  }
+  to.files.push_back(std::move(file));
+}
+
+void read_entries(JsonFields& in, JobSpec& spec) {
+  read_texts(in, "entries", spec.entries);
+  std::uint64_t total = spec.entries.size();
+  in.read_each("entry_blocks", [&](const nlohmann::json& element) {
+    JsonFields block(element, "entry_blocks");
+    EntryBlock entry;
+    block.read("count", entry.count);
+    const nlohmann::json* blob = block.find("blob");
+    const auto known = blob != nullptr ? blob_from(*blob) : std::nullopt;
+    if (!known || entry.count == 0 || !block.check(true)) {
+      return in.complain("entry_blocks", "must be an array of {\"blob\",\"count\"}");
+    }
+    entry.blob = *known;
+    total += entry.count;
+    spec.entry_blocks.push_back(entry);
+  });
+  if (!spec.entries.empty() && !spec.entry_blocks.empty()) {
+    in.complain("entries", "may not be given together with entry_blocks");
+  }
+  std::size_t inline_bytes = 0;
+  for (const std::string& entry : spec.entries) inline_bytes += entry.size();
+  if (inline_bytes > kMaxInlineEntryBytes) {
+    in.complain("entries", "are more than " + std::to_string(kMaxInlineEntryBytes) +
+                               " bytes: put them into entry_blocks");
+  }
+  const bool has_entries = total > 0;
+  if (has_entries && in.find("array") != nullptr) {
+    in.complain("array", "may not be given together with entries");
+  }
+  if (total > kMaxTasks) in.complain("entries", "are more than " + std::to_string(kMaxTasks));
+  if (has_entries) {
+    spec.many = true;
+    spec.tasks = {
+        TaskRange{1, static_cast<std::uint32_t>(std::min<std::uint64_t>(total, kMaxTasks)), 1}};
+  }
+}
+
+void read_array(JsonFields& in, JobSpec& spec) {
+  std::string array;
+  in.read("array", array);
+  if (array.empty()) return;
+  const Result<std::vector<TaskRange>> ranges = task_ranges_from(array);
+  if (!ranges) return in.complain("array", ": " + ranges.error().message);
+  spec.tasks = *ranges;
+  spec.many = true;
+}
+
+void read_environment(JsonFields& in, JobSpec& spec) {
+  const nlohmann::json* env = in.find("env");
+  if (env == nullptr) return;
+  if (!env->is_object()) return in.complain("env", "must be an object");
+  for (const auto& [name, value] : env->items()) {
+    const auto text = text_from(value);
+    const bool is_name = !name.empty() && name.find('=') == std::string::npos &&
+                         name.find('\0') == std::string::npos;
+    if (!text || !is_name) return in.complain("env", "must be an object of texts");
+    spec.environment[name] = *text;
+  }
+}
+
+void check_command(JsonFields& in, const JobSpec& spec) {
+  if (spec.argv.empty() || spec.argv.front().empty()) {
+    in.complain("argv", "must name a command");
+  }
+  const auto has_zero = [](const std::string& text) {
+    return text.find('\0') != std::string::npos;
+  };
+  if (std::any_of(spec.argv.begin(), spec.argv.end(), has_zero)) {
+    in.complain("argv", "may not contain zero bytes");
+  }
+  if (spec.placeholder.empty()) in.complain("placeholder", "may not be empty");
+  if (spec.cpus > 100'000) in.complain("cpus", "is more than any host has");
+}
+
+Result<JobSpec> spec_from(const nlohmann::json& object) {
+  JsonFields in(object, "spec");
+  JobSpec spec;
+  read_text(in, "name", spec.name);
+  read_texts(in, "argv", spec.argv);
+  in.read("cpus", spec.cpus);
+  in.read("mem", spec.memory);
+  in.read("priority", spec.priority);
+  in.read("retries", spec.retries);
+  in.read_ms("backoff_ms", spec.backoff);
+  in.read_ms("time_ms", spec.time_limit);
+  in.read_ms("grace_ms", spec.grace);
+  in.read("limit", spec.limit);
+  read_array(in, spec);
+  in.read("placeholder", spec.placeholder);
+  in.read("append_entry", spec.append_entry);
+  read_entries(in, spec);
+  in.read_each("files", [&](const nlohmann::json& file) { read_file(in, file, spec); });
+  read_texts(in, "out", spec.outputs);
+  read_environment(in, spec);
+  in.read_ms("keep_ms", spec.keep);
+  in.read("log_limit", spec.log_limit);
+  in.read("attended", spec.attended);
+  check_command(in, spec);
+  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
+  const std::size_t size = encode(spec).size();
+  if (size > kMaxSpecBytes) {
+    return fail(Code::kLimit,
+                "the job's specification takes " + std::to_string(size) +
+                    " bytes, over the limit " + std::to_string(kMaxSpecBytes),
+                "put long arguments into a file and ship it with --file");
+  }
+  return spec;
+}
+
+}  // namespace
+
+std::string spec_json(const JobSpec& spec) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.key("name");
+  write_text(out, spec.name);
+  write_texts(out, "argv", spec.argv);
+  out.field("cpus", spec.cpus);
+  out.field("mem", spec.memory);
+  out.field("priority", spec.priority);
+  out.field("retries", spec.retries);
+  out.field("backoff_ms", spec.backoff.milliseconds());
+  out.field("time_ms", spec.time_limit.milliseconds());
+  out.field("grace_ms", spec.grace.milliseconds());
+  out.field("limit", spec.limit);
+  const bool has_entries = !spec.entries.empty() || !spec.entry_blocks.empty();
+  out.field_or_null("array", spec.many && !has_entries ? text_of(spec.tasks) : "");
+  out.field("placeholder", spec.placeholder);
+  out.field("append_entry", spec.append_entry);
+  write_texts(out, "entries", spec.entries);
+  out.key("entry_blocks");
+  out.begin_array();
+  for (const EntryBlock& block : spec.entry_blocks) {
+    out.begin_object();
+    out.key("blob");
+    write_blob(out, block.blob);
+    out.field("count", block.count);
+    out.end_object();
+  }
+  out.end_array();
+  out.key("files");
+  out.begin_array();
+  for (const ShippedFile& file : spec.files) {
+    out.begin_object();
+    out.key("name");
+    write_text(out, file.name);
+    out.field("mode", file.mode);
+    out.field("size", file.size);
+    out.key("content");
+    out.begin_array();
+    for (const BlobRef& piece : file.content) write_blob(out, piece);
+    out.end_array();
+    out.end_object();
+  }
+  out.end_array();
+  write_texts(out, "out", spec.outputs);
+  out.key("env");
+  out.begin_object();
+  for (const auto& [name, value] : spec.environment) {
+    out.key(name);
+    write_text(out, value);
+  }
+  out.end_object();
+  out.field("keep_ms", spec.keep.milliseconds());
+  out.field("log_limit", spec.log_limit);
+  out.field("attended", spec.attended);
+  out.end_object();
+  return text;
+}
+
+std::string submission_json(const SubmitJob& submission) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.field("id", submission.id.text());
+  out.field_or_null("key", submission.key);
+  out.key("spec");
+  out.literal(spec_json(submission.spec));
+  out.end_object();
+  return text;
+}
+
+Result<SubmitJob> submission_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  JsonFields in(*parsed, "");
+  SubmitJob submission;
+  std::string id;
+  in.read("id", id);
+  in.read("key", submission.key);
+  const nlohmann::json* object = in.find("spec");
+  if (object == nullptr) in.complain("spec", "is missing");
+  if (!id.empty()) {
+    const auto known = JobId::from_text(id);
+    if (known) submission.id = *known;
+    if (!known) in.complain("id", "must be ten lower-case letters and digits, the first a letter");
+  }
+  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
+  Result<JobSpec> spec = spec_from(*object);
+  if (!spec) return tl::unexpected(spec.error());
+  submission.spec = std::move(*spec);
+  return submission;
+}
+
+}  // namespace dunlin
