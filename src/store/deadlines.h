@@ -25,6 +25,11 @@ class Deadlines {
     order_.erase({found->second, key});
     when_.erase(found);
   }
+  // Instant::never() when it has none.
+  Instant of(const Key& key) const {
+    const auto found = when_.find(key);
+    return found == when_.end() ? Instant::never() : found->second;
+  }
   Instant next() const { return order_.empty() ? Instant::never() : order_.begin()->first; }
   // Takes out one key whose time has come.
   std::optional<Key> pop_due(Instant now) {

@@ -177,6 +177,30 @@ void Shelf::scan(const BlobId& from, const std::function<bool(const Slot&)>& vis
   index_.scan(from, [&](const Slot& slot) { return slot.verified == kBad || visit(slot); });
 }
 
+std::vector<BlobId> Shelf::stale(BlobId& cursor, Instant now, Duration age,
+                                 std::uint64_t bytes) const {
+  std::vector<BlobId> found;
+  std::size_t seen = 0;
+  std::uint64_t sum = 0;
+  bool is_at_end = true;
+  scan(cursor, [&](const Slot& slot) {
+    if (seen == kScannedAtOnce || sum >= bytes) {
+      cursor = slot.id;
+      is_at_end = false;
+      return false;
+    }
+    ++seen;
+    const bool is_stale = slot.verified == 0 || seconds(seconds_of(now) - slot.verified) > age;
+    if (is_stale) {
+      found.push_back(slot.id);
+      sum += slot.length;
+    }
+    return true;
+  });
+  if (is_at_end) cursor = BlobId{};
+  return found;
+}
+
 // ---- writing ----------------------------------------------------------------------------------
 
 Shelf::Slot Shelf::place(std::uint32_t record_size) {

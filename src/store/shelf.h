@@ -25,11 +25,13 @@ constexpr std::uint64_t kMaxReadBytes = 128 * 1024 * 1024;  // of them
 constexpr std::size_t kMaxJobsPerRead = 4096;               // waiting for one of them
 constexpr std::uint64_t kMaxUnsynced = 64 * 1024 * 1024;    // of content written, not yet durable
 
+constexpr std::size_t kScannedAtOnce = 4096;
+
 // What Ticket::a says.
 enum class TicketKind : std::uint64_t { kWritten = 1, kRead = 2, kPut = 3 };
 
 // Who waits for a read and why; the number and the peer mean what that part likes.
-enum class ReadFor : std::uint8_t { kFetch, kServe, kOffer, kPut, kEntrusted, kScrub };
+enum class ReadFor : std::uint8_t { kFetch, kServe, kOffer, kPut, kScrub };
 struct ReadJob {
   ReadFor reason{};
   std::uint64_t number = 0;
@@ -107,6 +109,10 @@ class Shelf {
   BlobId on_written(const Ticket& ticket, Effects& out);
   // A copy turned out wrong.
   void mark_bad(const BlobId& id);
+
+  // Of the blobs from `cursor` on, those not verified for `age`: until they make `bytes` or
+  // kScannedAtOnce were looked at. Moves the cursor on; all zero at the end.
+  std::vector<BlobId> stale(BlobId& cursor, Instant now, Duration age, std::uint64_t bytes) const;
 
   // What changed since the last call.
   std::vector<ShelfChange> take_changes() { return std::exchange(changes_, {}); }

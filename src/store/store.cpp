@@ -8,6 +8,8 @@
 #include "store/members.h"
 #include "store/messages.h"
 #include "store/puts.h"
+#include "store/repair.h"
+#include "store/scrub.h"
 #include "store/shelf.h"
 
 namespace dunlin {
@@ -22,7 +24,9 @@ struct Blobs::Parts {
         members(node),
         shelf(config),
         puts(node, config, random.fork(), members, shelf, events),
-        fetches(node, config, random.fork(), members, shelf, events) {}
+        fetches(node, config, random.fork(), members, shelf, events),
+        repair(node, config, random.fork(), members, shelf, fetches),
+        scrub(config, shelf) {}
 
   void read(Instant now, NodeId from, const Offer& offer, Effects& out) {
     puts.on_offer(now, from, offer, out);
@@ -43,7 +47,34 @@ struct Blobs::Parts {
   void read(Instant, NodeId from, const Doubt& doubt, Effects& out) {
     fetches.on_doubt(from, doubt, out);
   }
-  void read(Instant, NodeId, const auto&, Effects&) {}
+  void read(Instant now, NodeId from, const Summary& summary, Effects& out) {
+    repair.compare().on_summary(now, from, summary, out);
+  }
+  void read(Instant now, NodeId from, const SummaryAnswer& answer, Effects&) {
+    repair.compare().on_answer(now, from, answer);
+  }
+  void read(Instant now, NodeId from, const Items& items, Effects& out) {
+    repair.compare().on_items(now, from, items, out);
+  }
+  void read(Instant, NodeId from, const AskPins& ask, Effects& out) {
+    repair.compare().on_ask_pins(from, ask, out);
+  }
+  void read(Instant, NodeId from, const PinsOf& pins, Effects& out) {
+    repair.compare().on_pins(from, pins, out);
+  }
+  void read(Instant now, NodeId from, const Entrust& message, Effects& out) {
+    repair.misplaced().on_entrust(now, from, message, out);
+  }
+  void read(Instant now, NodeId from, const Entrusted& answer, Effects&) {
+    repair.misplaced().on_entrusted(now, from, answer);
+  }
+  // Somebody came, went, was suspected or recovered.
+  void on_members(Instant now, Effects& out) {
+    puts.on_members(now, out);
+    fetches.on_members(now, out);
+    repair.on_members(now);
+    repair.settle(now, out);
+  }
   void dispatch(Instant now, const ReadDone& done, Effects& out);
 
   const NodeId self;
@@ -53,6 +84,8 @@ struct Blobs::Parts {
   Shelf shelf;
   Puts puts;
   Fetches fetches;
+  Repair repair;
+  Scrub scrub;
 };
 
 Blobs::Blobs(NodeId self, StoreConfig config, Random random)
@@ -68,9 +101,9 @@ void Blobs::recover_pack(std::string_view file, std::uint64_t size) {
 }
 
 void Blobs::start(Instant now, Effects& out) {
-  parts_->shelf.finish_recovery();
-  (void)now;
-  (void)out;
+  parts_->repair.on_lost(now, parts_->shelf.finish_recovery());
+  parts_->repair.settle(now, out);
+  parts_->scrub.begin(now);
 }
 
 void Blobs::receive(Instant now, NodeId from, ByteView frame, Effects& out) {
@@ -78,15 +111,23 @@ void Blobs::receive(Instant now, NodeId from, ByteView frame, Effects& out) {
   const Result<Message> message = decode<Message>(frame.subspan(1));
   if (!message) return;
   std::visit([&](const auto& held) { parts_->read(now, from, held, out); }, *message);
+  parts_->repair.settle(now, out);
 }
 
 void Blobs::tick(Instant now, Effects& out) {
-  parts_->puts.tick(now, out);
-  parts_->fetches.tick(now, out);
+  Parts& p = *parts_;
+  p.puts.tick(now, out);
+  p.fetches.tick(now, out);
+  p.repair.tick(now, out);
+  const bool is_idle = p.puts.size() == 0 && p.fetches.size() == 0 && p.shelf.reads() == 0;
+  p.scrub.tick(now, is_idle, out);
+  p.repair.settle(now, out);
 }
 
 Instant Blobs::next_deadline() const {
-  return std::min(parts_->puts.next_deadline(), parts_->fetches.next_deadline());
+  const Parts& p = *parts_;
+  return std::min({p.puts.next_deadline(), p.fetches.next_deadline(), p.repair.next_deadline(),
+                   p.scrub.next_deadline()});
 }
 
 void Blobs::on_durable(Instant now, const Ticket& ticket, Effects& out) {
@@ -98,10 +139,12 @@ void Blobs::on_durable(Instant now, const Ticket& ticket, Effects& out) {
     case TicketKind::kPut: p.puts.on_own_durable(now, ticket, out); break;
     case TicketKind::kRead: break;
   }
+  p.repair.settle(now, out);
 }
 
 void Blobs::on_file_data(Instant now, const Ticket& ticket, Result<Bytes> data, Effects& out) {
   parts_->dispatch(now, parts_->shelf.on_file_data(now, ticket, std::move(data)), out);
+  parts_->repair.settle(now, out);
 }
 
 void Blobs::Parts::dispatch(Instant now, const ReadDone& done, Effects& out) {
@@ -113,28 +156,24 @@ void Blobs::Parts::dispatch(Instant now, const ReadDone& done, Effects& out) {
         puts.on_offered_read(job, done.id, done.content.has_value(), out);
         break;
       case ReadFor::kPut: puts.on_own_read(now, job, out); break;
-      case ReadFor::kEntrusted:
-      case ReadFor::kScrub: break;
+      case ReadFor::kScrub: break;  // the shelf has drawn its conclusion
     }
   }
 }
 
 void Blobs::set_members(Instant now, std::vector<StoreMember> members, Effects& out) {
   parts_->members.set(std::move(members));
-  parts_->puts.on_members(now, out);
-  parts_->fetches.on_members(now, out);
+  parts_->on_members(now, out);
 }
 
 void Blobs::peer_suspected(Instant now, NodeId peer, Effects& out) {
   parts_->members.set_suspected(peer, true);
-  parts_->puts.on_members(now, out);
-  parts_->fetches.on_members(now, out);
+  parts_->on_members(now, out);
 }
 
 void Blobs::peer_recovered(Instant now, NodeId peer, Effects& out) {
   parts_->members.set_suspected(peer, false);
-  parts_->puts.on_members(now, out);
-  parts_->fetches.on_members(now, out);
+  parts_->on_members(now, out);
 }
 
 void Blobs::set_disk(std::uint64_t total, std::uint64_t free) {
@@ -143,22 +182,25 @@ void Blobs::set_disk(std::uint64_t total, std::uint64_t free) {
 
 void Blobs::put(Instant now, std::uint64_t token, Pin pin, Bytes data, Effects& out) {
   parts_->puts.put(now, token, pin, std::move(data), out);
+  parts_->repair.settle(now, out);
 }
 
 void Blobs::fetch(Instant now, std::uint64_t token, const BlobId& id, std::vector<NodeId> hint,
                   Effects& out) {
   parts_->fetches.want(now, Want::kContent, token, id, hint, out);
+  parts_->repair.settle(now, out);
 }
 
 void Blobs::localize(Instant now, std::uint64_t token, const BlobId& id, std::vector<NodeId> hint,
                      Effects& out) {
   parts_->fetches.want(now, Want::kLocal, token, id, hint, out);
+  parts_->repair.settle(now, out);
 }
 
 void Blobs::release(Instant now, const BlobId& id, Pin pin, Effects& out) {
-  (void)now;
   Parts& p = *parts_;
   p.shelf.remove_pin(id, pin, out);
+  p.repair.settle(now, out);
   for (const NodeId node : p.members.candidates(id, p.config.replicas, p.config.replicas)) {
     if (node != p.self) out.send(node, Channel::kStream, frame_of(store::Release{id, pin}));
   }
@@ -166,12 +208,11 @@ void Blobs::release(Instant now, const BlobId& id, Pin pin, Effects& out) {
 
 void Blobs::prepare_to_leave(Instant now, Effects& out) {
   parts_->members.leave();
-  parts_->puts.on_members(now, out);
+  parts_->on_members(now, out);
 }
 
 LeaveState Blobs::leave_state() const {
-  return {parts_->members.is_leaving() && parts_->shelf.held() == 0, parts_->shelf.held(),
-          parts_->shelf.held_bytes()};
+  return parts_->repair.leave_state();
 }
 
 bool Blobs::holds(const BlobId& id) const {
@@ -182,6 +223,7 @@ StoreStats Blobs::stats() const {
   StoreStats stats;
   stats.held = parts_->shelf.held();
   stats.held_bytes = parts_->shelf.held_bytes();
+  parts_->repair.count(stats);
   stats.bad_copies = parts_->shelf.bad_copies() + parts_->fetches.bad_answers();
   return stats;
 }
