@@ -96,6 +96,7 @@ bool DataDirectory::write_witness(std::uint64_t row) {
 
 bool DataDirectory::fill_reserve(std::uint64_t bytes) {
   if (has_reserve_) return true;
+  *kept_for_log_ = bytes / 2;
   const std::string path = file("reserve");
   FileDescriptor reserve = open_file(path, O_RDWR | O_CREAT);
   if (!reserve.is_open()) return false;
@@ -111,13 +112,21 @@ bool DataDirectory::fill_reserve(std::uint64_t bytes) {
     }
   }
   has_reserve_ = true;
+  *kept_for_log_ = 0;
+  reserved_ = bytes;
   return true;
 }
 
 bool DataDirectory::free_reserve() {
   if (!has_reserve_) return false;
   has_reserve_ = false;
+  *kept_for_log_ = reserved_ / 2;
   return ::unlink(file("reserve").c_str()) == 0;
+}
+
+bool DataDirectory::has_room_beside_log(std::uint64_t bytes) const {
+  const Result<DiskSpace> now = space();
+  return !now || now->free >= bytes + *kept_for_log_;
 }
 
 Result<DiskSpace> DataDirectory::space() const {

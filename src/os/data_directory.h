@@ -5,7 +5,9 @@
 //   reserve   space set aside for the groups to go on when the disk is full
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/result.h"
@@ -39,10 +41,13 @@ class DataDirectory {
   bool write_witness(std::uint64_t row);
 
   // Sets `bytes` aside if that is not done yet and the disk has room for four times as much.
-  // True when the reserve is there.
+  // True when the reserve is there. By one thread, as free_reserve().
   bool fill_reserve(std::uint64_t bytes);
   // Gives the reserve to whoever writes next; false when there was none.
   bool free_reserve();
+  // From any thread: may so much be written without touching what is kept for the log? Of a
+  // reserve in use the log keeps half, since a checkpoint lets it be cut.
+  bool has_room_beside_log(std::uint64_t bytes) const;
 
   Result<DiskSpace> space() const;
 
@@ -55,6 +60,10 @@ class DataDirectory {
   FileDescriptor witness_;
   bool witness_synced_ = false;
   bool has_reserve_ = false;
+  std::uint64_t reserved_ = 0;
+  // What the log may still need of the free space; behind a pointer, so that this can move.
+  std::unique_ptr<std::atomic<std::uint64_t>> kept_for_log_ =
+      std::make_unique<std::atomic<std::uint64_t>>(0);
 };
 
 // Moves databases, witness and packs of a rotten directory into `path`/rotten-N, so that the next

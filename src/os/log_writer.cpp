@@ -12,7 +12,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::chrono::milliseconds kIdleDelay{5};  // no batch for so long: the log is idle
-constexpr std::chrono::seconds kFullDelay{5};       // between tries for which there was no room
+constexpr std::chrono::seconds kFullDelay{1};       // between tries for which there was no room
 
 constexpr const char* kLastWords =
     "; this node ends here: it has promised nothing that is not on its disk";

@@ -11,10 +11,24 @@ namespace {
 
 constexpr std::chrono::seconds kFullDelay{1};
 
+// Each row may touch pages of its own, in the write-ahead log and then in the database.
+std::uint64_t space_for(const CheckpointBatch& batch) {
+  constexpr std::uint64_t kPage = 4096;
+  std::uint64_t size = 0;
+  for (const auto& [key, value] : batch.rows) {
+    size += kPage + key.size() + (value ? value->size() : 0);
+  }
+  return 2 * size;
+}
+
 }  // namespace
 
-StateWriter::StateWriter(StateDatabase state, StorageMailbox& mailbox)
-    : mailbox_(mailbox), state_(std::move(state)), thread_("state", [this] { run(); }) {}
+StateWriter::StateWriter(const DataDirectory& directory, StateDatabase state,
+                         StorageMailbox& mailbox)
+    : directory_(directory),
+      mailbox_(mailbox),
+      state_(std::move(state)),
+      thread_("state", [this] { run(); }) {}
 
 StateWriter::~StateWriter() {
   const std::scoped_lock lock(mutex_);
@@ -49,17 +63,22 @@ void StateWriter::run() {
 
 // False when it was told to stop before there was room.
 bool StateWriter::write(const CheckpointBatch& batch) {
-  bool was_full = false;
-  for (;;) {
-    const Result<void> done = state_.commit(batch);
-    if (done) break;
-    if (done.error().code != Code::kLimit) end_process(done.error().message);
-    was_full = true;
-    mailbox_.post_disk_full(StorageMailbox::Source::kState, true);
+  if (try_write(batch)) return true;
+  mailbox_.post_disk_full(StorageMailbox::Source::kState, true);
+  do {
     if (!wait_for_room()) return false;
-  }
-  if (was_full) mailbox_.post_disk_full(StorageMailbox::Source::kState, false);
+  } while (!try_write(batch));
+  mailbox_.post_disk_full(StorageMailbox::Source::kState, false);
   return true;
+}
+
+// False when the disk is too full. A failed attempt would leave a longer write-ahead log behind,
+// at the expense of the other one, so it is not even made where it looks hopeless.
+bool StateWriter::try_write(const CheckpointBatch& batch) {
+  if (!directory_.has_room_beside_log(space_for(batch))) return false;
+  const Result<void> done = state_.commit(batch);
+  if (!done && done.error().code != Code::kLimit) end_process(done.error().message);
+  return done.has_value();
 }
 
 bool StateWriter::wait_for_room() {

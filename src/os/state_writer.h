@@ -7,6 +7,7 @@
 #include <string>
 
 #include "dht/journal.h"
+#include "os/data_directory.h"
 #include "os/state_database.h"
 #include "os/storage_mailbox.h"
 #include "os/thread.h"
@@ -17,7 +18,7 @@ class StateWriter {
  public:
   static constexpr int kMaxLogPages = 1000;  // of the write-ahead log, then it is copied: 4 MiB
 
-  StateWriter(StateDatabase state, StorageMailbox& mailbox);
+  StateWriter(const DataDirectory& directory, StateDatabase state, StorageMailbox& mailbox);
   // Writes what waits, unless the disk is full.
   ~StateWriter();
 
@@ -27,8 +28,10 @@ class StateWriter {
  private:
   void run();
   bool write(const CheckpointBatch& batch);
+  bool try_write(const CheckpointBatch& batch);
   bool wait_for_room();
 
+  const DataDirectory& directory_;
   StorageMailbox& mailbox_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -62,7 +62,7 @@ void Storage::start(uv_loop_t* loop, StorageCallbacks callbacks) {
   ASSERT(parts.log && parts.state);
   parts.mailbox.emplace(loop, std::move(callbacks));
   parts.files.emplace(parts.directory, *parts.mailbox);
-  parts.state_writer.emplace(std::move(*parts.state), *parts.mailbox);
+  parts.state_writer.emplace(parts.directory, std::move(*parts.state), *parts.mailbox);
   parts.log_writer.emplace(parts.directory, std::move(*parts.log), parts.reserve, *parts.mailbox,
                            *parts.files);
   parts.log.reset();

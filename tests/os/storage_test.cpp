@@ -1,0 +1,448 @@
+// The real disk: processes that die, files that rot, directories that are not what they should be.
+#include "os/storage.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "base/random.h"
+#include "os/storage_life.h"
+#include "os/temporary_directory.h"
+
+namespace dunlin {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A forked process that runs `body` with the writing end of a pipe, its stderr in another.
+class Child {
+ public:
+  explicit Child(const std::function<void(int)>& body) {
+    int report[2];
+    int errors[2];
+    EXPECT_EQ(::pipe(report), 0);
+    EXPECT_EQ(::pipe(errors), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(errors[1], STDERR_FILENO);
+      ::close(report[0]);
+      body(report[1]);
+      ::_exit(0);
+    }
+    ::close(report[1]);
+    ::close(errors[1]);
+    report_ = report[0];
+    errors_ = errors[0];
+  }
+  ~Child() {
+    ::close(report_);
+    ::close(errors_);
+  }
+
+  // Reads one report; false at the end.
+  bool next() {
+    std::uint64_t message[2];
+    if (::read(report_, message, sizeof message) != sizeof message) return false;
+    EXPECT_GT(message[0], row);
+    row = message[0];
+    was_full |= message[1] != 0;
+    return true;
+  }
+  void kill() { ::kill(pid_, SIGKILL); }
+  // Reads what there still is and waits; the exit code, or -1.
+  int finish() {
+    while (next()) {
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    char buffer[1024];
+    for (ssize_t n; (n = ::read(errors_, buffer, sizeof buffer)) > 0;) {
+      stderr_text.append(buffer, static_cast<std::size_t>(n));
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  std::uint64_t row = 0;  // acknowledged
+  bool was_full = false;
+  std::string stderr_text;
+
+ private:
+  pid_t pid_ = -1;
+  int report_ = -1;
+  int errors_ = -1;
+};
+
+void write_in_child(const std::string& directory, int report, std::uint64_t reserve = 0,
+                    std::size_t padding = 0) {
+  StorageLife life;
+  if (!life.open(directory, reserve)) ::_exit(3);
+  life.write_until_the_end(report, padding);
+}
+
+// A directory whose process was killed after so many durable rows, its write-ahead logs in place.
+void leave_killed(const std::string& directory, std::uint64_t rows) {
+  Child child([&](int report) { write_in_child(directory, report); });
+  while (child.row < rows && child.next()) {
+  }
+  child.kill();
+  child.finish();
+}
+
+void expect_corrupt(const std::string& directory, const std::string& words) {
+  StorageLife life;
+  const Result<void> opened = life.open(directory);
+  ASSERT_FALSE(opened.has_value()) << words;
+  EXPECT_EQ(opened.error().code, Code::kCorrupt) << opened.error().message;
+  EXPECT_NE(opened.error().message.find(words), std::string::npos) << opened.error().message;
+  EXPECT_EQ(opened.error().message.find('\n'), std::string::npos);
+  EXPECT_FALSE(opened.error().hint.empty());
+}
+
+TEST(Storage, MakesItsDirectoryForItsAccountAlone) {
+  const TemporaryDirectory directory;
+  StorageLife life;
+  ASSERT_TRUE(life.open(directory / "node").has_value());
+  struct stat about {};
+  ASSERT_EQ(::stat((directory / "node").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 07777, 0700u);
+}
+
+TEST(Storage, EveryAcknowledgedBatchSurvivesKillNine) {
+  const TemporaryDirectory directory;
+  std::uint64_t acknowledged = 0;
+  for (std::uint64_t round = 0; round < 12; ++round) {
+    Child child([&](int report) { write_in_child(directory / "node", report); });
+    const std::uint64_t stop = acknowledged + 1 + 37 * round;
+    while (child.row < stop && child.next()) {
+    }
+    child.kill();
+    EXPECT_EQ(child.finish(), -1);
+    ASSERT_GE(child.row, stop) << child.stderr_text;
+    acknowledged = child.row;
+    StorageLife life;
+    const Result<void> opened = life.open(directory / "node");
+    ASSERT_TRUE(opened.has_value()) << opened.error().message;
+    life.check(acknowledged);
+    if (round % 3 == 0) life.checkpoint("state " + std::to_string(round));
+  }
+}
+
+TEST(Storage, MakesDurableWhatWaitsWhenItIsClosed) {
+  const TemporaryDirectory directory;
+  {
+    StorageLife life;
+    ASSERT_TRUE(life.open(directory / "node").has_value());
+    for (int i = 0; i < 500; ++i) life.write();
+  }
+  StorageLife life;
+  ASSERT_TRUE(life.open(directory / "node").has_value());
+  life.check(500);
+}
+
+TEST(Storage, ASecondProcessIsRefusedWithThePidOfTheFirst) {
+  const TemporaryDirectory directory;
+  StorageLife life;
+  ASSERT_TRUE(life.open(directory / "node").has_value());
+  Child second([&](int) {
+    const auto refused = Storage::open(directory / "node");
+    if (refused) ::_exit(1);
+    const std::string line = refused.error().message;
+    if (::write(STDERR_FILENO, line.data(), line.size()) < 0) ::_exit(2);
+    ::_exit(refused.error().code == Code::kRefused ? 0 : 3);
+  });
+  EXPECT_EQ(second.finish(), 0);
+  EXPECT_EQ(second.stderr_text,
+            directory / "node is in use by process " + std::to_string(::getpid()));
+}
+
+TEST(Storage, AKilledProcessHoldsItsDirectoryNoLonger) {
+  const TemporaryDirectory directory;
+  leave_killed(directory / "node", 1);
+  StorageLife life;
+  EXPECT_TRUE(life.open(directory / "node").has_value());
+}
+
+TEST(Storage, SaysWhyADirectoryCannotBeUsed) {
+  const TemporaryDirectory directory;
+  const auto orphan = Storage::open(directory / "no/such/parent");
+  ASSERT_FALSE(orphan.has_value());
+  EXPECT_EQ(orphan.error().message,
+            "cannot create " + (directory / "no/such/parent") + ": No such file or directory");
+  std::ofstream(directory / "file") << "x";
+  EXPECT_FALSE(Storage::open(directory / "file").has_value());
+  // Root may write anywhere, so another account tries; harmless where we are not root.
+  ASSERT_EQ(::mkdir((directory / "readonly").c_str(), 0555), 0);
+  Child other([&](int) {
+    if (::geteuid() == 0 && ::seteuid(65534) != 0) ::_exit(9);
+    const auto refused = Storage::open(directory / "readonly");
+    if (refused) ::_exit(1);
+    const std::string line = refused.error().message;
+    if (::write(STDERR_FILENO, line.data(), line.size()) < 0) ::_exit(2);
+  });
+  EXPECT_EQ(other.finish(), 0);
+  EXPECT_NE(other.stderr_text.find("Permission denied"), std::string::npos) << other.stderr_text;
+}
+
+// ---- rot
+// -----------------------------------------------------------------------------------------
+
+TEST(Storage, ATornWriteAheadLogBelowTheWitnessIsAmnesia) {
+  const TemporaryDirectory directory;
+  leave_killed(directory / "node", 300);
+  const std::string wal = directory / "node/log.db-wal";
+  fs::resize_file(wal, fs::file_size(wal) / 2);
+  expect_corrupt(directory / "node", "the log has lost its end");
+}
+
+TEST(Storage, ATornTailThatNobodyWitnessedIsHarmless) {
+  const TemporaryDirectory directory;
+  leave_killed(directory / "node", 300);
+  const std::string wal = directory / "node/log.db-wal";
+  fs::resize_file(wal, fs::file_size(wal) / 2);
+  fs::remove(directory / "node/witness");
+  StorageLife life;
+  ASSERT_TRUE(life.open(directory / "node").has_value());
+  EXPECT_LT(life.recovered().next_row, 300u);
+  life.check(0);
+}
+
+TEST(Storage, ALostOrEmptiedOrForeignLogIsAmnesia) {
+  const TemporaryDirectory directory;
+  const std::string node = directory / "node";
+  leave_killed(node, 100);
+  fs::copy(node, directory / "saved");
+  const auto again = [&] {
+    fs::remove_all(node);
+    fs::copy(directory / "saved", node, fs::copy_options::recursive);
+  };
+  fs::remove(node + "/log.db");
+  expect_corrupt(node, "log.db is gone, but log.db-wal is there");
+  again();
+  fs::remove(node + "/log.db");
+  fs::remove(node + "/log.db-wal");
+  expect_corrupt(node, "log.db is gone, but state.db is there");
+  expect_corrupt(node, "log.db is gone");  // the first refusal has not made a new one
+  again();
+  fs::remove(node + "/log.db-wal");
+  expect_corrupt(node, "the log has lost its end: row ");
+  again();
+  fs::remove(node + "/log.db-wal");
+  fs::resize_file(node + "/log.db", 0);
+  expect_corrupt(node, "and the last one left is 0");
+  again();
+  fs::remove(node + "/log.db-wal");
+  std::ofstream(node + "/log.db") << std::string(10'000, 'x');
+  expect_corrupt(node, "file is not a database");
+}
+
+TEST(Storage, ALostStateIsAmnesiaOnceTheLogReliesOnIt) {
+  const TemporaryDirectory directory;
+  const std::string node = directory / "node";
+  {
+    StorageLife life;
+    ASSERT_TRUE(life.open(node).has_value());
+    life.write_durably(1);
+    life.checkpoint("state");
+    life.write_durably(1);
+  }
+  fs::remove(node + "/state.db");
+  expect_corrupt(node, "it is at checkpoint 0, and the log relies on 1");
+}
+
+// Whatever single byte changes in any database file, what comes back is all of it or kCorrupt.
+class StorageRot : public testing::TestWithParam<const char*> {};
+
+TEST_P(StorageRot, NoFlippedBitIsEverASilentLoss) {
+  const TemporaryDirectory directory;
+  const std::string node = directory / "node";
+  if (std::string(GetParam()).ends_with("-wal")) {
+    leave_killed(node, 120);
+  } else {
+    StorageLife life;  // closed properly, so that all is in the databases
+    ASSERT_TRUE(life.open(node).has_value());
+    life.write_durably(120);
+    life.checkpoint("state");
+  }
+  fs::copy(node, directory / "saved", fs::copy_options::recursive);
+  std::uint64_t last = 0;
+  std::map<std::string, Bytes> state;
+  {
+    StorageLife life;
+    ASSERT_TRUE(life.open(node).has_value());
+    last = life.recovered().next_row - 1;
+    state = life.recovered().state;
+  }
+  Random random(7);
+  const std::uint64_t size = fs::file_size(directory / "saved/" + GetParam());
+  ASSERT_GT(size, 4096u);
+  int corrupt = 0;
+  for (int i = 0; i < 60; ++i) {
+    fs::remove_all(node);
+    fs::copy(directory / "saved", node, fs::copy_options::recursive);
+    std::fstream file(node + "/" + GetParam(), std::ios::in | std::ios::out | std::ios::binary);
+    const auto at = static_cast<std::streamoff>(random.below(size));
+    file.seekg(at);
+    const int byte = file.get() ^ (1 << random.below(8));
+    file.seekp(at);
+    file.put(static_cast<char>(byte));
+    file.close();
+    StorageLife life;
+    const Result<void> opened = life.open(node);
+    if (opened) {
+      life.check(last);
+      EXPECT_EQ(life.recovered().state, state);
+    } else {
+      EXPECT_TRUE(opened.error().code == Code::kCorrupt || opened.error().code == Code::kRefused)
+          << opened.error().message;
+      ++corrupt;
+    }
+  }
+  EXPECT_GT(corrupt, 5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, StorageRot, testing::Values("log.db", "log.db-wal", "state.db"),
+                         [](const auto& about) {
+                           std::string name = about.param;
+                           std::replace_if(
+                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); },
+                               '_');
+                           return name;
+                         });
+
+TEST(Storage, ADamagedWitnessRaisesNoFalseAlarm) {
+  const TemporaryDirectory directory;
+  leave_killed(directory / "node", 10);
+  std::ofstream(directory / "node/witness") << "sixteen bytes!!!";
+  StorageLife life;
+  EXPECT_TRUE(life.open(directory / "node").has_value());
+  life.check(10);
+}
+
+TEST(Storage, ARottenDirectoryIsSetAsideAndItsIdentitySalvaged) {
+  const TemporaryDirectory directory;
+  const std::string node = directory / "node";
+  leave_killed(node, 100);
+  std::ofstream(node + "/witness") << "";
+  fs::resize_file(node + "/state.db", 5000);  // cuts a page
+  const std::string wal = node + "/log.db-wal";
+  fs::resize_file(wal, fs::file_size(wal) / 2);
+  fs::remove(node + "/witness");
+  const auto fact = Storage::salvage_fact(node, "k/1");
+  ASSERT_TRUE(fact.has_value());
+  EXPECT_EQ(std::stoull(to_text(*fact)) % 7, 1u);
+  EXPECT_EQ(Storage::salvage_fact(node, "node/none"), std::nullopt);
+  const Result<std::string> aside = set_aside(node);
+  ASSERT_TRUE(aside.has_value()) << aside.error().message;
+  EXPECT_EQ(*aside, node + "/rotten-1");
+  EXPECT_TRUE(fs::exists(*aside + "/log.db"));
+  StorageLife life;
+  ASSERT_TRUE(life.open(node).has_value());
+  EXPECT_EQ(life.recovered().next_row, 1u);
+  EXPECT_TRUE(life.recovered().files.empty());
+}
+
+// ---- a full or failing disk
+// ------------------------------------------------------------------------
+
+// Runs `body` with a file system of `size` bytes; false where that is not allowed.
+bool with_tiny_disk(const std::string& at, const std::string& size,
+                    const std::function<void()>& body) {
+  Child inside([&](int) {
+    ::mkdir(at.c_str(), 0700);
+    if (::unshare(CLONE_NEWNS) != 0) ::_exit(42);
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(42);
+    const std::string options = "size=" + size;
+    if (::mount("tiny", at.c_str(), "tmpfs", 0, options.c_str()) != 0) ::_exit(42);
+    body();
+    ::_exit(testing::Test::HasFailure() ? 1 : 0);
+  });
+  const int code = inside.finish();
+  if (code == 42) return false;
+  EXPECT_EQ(code, 0) << inside.stderr_text;
+  return true;
+}
+
+TEST(Storage, AFullDiskUsesTheReserveSaysSoAndLosesNoPromise) {
+  const TemporaryDirectory directory;
+  const bool allowed = with_tiny_disk(directory / "disk", "24m", [&] {
+    const std::string node = directory / "disk/node";
+    Child child([&](int report) { write_in_child(node, report, 4 * 1024 * 1024, 20'000); });
+    EXPECT_EQ(child.finish(), kDiskFailedExit);
+    EXPECT_TRUE(child.was_full) << "rows became durable in the reserve, and the owner knew";
+    EXPECT_NE(child.stderr_text.find("this node ends here"), std::string::npos)
+        << child.stderr_text;
+    EXPECT_EQ(std::count(child.stderr_text.begin(), child.stderr_text.end(), '\n'), 1);
+    StorageLife life;
+    const Result<void> opened = life.open(node);
+    ASSERT_TRUE(opened.has_value()) << opened.error().message;
+    life.check(child.row);
+  });
+  if (!allowed) std::puts("no right to mount: the full disk was not tried");
+}
+
+TEST(Storage, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) {
+  const TemporaryDirectory directory;
+  const bool allowed = with_tiny_disk(directory / "disk", "24m", [&] {
+    const std::string node = directory / "disk/node";
+    std::ofstream(directory / "disk/filler") << std::string(19'000'000, 'x');
+    StorageLife life;
+    ASSERT_TRUE(life.open(node, 1024 * 1024).has_value());
+    life.write_durably(1);
+    for (int i = 0; i < 1000 && !life.full(); ++i) {
+      life.write(10'000);
+      life.settle();
+    }
+    ASSERT_TRUE(life.full());
+    life.storage().checkpoint(
+        life.journal().seal_checkpoint({{"large", Bytes(3 * 1024 * 1024, 1)}}));
+    life.write_durably(3);
+    EXPECT_TRUE(life.journal().checkpoint_in_flight());
+    fs::remove(directory / "disk/filler");
+    while (life.full() || life.journal().checkpoint_in_flight()) life.turn();
+    life.write_durably(3);
+  });
+  if (!allowed) std::puts("no right to mount: the full disk was not tried");
+}
+
+TEST(Storage, AFailedWriteEndsTheProcessWithOneLineAndNoFalsePromise) {
+  const TemporaryDirectory directory;
+  Child child([&](int report) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{200'000, 200'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    write_in_child(directory / "node", report);
+  });
+  EXPECT_EQ(child.finish(), kDiskFailedExit);
+  EXPECT_EQ(child.stderr_text.substr(0, 8), "dunlin: ");
+  EXPECT_NE(child.stderr_text.find("this node ends here"), std::string::npos) << child.stderr_text;
+  StorageLife life;
+  ASSERT_TRUE(life.open(directory / "node").has_value());
+  EXPECT_GT(child.row, 5u);
+  life.check(child.row);
+}
+
+TEST(Storage, AWriteInFlightForLongCountsAsAStall) {
+  const TemporaryDirectory directory;
+  StorageLife life;
+  ASSERT_TRUE(life.open(directory / "node").has_value());
+  const Instant later{static_cast<std::int64_t>(uv_hrtime() / 1000) + seconds(60).us};
+  EXPECT_EQ(life.storage().stalled_since(later), std::nullopt);
+  life.write(4 * 1024 * 1024);
+  const bool stalled = life.storage().stalled_since(later).has_value();
+  EXPECT_TRUE(stalled || life.storage().backlog() == 0);
+  life.settle();
+  while (life.storage().backlog() != 0) life.write_durably(1);
+  EXPECT_GT(life.storage().space().total, 0u);
+}
+
+}  // namespace
+}  // namespace dunlin
