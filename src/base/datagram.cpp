@@ -102,6 +102,20 @@ void Datagrams::learn_boot(NodeId id, Boot boot) {
   if (peer != nullptr && boot > peer->proven_boot) peer->told_boot = boot;
 }
 
+bool Datagrams::prove_boot(NodeId id, Boot boot) {
+  Peer* peer = peer_of(id);
+  if (peer == nullptr) return true;
+  if (boot > peer->proven_boot) rise(*peer, boot);
+  return boot == peer->proven_boot;
+}
+
+// A new life of the peer has new keys; what came under the old ones is told from replays no more,
+// and is not believed.
+void Datagrams::rise(Peer& peer, Boot boot) {
+  peer.proven_boot = peer.told_boot = boot;
+  peer.inbound = {};
+}
+
 // ---- peers and keys ----------------------------------------------------------------------------
 
 Datagrams::Peer* Datagrams::peer_of(NodeId id) {
@@ -250,10 +264,7 @@ Result<Datagrams::Received> Datagrams::open_from(Instant now, Peer& peer, const 
   if (padding > content.size()) return fail(Code::kCorrupt, "a datagram of impossible padding");
   content = content.first(content.size() - padding);
 
-  if (header.sender_boot > peer.proven_boot) {
-    peer.proven_boot = peer.told_boot = header.sender_boot;
-    peer.inbound = {};
-  }
+  if (header.sender_boot > peer.proven_boot) rise(peer, header.sender_boot);
   if (header.receiver_boot != self_.boot || header.sender_boot < peer.proven_boot) {
     if (kind != kHint) maybe_hint(now, peer, header, packet.size(), out);
     return out;

@@ -64,6 +64,9 @@ class Datagrams {
   void set_keys(const KeyRing& keys);
   // What is told of a peer's boot; believed for sending until the peer itself says otherwise.
   void learn_boot(NodeId peer, Boot boot);
+  // The peer has shown it in a handshake. False when it has shown a higher one before: then this
+  // is a restored copy of it.
+  bool prove_boot(NodeId peer, Boot boot);
 
   // A packet for the peer. kNotFound: no such member; kLimit: larger than kMaxDatagram, or too
   // many peers; kRefused: no key of the cluster.
@@ -109,6 +112,7 @@ class Datagrams {
 
   Peer* peer_of(NodeId id);
   bool make_room();
+  static void rise(Peer& peer, Boot boot);
   std::optional<std::uint8_t> epoch_for(const Peer& peer) const;
   Key32 derive(const Key32& epoch_key, const Peer& peer, NodeId from, Boot from_boot, NodeId to,
                Boot to_boot) const;

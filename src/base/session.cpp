@@ -356,6 +356,10 @@ Result<void> Session::on_verdict(ByteView record) {
   if (admission == Admission::kBusy) {
     return fail(Code::kLimit, "the other end has too many such connections; later it may not");
   }
+  if (admission == Admission::kOutlived) {
+    is_outlived_ = true;
+    return fail(Code::kConflict, "the other end has seen a later life of this node");
+  }
   if (admission != Admission::kAdmitted) {
     return fail(Code::kRefused, "the cluster does not admit this node",
                 "it has been forgotten or revoked; `dunlin up --reset --join` makes it a new one");

@@ -42,7 +42,8 @@ enum class SessionMode : std::uint8_t {
   kJoin = 2,    // proves a join token
 };
 
-enum class Admission : std::uint8_t { kAdmitted = 1, kNotAdmitted = 2, kBusy = 3 };
+// kOutlived: a later life of this node is known; it is a restored copy, or has a twin.
+enum class Admission : std::uint8_t { kAdmitted = 1, kNotAdmitted, kBusy, kOutlived };
 
 // Which key a hello proves: a key epoch (first byte) or a token's id.
 using KeyName = OpaqueId<struct KeyNameTag, 8>;
@@ -92,10 +93,9 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Takes what the socket read, all of it, and appends the frames that it completes. After an
-  // error the phase is kClosed. kRefused: by the other end, or by us for what it is or lacks;
-  // kConflict: it is another node or cluster than meant; kLimit: too large; kCorrupt: bytes that
-  // are no such session's.
+  // Takes all that the socket read; appends the frames that it completes. An error closes: kRefused
+  // (by the other end, or by us for what it is or lacks), kConflict (another node or cluster than
+  // meant), kLimit (too large, too many), kCorrupt (no such session's bytes).
   Result<void> receive(ByteView data, std::vector<Bytes>& frames);
 
   // In kDeciding. Anything but kAdmitted closes; the dialer is told which.
@@ -111,13 +111,12 @@ class Session {
   // Known from kDeciding (listener) or kOpen (dialer) on.
   const SessionPeer& peer() const { return peer_; }
   std::size_t max_frame() const;
-  // Bytes of frames not yet taken by take_output.
-  std::size_t queued_bytes() const { return queued_bytes_; }
+  bool is_outlived() const { return is_outlived_; }           // dialer: what the listener says
+  std::size_t queued_bytes() const { return queued_bytes_; }  // not yet taken by take_output
 
  private:
   enum class Await { kPreface, kHello, kThird, kAnswerKind, kAnswer, kRefusal, kVerdict, kRecord };
   struct Opening;  // what only the handshake needs
-
   Session(const Identity& self, const Key32& ephemeral);
   Result<std::size_t> wanted(ByteView have) const;
   Result<void> take_message(ByteView message, std::vector<Bytes>& frames);
@@ -145,6 +144,7 @@ class Session {
   std::size_t outbox_offset_ = 0, queued_bytes_ = 0;  // the offset is into its first frame
   Bytes frame_;                                       // being put together from records
   std::size_t frame_missing_ = 0;
+  bool is_outlived_ = false;
 };
 
 }  // namespace dunlin

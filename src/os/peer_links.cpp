@@ -216,13 +216,18 @@ Connection::Events PeerLinks::outbound_events(NodeId id) {
 void PeerLinks::on_outbound_open(NodeId id, Connection& connection) {
   Peer* peer = find(id);
   ASSERT(peer != nullptr && peer->outbound == &connection);
+  const Boot boot = connection.peer().boot;
+  if (!events_.on_boot(id, boot)) {
+    std::exchange(peer->outbound, nullptr)->close();
+    on_dial_failed(
+        id, *peer, monotonic_now(),
+        Error{Code::kConflict, "an earlier life of the node answers: a restored copy?", ""});
+    return;
+  }
   peer->failures = 0;
   peer->dial_deadline = Instant::never();
   pending_.erase(id);
-  const Boot boot = connection.peer().boot;
-  const bool was_older = drop_if_older(peer->inbound, boot);
-  events_.on_boot(id, boot);
-  if (was_older) events_.on_reset(id);
+  if (drop_if_older(peer->inbound, boot)) events_.on_reset(id);
 }
 
 void PeerLinks::on_outbound_end(NodeId id, Connection& connection, const Error& error) {
@@ -232,7 +237,9 @@ void PeerLinks::on_outbound_end(NodeId id, Connection& connection, const Error& 
   const Instant now = monotonic_now();
   if (peer->dial_deadline != Instant::never()) {
     if (error.code == Code::kRefused) ++peer->key_choice;  // perhaps it holds the other key only
+    const bool is_outlived = connection.session().is_outlived();
     on_dial_failed(id, *peer, now, error);
+    if (is_outlived) events_.on_newer_self();
     return;
   }
   // Something that breaks as soon as it opens must not make a busy loop.
@@ -271,8 +278,7 @@ bool PeerLinks::drop_if_older(Connection*& connection, Boot boot) {
 void PeerLinks::adopt(Connection& inbound) {
   const NodeId id = inbound.peer().id;
   const Boot boot = inbound.peer().boot;
-  Peer& peer = peers_[id];
-  peer.key = inbound.peer().key;
+  Peer& peer = peers_.at(id);
   bool was_older = drop_if_older(peer.outbound, boot);
   if (peer.inbound != nullptr) {
     was_older = was_older || peer.inbound->peer().boot < boot;
@@ -282,7 +288,6 @@ void PeerLinks::adopt(Connection& inbound) {
   peer.failures = 0;
   peer.next_dial = {};
   dirty_.insert(id);  // what waited may go this way
-  events_.on_boot(id, boot);
   if (was_older) events_.on_reset(id);
 }
 

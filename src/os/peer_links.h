@@ -39,8 +39,10 @@ class PeerLinks {
     std::function<void(NodeId, Bytes)> on_frame;
     // An established connection broke, or nobody listens where the peer should.
     std::function<void(NodeId)> on_reset;
-    // The peer has shown this boot in a handshake.
-    std::function<void(NodeId, Boot)> on_boot;
+    // The peer has shown this boot in a handshake. False when a later one is known.
+    std::function<bool(NodeId, Boot)> on_boot;
+    // A peer knows a later life of this node.
+    std::function<void()> on_newer_self;
     // A dial failed; `address` is where to.
     std::function<void(const std::string& address, const Error&)> on_trouble;
   };
@@ -52,8 +54,10 @@ class PeerLinks {
   void set_local(const SocketAddress& local) { local_ = local; }
   // `address` is HOST:PORT. A changed one is used from the next dial on.
   void set_peer(NodeId id, const PublicKey& key, const std::string& address);
+  // Its address is not known; it may connect.
+  void add_peer(NodeId id, const PublicKey& key) { peers_[id].key = key; }
   void forget(NodeId id);
-  // An inbound connection of this member has opened.
+  // An inbound connection of this member has opened; its boot is the peer's latest.
   void adopt(Connection& inbound);
   // What adopt() took has room for frames, or has ended.
   void refill(Connection& connection);

@@ -86,7 +86,8 @@ Transport::Transport(uv_loop_t* loop, const Identity& self, Callbacks callbacks)
                 callbacks_.on_frame(from, Channel::kStream, std::move(frame));
               },
               [this](NodeId id) { callbacks_.on_peer_reset(id); },
-              [this](NodeId id, Boot boot) { datagrams_.learn_boot(id, boot); },
+              [this](NodeId id, Boot boot) { return datagrams_.prove_boot(id, boot); },
+              [this] { on_newer_self(); },
               [this](const std::string& address, const Error& error) { trouble(address, error); }}),
       datagrams_(self, [this](NodeId id) -> std::optional<PublicKey> {
         const PublicKey* key = links_.key_of(id);
@@ -201,8 +202,9 @@ Admission Transport::admit(Connection& connection) {
   if (peer.mode == SessionMode::kJoin) {
     return joins_.size() < kMaxJoins ? Admission::kAdmitted : Admission::kBusy;
   }
-  const bool is_member = callbacks_.is_admitted(peer.id, peer.key);
-  return is_member ? Admission::kAdmitted : Admission::kNotAdmitted;
+  if (!callbacks_.is_admitted(peer.id, peer.key)) return Admission::kNotAdmitted;
+  links_.add_peer(peer.id, peer.key);  // it may be admitted here before its address is known
+  return datagrams_.prove_boot(peer.id, peer.boot) ? Admission::kAdmitted : Admission::kOutlived;
 }
 
 void Transport::forget_handshake(const Connection& connection) {
@@ -322,7 +324,7 @@ void Transport::on_packet(ByteView packet, const SocketAddress& from) {
     const std::optional<SocketAddress> address = links_.address_of(received->from);
     if (address) send_packet(*received->resend, *address);
   }
-  if (received->has_newer_self && callbacks_.on_newer_self) callbacks_.on_newer_self();
+  if (received->has_newer_self) on_newer_self();
   if (received->frame) {
     callbacks_.on_frame(received->from, Channel::kDatagram, std::move(*received->frame));
   }
@@ -332,6 +334,10 @@ Transport::Counters Transport::counters() const {
   Counters all = counters_;
   all.frames_dropped += links_.dropped();
   return all;
+}
+
+void Transport::on_newer_self() {
+  if (callbacks_.on_newer_self) callbacks_.on_newer_self();
 }
 
 void Transport::trouble(const std::string& address, const Error& error) {

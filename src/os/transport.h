@@ -57,7 +57,7 @@ class Transport {
     std::function<void(JoinRequest)> on_join;
     // For the log; may be empty.
     std::function<void(const std::string& address, const Error&)> on_trouble;
-    // A peer knows a later life of this node: it is a restored copy or has a twin.
+    // A peer knows a later life of this node: it is a restored copy or has a twin. May be empty.
     std::function<void()> on_newer_self;
     // Asked for every connection and datagram.
     std::function<bool(NodeId, const PublicKey&)> is_admitted;
@@ -118,6 +118,7 @@ class Transport {
   void on_packet(ByteView packet, const SocketAddress& from);
   void send_packet(const Bytes& packet, const SocketAddress& to);
   void trouble(const std::string& address, const Error& error);
+  void on_newer_self();
   void on_turn();
   void on_timer();
   void arm_timer();

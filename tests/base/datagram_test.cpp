@@ -229,6 +229,14 @@ TEST_F(DatagramPair, TellARestoredCopyOfItsLaterLife) {
   EXPECT_FALSE(b.open(later(), *later_a.seal(later(), kB, kFrame))->has_newer_self);
 }
 
+TEST_F(DatagramPair, TakeAHandshakesWordForABoot) {
+  EXPECT_TRUE(b.prove_boot(kA, 5));
+  EXPECT_FALSE(b.prove_boot(kA, 4));
+  const Bytes packet_of_5 = *a.seal(later(), kB, kFrame);
+  EXPECT_TRUE(b.prove_boot(kA, 6));
+  EXPECT_FALSE(b.open(later(), packet_of_5)->frame);
+}
+
 TEST_F(DatagramPair, HintSeldomAndNeverAnswerAHint) {
   const Instant now = later();
   Datagrams other = node(1, 6);

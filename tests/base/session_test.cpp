@@ -217,6 +217,12 @@ TEST(Session, TellsTheDialerThatItIsNotAdmitted) {
   another.run(Admission::kBusy);
   ASSERT_FALSE(another.dialer_result);
   EXPECT_EQ(another.dialer_result.error().code, Code::kLimit);
+  EXPECT_FALSE(another.dialer.is_outlived());
+
+  Pair copy = member_pair();
+  copy.run(Admission::kOutlived);
+  ASSERT_FALSE(copy.dialer_result);
+  EXPECT_TRUE(copy.dialer.is_outlived());
 }
 
 TEST(Session, ShowsThatAnotherNodeAnswers) {

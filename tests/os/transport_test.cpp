@@ -366,6 +366,39 @@ TEST(Transport, MakesARestoredCopyKnowOfItsLaterLife) {
   EXPECT_EQ(a.got.size(), 1U);
 }
 
+TEST(Transport, TurnsARestoredCopyAwayFromItsStreams) {
+  Loop loop;
+  Node a(loop, 1);
+  auto b = std::make_unique<Node>(loop, std::uint8_t{2}, Boot{5});
+  acquaint({&a, b.get()});
+  b->send(a, Channel::kStream, frame_of(1, 1));
+  ASSERT_TRUE(loop.run_until([&] { return a.got.size() == 1; }));
+  Node copy(loop, 2, Boot{4});
+  copy.knows(a);
+  copy.send(a, Channel::kStream, frame_of(1, 2));
+  ASSERT_TRUE(loop.run_until([&] { return copy.saw_newer_self; }));
+  b->send(a, Channel::kStream, frame_of(1, 3));
+  ASSERT_TRUE(loop.run_until([&] { return a.got.size() == 2; }));
+  EXPECT_EQ(a.got[1].frame, frame_of(1, 3));
+  EXPECT_TRUE(b->resets.empty()) << "the copy must not have cut off the node itself";
+}
+
+TEST(Transport, DoesNotBelieveARestoredCopyThatAnswers) {
+  Loop loop;
+  Node a(loop, 1);
+  auto b = std::make_unique<Node>(loop, std::uint8_t{2}, Boot{5});
+  acquaint({&a, b.get()});
+  b->send(a, Channel::kDatagram, frame_of(1, 1));
+  ASSERT_TRUE(loop.run_until([&] { return a.got.size() == 1; }));
+  Node copy(loop, 2, Boot{4});
+  a.knows(copy);
+  a.troubles.clear();
+  a.send(copy, Channel::kStream, frame_of(1, 2));
+  ASSERT_TRUE(loop.run_until([&] { return !a.troubles.empty(); }));
+  EXPECT_EQ(a.troubles[0].code, Code::kConflict);
+  EXPECT_FALSE(a.transport->is_connected(copy.id()));
+}
+
 // ---- strangers ---------------------------------------------------------------------------------
 
 TEST(Transport, ClosesOnGarbageWithoutAWord) {
