@@ -11,8 +11,10 @@ struct GossipConfig {
   // SWIM's protocol period: one member is probed in each. Nothing on an idle node is faster.
   Duration probe_period = seconds(1);
   // After this without an answer the stream and helpers are asked too; well above a LAN's round
-  // trip, and early enough to leave helpers most of the period.
-  Duration ack_timeout = milliseconds(300);
+  // trip, and early enough to leave helpers most of the time.
+  Duration ack_timeout = milliseconds(200);
+  // After this the probe has failed, and suspicion begins.
+  Duration probe_timeout = milliseconds(600);
   std::uint32_t helpers = 3;
   // Local health (Lifeguard): the timeouts of probes are stretched up to this + 1 times. Unlike
   // there the period is not: a probe a second is no load, and a node that is cut off shall learn
@@ -20,15 +22,18 @@ struct GossipConfig {
   std::uint32_t max_health = 8;
 
   // From the miss of a witness to his verdict: `suspicion_max` when he is alone with it, falling
-  // to `suspicion_min` with each of `confirmations` further witnesses. A member that answers 2 s
-  // late is heard by every witness in that time.
-  Duration suspicion_min = seconds(2);
+  // to `suspicion_min` with each of `confirmations` further witnesses. In that time a member that
+  // answers 2 s late is heard by every witness, even if one ping is lost, and his refutation is
+  // everywhere.
+  Duration suspicion_min = milliseconds(2500);
+  // A new witness pings once more, after this.
+  Duration remind_after = milliseconds(50);
   Duration suspicion_max = seconds(8);
   std::uint32_t confirmations = 3;
   // A verdict on someone who was heard so recently is doubted, and he is told of it.
   Duration fresh = seconds(2);
   // Patience granted to a member that keeps refuting halves after this (up to twice this).
-  Duration patience_decay = seconds(60);
+  Duration patience_decay = seconds(300);
 
   // While there is something to spread: so often, to so many, each rumour
   // `retransmit` * ceil(log10(members + 1)) times by each member.

@@ -8,6 +8,8 @@ namespace {
 
 // Pings that nobody waits for: any answer counts as life.
 constexpr std::uint32_t kUntracked = 0;
+// Less than the local health could make it: a node that is cut off must come to an end.
+constexpr std::uint32_t kMaxVerdictFactor = 4;
 
 bool is_active(const Member& member) {
   return member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
@@ -172,11 +174,13 @@ void Detector::schedule_verdict(Instant now, NodeId node) {
   const std::size_t possible =
       std::min<std::size_t>(config_.confirmations, others > 2 ? others - 2 : 0);
   const std::size_t confirmations = std::max<std::size_t>(1, suspicion->accusers.size()) - 1;
+  // A witness who may be slow himself takes longer over it.
+  const std::int64_t factor = std::min(health_.factor(), kMaxVerdictFactor);
   const Duration timeout = suspicion_timeout(config_, std::min(confirmations, possible), possible);
   const Instant missed_at = view_.roster().peer(node).missed_at;
   const Instant verdict_at =
-      std::max(suspicion->since + timeout, missed_at + config_.suspicion_min);
-  const Instant remind_at = missed_at + config_.suspicion_min / 2;
+      std::max(suspicion->since + timeout * factor, missed_at + config_.suspicion_min * factor);
+  const Instant remind_at = missed_at + config_.remind_after;
   view_.suspicions().schedule(node, remind_at > now ? remind_at : Instant::never(), verdict_at);
 }
 

@@ -18,7 +18,7 @@ std::uint32_t Prober::begin(Instant now, NodeId target, std::uint8_t patience) {
   probe.target = target;
   probe.begun_at = now;
   probe.ask_at = now + config_.ack_timeout * factor;
-  probe.end_at = now + config_.probe_period * factor;
+  probe.end_at = now + config_.probe_timeout * factor;
   probes_.emplace(sequence, std::move(probe));
   return sequence;
 }

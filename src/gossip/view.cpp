@@ -442,9 +442,11 @@ void View::accuse(Instant now, NodeId node, std::vector<NodeId> accusers) {
   Standing standing = roster_.standing(node);
   standing.state = MemberState::kSuspect;
   accusers.resize(std::min(accusers.size(), kMaxAccusers));
-  if (learn_status(now, {node, standing, std::move(accusers)}, Source::kRumour, {})) {
-    spread_status(node);
-  }
+  const Status accusation{node, standing, std::move(accusers)};
+  if (!learn_status(now, accusation, Source::kRumour, {})) return;
+  spread_status(node);
+  // The suspect hears of it first, and has the most time to refute.
+  reassure(now, node, accusation);
 }
 
 void View::declare_dead(Instant now, NodeId node) {
