@@ -33,6 +33,10 @@ std::uint64_t tag_of(std::uint32_t task, bool is_stderr, std::uint32_t generatio
          (is_stderr ? 1U : 0U);
 }
 
+std::string attempt_payload(bool is_stderr, std::uint32_t attempt) {
+  return (is_stderr ? "e" : "o") + std::to_string(attempt);
+}
+
 bool is_for_good(const Error& error) {
   return error.code == Code::kNotFound || error.code == Code::kUsage ||
          error.code == Code::kRefused;
@@ -224,7 +228,7 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
     log.attempt = chunk->attempt;
     log.offset = 0;
     log.ended = false;
-    send(FrameKind::kAttempt, key.first, std::to_string(log.attempt));
+    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, log.attempt));
   } else {
     take_chunk(key, log, *chunk);
   }
@@ -241,7 +245,7 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
 void LogFollower::take_chunk(LogKey key, Log& log, const LogChunk& chunk) {
   if (chunk.attempt != log.attempt) {
     log.attempt = chunk.attempt;
-    send(FrameKind::kAttempt, key.first, std::to_string(log.attempt));
+    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, log.attempt));
   }
   const FrameKind kind = key.second ? FrameKind::kStderr : FrameKind::kStdout;
   if (chunk.truncated && chunk.offset > log.offset) {

@@ -1,0 +1,240 @@
+#include "cli/cli.h"
+
+#include <algorithm>
+
+#include "cli/commands.h"
+#include "cli/servers.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::size_t kAny = ~std::size_t{0};
+
+const OptionTable& no_options() {
+  static const OptionTable none;
+  return none;
+}
+
+bool is_help(const std::string& word) {
+  return word == "--help" || word == "-h";
+}
+
+std::string general_help() {
+  std::string text =
+      "dunlin: a cluster without a master, for batch jobs\n\n"
+      "usage: dunlin COMMAND [options]\n\n";
+  for (const Command& command : commands()) {
+    if (command.run == nullptr) continue;
+    std::string name = command.name;
+    name.resize(std::max<std::size_t>(name.size() + 1, 14), ' ');
+    text += "  " + name + command.summary + "\n";
+  }
+  text += "\nEvery command takes\n" + help_of(general_options());
+  text +=
+      "\nFor example\n"
+      "  dunlin up                                   found a cluster on this host\n"
+      "  dunlin run -- hostname                      run a command somewhere in it\n"
+      "  dunlin submit --array 1-100 -- ./work {}    run a hundred tasks\n"
+      "\n`dunlin COMMAND --help` says more.\n";
+  return text;
+}
+
+std::string command_help(const Command& command) {
+  std::string text = std::string("dunlin ") + command.name + ": " + command.summary + "\n\n";
+  text += std::string("usage: dunlin ") + command.name + " " + command.usage + "\n";
+  const std::string own = help_of(*command.options);
+  if (!own.empty()) text += "\n" + own;
+  text += "\nEvery command takes\n" + help_of(general_options());
+  text += std::string("\nFor example\n  ") + command.example + "\n";
+  return text;
+}
+
+// The command that the words begin with, and how many of them it takes: the longest name counts.
+const Command* find_command(const std::vector<std::string>& words, std::size_t& taken) {
+  const Command* found = nullptr;
+  for (const Command& command : commands()) {
+    const std::string name = command.name;
+    const std::size_t space = name.find(' ');
+    const std::size_t length = space == std::string::npos ? 1 : 2;
+    if (words.size() < length || words[0] != name.substr(0, space)) continue;
+    if (length == 2 && words[1] != name.substr(space + 1)) continue;
+    if (found != nullptr && length < taken) continue;
+    found = &command;
+    taken = length;
+  }
+  return found;
+}
+
+Error no_command(const std::vector<std::string>& words) {
+  std::vector<std::string> known;
+  std::string family;
+  for (const Command& command : commands()) {
+    const std::string name = command.name;
+    known.push_back(name.substr(0, name.find(' ')));
+    if (name.starts_with(words[0] + " ")) family += (family.empty() ? "" : ", ") + name;
+  }
+  if (!family.empty()) {
+    return {Code::kUsage, "'" + words[0] + "' needs a second word", "one of: " + family};
+  }
+  const std::string near = nearest(words[0], known);
+  return {Code::kUsage, "unknown command '" + words[0] + "'",
+          near.empty() ? "see dunlin --help" : "did you mean '" + near + "'?"};
+}
+
+// Even of a line that cannot be parsed it should be known in which form to complain.
+bool wants_json(const std::vector<std::string>& args) {
+  const auto end = std::find(args.begin(), args.end(), "--");
+  return std::find(args.begin(), end, "--json") != end;
+}
+
+Result<void> check_words(const Command& command, const Arguments& args) {
+  const std::size_t count = args.words.size();
+  const std::string usage = std::string("usage: dunlin ") + command.name + " " + command.usage;
+  if (count < command.least_words) {
+    return fail(Code::kUsage, std::string(command.name) + " needs more words", usage);
+  }
+  if (count > command.most_words) {
+    return fail(
+        Code::kUsage,
+        std::string(command.name) + " does not take '" + args.words[command.most_words] + "'",
+        usage);
+  }
+  return {};
+}
+
+bool asks_for_help(const Command& command, const std::vector<std::string>& args) {
+  // Of a command's own command, --help is its business.
+  for (const std::string& arg : args) {
+    if (is_help(arg)) return true;
+    if (arg == "--" || (command.words == Words::kCommand && !arg.starts_with('-'))) return false;
+  }
+  return false;
+}
+
+int run_command(const Command& command, const std::vector<std::string>& args) {
+  const bool json = wants_json(args);
+  if (command.run == nullptr) {
+    return complain({Code::kUsage, std::string("'") + command.name + "' is not available yet", ""},
+                    json);
+  }
+  if (asks_for_help(command, args)) {
+    print(command_help(command));
+    return kExitWell;
+  }
+  auto parsed = parse_arguments(args, {command.options, &general_options()}, command.words);
+  if (!parsed) return complain(parsed.error(), json);
+  if (const Result<void> fine = check_words(command, *parsed); !fine) {
+    return complain(fine.error(), json);
+  }
+  auto servers = servers_to_try(parsed->text("server"));
+  if (!servers) return complain(servers.error(), json);
+  Invocation call(command, std::move(*parsed), std::move(*servers));
+  return command.run(call);
+}
+
+}  // namespace
+
+const OptionTable& general_options() {
+  static const OptionTable table = {
+      {"server", 0, "ADDR[,ADDR...]", Takes::kText, "sockets of nodes, tried in order"},
+      {"json", 0, nullptr, Takes::kNothing, "answers, and errors, as JSON"},
+      {"quiet", 0, nullptr, Takes::kNothing, "ids only, one a line"},
+      {"token-file", 0, "FILE", Takes::kText, "", false, false},
+      {"help", 'h', nullptr, Takes::kNothing, "this text"},
+  };
+  return table;
+}
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"up", "start a node on this host, and found or join a cluster", "[options]",
+       "dunlin up --join 10.0.0.5:7400 --token-file token", &up_options(), Words::kAnywhere, 0, 0,
+       run_up},
+      {"nodes", "the nodes of the cluster", "[NODE]", "dunlin nodes", &no_options(),
+       Words::kAnywhere, 0, 1, run_nodes},
+      {"status", "how the cluster is, in a few lines", "", "dunlin status", &no_options(),
+       Words::kAnywhere, 0, 0, run_status},
+      {"leave", "take a node out: hand over what it holds, then stop it", "[NODE] [--now]",
+       "dunlin leave host7", &leave_options(), Words::kAnywhere, 0, 1, run_leave},
+      {"down", "stop the node on this host; it can come back", "", "dunlin down", &no_options(),
+       Words::kAnywhere, 0, 0, run_down},
+      {"token create", "a token that lets a node join", "[--ttl TIME] [--uses N]",
+       "dunlin token create --ttl 1h", &token_options(), Words::kAnywhere, 0, 0, run_token_create},
+      {"token list", "", "", "", &no_options()},
+      {"token revoke", "", "", "", &no_options()},
+      {"run", "run a command in the cluster as if it were here", "[options] [--] CMD ARG...",
+       "dunlin run -c 4 -- make -j4", &run_options(), Words::kCommand, 1, kAny, run_run},
+      {"submit", "hand in a job of one task or many; prints its id",
+       "[options] [--] CMD ARG... [::: A B ...]",
+       "dunlin submit --each-line names.txt --out '*.png' -- ./render {}", &submit_options(),
+       Words::kCommand, 1, kAny, run_submit},
+      {"jobs", "your jobs: unfinished, or finished within a day", "[options]",
+       "dunlin jobs --state failed --all-users", &jobs_options(), Words::kAnywhere, 0, 0, run_jobs},
+      {"show", "one job", "JOB", "dunlin show last", &show_options(), Words::kAnywhere, 1, 1,
+       run_show},
+      {"tasks", "the tasks of a job", "JOB[.TASKS] [--state STATE]",
+       "dunlin tasks last --state failed", &tasks_options(), Words::kAnywhere, 1, 1, run_tasks},
+      {"logs", "what the tasks wrote", "JOB[.TASKS] [options]", "dunlin logs -f last",
+       &logs_options(), Words::kAnywhere, 1, 1, run_logs},
+      {"outputs", "the files that were kept", "JOB[.TASKS] [NAME | --to DIR]",
+       "dunlin outputs last --to results", &outputs_options(), Words::kAnywhere, 1, 2, run_outputs},
+      {"wait", "until jobs have ended; fails if one of them did", "JOB... [--any] [--timeout TIME]",
+       "dunlin wait last --timeout 1h", &wait_options(), Words::kAnywhere, 1, kAny, run_wait},
+      {"cancel", "end jobs, or some of their tasks", "JOB[.TASKS]...", "dunlin cancel last.7-9",
+       &no_options(), Words::kAnywhere, 1, kAny, run_cancel},
+      {"drain", "", "", "", &no_options()},
+      {"undrain", "", "", "", &no_options()},
+      {"forget", "", "", "", &no_options()},
+      {"doctor", "", "", "", &no_options()},
+      {"pause", "", "", "", &no_options()},
+      {"resume", "", "", "", &no_options()},
+      {"retry", "", "", "", &no_options()},
+      {"delete", "", "", "", &no_options()},
+      {"set", "", "", "", &no_options()},
+      {"explain", "", "", "", &no_options()},
+      {"events", "", "", "", &no_options()},
+      {"fs", "", "", "", &no_options()},
+      {"mount", "", "", "", &no_options()},
+  };
+  return all;
+}
+
+int run_cli(int argc, char** argv) {
+  std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
+  if (args.empty()) {
+    note(general_help());
+    return kExitUsage;
+  }
+  // Options for every command may stand before it, too.
+  std::vector<std::string> before;
+  while (!args.empty() && args[0].starts_with('-')) {
+    if (is_help(args[0])) {
+      print(general_help());
+      return kExitWell;
+    }
+    if (args[0] == "--version") {
+      print(std::string("dunlin ") + kVersion + "\n");
+      return kExitWell;
+    }
+    const bool takes_value = args[0] == "--server" || args[0] == "--token-file";
+    for (int i = takes_value ? 2 : 1; i > 0 && !args.empty(); --i) {
+      before.push_back(args.front());
+      args.erase(args.begin());
+    }
+  }
+  if (args.empty()) {
+    return complain({Code::kUsage, "there is no command", "see dunlin --help"}, wants_json(before));
+  }
+  if (args[0] == "help" || args[0] == "version") args[0] = "--" + args[0];
+  if (args[0].starts_with("--")) {
+    return run_cli(2, std::vector<char*>{argv[0], args[0].data()}.data());
+  }
+  std::size_t taken = 0;
+  const Command* command = find_command(args, taken);
+  if (command == nullptr) return complain(no_command(args), wants_json(args));
+  before.insert(before.end(), args.begin() + static_cast<std::ptrdiff_t>(taken), args.end());
+  return run_command(*command, before);
+}
+
+}  // namespace dunlin

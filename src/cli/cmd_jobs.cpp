@@ -1,0 +1,288 @@
+#include <algorithm>
+#include <map>
+
+#include "cli/commands.h"
+#include "cli/job_text.h"
+#include "cli/table.h"
+#include "cli/units.h"
+#include "os/json.h"
+#include "os/task_ranges.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::uint32_t kTaskPage = 10'000;
+
+// Names of nodes for tables; their ids where nobody says.
+std::map<NodeId, std::string> node_names(Client& client) {
+  std::map<NodeId, std::string> names;
+  const auto answer = client.call("GET", "/v1/nodes");
+  if (!answer) return names;
+  const auto nodes = nodes_from_json(answer->body);
+  if (!nodes) return names;
+  for (const Member& node : *nodes) names[node.facts.id] = node.facts.name;
+  return names;
+}
+
+std::string name_in(const std::map<NodeId, std::string>& names, const std::optional<NodeId>& id) {
+  if (!id) return "-";
+  const auto at = names.find(*id);
+  return at == names.end() || at->second.empty() ? id->short_text() : at->second;
+}
+
+Result<std::string> jobs_query(const Arguments& args) {
+  std::string query = "/v1/jobs?";
+  const auto add = [&](const std::string& key, const std::string& value) {
+    query += (query.back() == '?' ? "" : "&") + key + "=" + url_encoded(value);
+  };
+  if (args.has("user") && args.has("all-users")) {
+    return fail(Code::kUsage, "--user and --all-users exclude each other");
+  }
+  if (args.has("user")) add("user", args.text("user"));
+  if (!args.has("user") && !args.has("all-users")) add("mine", "1");
+  if (args.has("state")) {
+    if (!job_state_from(args.text("state"))) {
+      return fail(Code::kUsage, "--state " + args.text("state") + " is no state of a job",
+                  "waiting running paused done failed cancelled");
+    }
+    add("state", args.text("state"));
+  }
+  if (args.has("name")) add("name", args.text("name"));
+  if (args.has("since")) {
+    const WallTime now = wall_now();
+    add("since", to_rfc3339({now.ms - args.duration("since", {}).milliseconds()}));
+  }
+  if (args.has("all") || args.has("since") || args.has("state")) add("all", "1");
+  add("limit", std::to_string(args.number("limit", 1000)));
+  return query;
+}
+
+int incomplete(const Invocation& call, const std::string& silent) {
+  return call.failed({Code::kIncomplete,
+                      "the list may lack jobs: " + silent + " groups have not answered",
+                      "see: dunlin status"});
+}
+
+void print_jobs(const Invocation& call, const std::vector<JobSummary>& jobs) {
+  if (call.quiet()) {
+    std::string ids;
+    for (const JobSummary& job : jobs) ids += job.id.text() + "\n";
+    print(ids);
+    return;
+  }
+  const WallTime now = wall_now();
+  Table table({"JOB", "NAME", "USER", "STATE", ">DONE", ">FAILED", ">RUNNING", ">TASKS", ">TIME",
+               ">AGE", "REASON"});
+  for (const JobSummary& job : jobs) {
+    table.add({job.id.text(), job.name, job.user, name_of(job.state),
+               std::to_string(job.tasks.done), std::to_string(job.tasks.failed),
+               std::to_string(job.tasks.running), std::to_string(job.tasks.total),
+               time_between(job.started_at, job.finished_at, now), age_of(job.submitted_at, now),
+               name_of(job.reason)});
+  }
+  print(table.text(terminal_width()));
+}
+
+// The pages of an array as one array.
+class JsonArray {
+ public:
+  void add(std::string_view page) {
+    const std::size_t first = page.find('[');
+    const std::size_t last = page.rfind(']');
+    if (first == std::string_view::npos || last <= first + 1) return;
+    text_ += text_.empty() ? "[" : ",";
+    text_ += page.substr(first + 1, last - first - 1);
+  }
+  std::string text() const { return text_.empty() ? "[]\n" : text_ + "]\n"; }
+
+ private:
+  std::string text_;
+};
+
+void add_rows(Table& table, const std::vector<TaskView>& tasks,
+              const std::map<NodeId, std::string>& names) {
+  const WallTime now = wall_now();
+  for (const TaskView& task : tasks) {
+    table.add({std::to_string(task.task), name_of(task.state), name_in(names, task.node),
+               task.attempt == 0 ? "-" : std::to_string(task.attempt),
+               time_between(task.started_at, task.finished_at, now),
+               task.max_rss ? size_text(*task.max_rss) : "-", why_of(task), task.entry});
+  }
+}
+
+void add_line(std::string& text, const std::string& name, const std::string& value) {
+  if (value.empty()) return;
+  text +=
+      name + std::string(name.size() < 12 ? 12 - name.size() : 1, ' ') + printable(value) + "\n";
+}
+
+std::string time_text(WallTime time) {
+  return time.ms == 0 ? std::string() : to_rfc3339(time);
+}
+
+std::string job_page(const JobSummary& job, const std::map<NodeId, std::string>& names) {
+  std::string text;
+  add_line(text, "job", job.id.text());
+  add_line(text, "name", job.name);
+  add_line(text, "user", job.user);
+  add_line(text, "state",
+           std::string(name_of(job.state)) +
+               (job.reason == Reason::kNone ? "" : std::string(" (") + name_of(job.reason) + ")"));
+  add_line(text, "tasks", progress_of(job));
+  if (job.priority != 0) add_line(text, "priority", std::to_string(job.priority));
+  add_line(text, "coordinator", job.coordinator ? name_in(names, job.coordinator) : "");
+  add_line(text, "submitted", time_text(job.submitted_at));
+  add_line(text, "started", time_text(job.started_at));
+  add_line(text, "finished", time_text(job.finished_at));
+  if (job.started_at.ms != 0) {
+    add_line(text, "time", time_between(job.started_at, job.finished_at, wall_now()));
+  }
+  if (job.exit_code) add_line(text, "exit code", std::to_string(*job.exit_code));
+  return text;
+}
+
+}  // namespace
+
+const OptionTable& jobs_options() {
+  static const OptionTable table = {
+      {"user", 'u', "USER", Takes::kText, "of this user, not yours"},
+      {"all-users", 0, nullptr, Takes::kNothing, "of everybody"},
+      {"state", 0, "STATE", Takes::kText, "in this state"},
+      {"name", 0, "GLOB", Takes::kText, "whose names match"},
+      {"since", 0, "TIME", Takes::kDuration, "submitted at most so long ago"},
+      {"limit", 0, "N", Takes::kCount, "the newest N (1000)"},
+      {"all", 0, nullptr, Takes::kNothing, "also those that ended more than a day ago"},
+  };
+  return table;
+}
+
+const OptionTable& show_options() {
+  static const OptionTable table = {
+      {"stale", 0, nullptr, Takes::kNothing, "the last state known, if nobody knows the current"},
+  };
+  return table;
+}
+
+const OptionTable& tasks_options() {
+  static const OptionTable table = {
+      {"state", 0, "STATE", Takes::kText, "in this state"},
+      {"node", 0, "NODE", Takes::kText, "", false, false},
+  };
+  return table;
+}
+
+int run_jobs(Invocation& call) {
+  const auto query = jobs_query(call.args);
+  if (!query) return call.failed(query.error());
+  const auto answer = call.client.call("GET", *query, {}, seconds(60));
+  if (!answer) return call.failed(answer.error());
+  if (call.json()) {
+    print(answer->body);
+  } else {
+    const auto jobs = jobs_from_json(answer->body);
+    if (!jobs) return call.failed(jobs.error());
+    print_jobs(call, *jobs);
+    if (answer->header("dunlin-more") == "1" && !call.quiet()) {
+      note("dunlin: there are more; --limit N shows them");
+    }
+  }
+  const std::string silent = answer->header("dunlin-silent-groups");
+  return silent.empty() || silent == "0" ? int{kExitWell} : incomplete(call, silent);
+}
+
+int run_show(Invocation& call) {
+  const auto job = find_job(call.client, call.args.words[0]);
+  if (!job) return call.failed(job.error());
+  if (!job->tasks.empty()) return call.usage("show takes a whole job", "for tasks: dunlin tasks");
+  const std::string target =
+      "/v1/jobs/" + job->id.text() + (call.args.has("stale") ? "?stale=1" : "");
+  const auto answer = call.client.call("GET", target);
+  if (!answer) return call.failed(answer.error());
+  if (call.json()) {
+    print(answer->body);
+    return kExitWell;
+  }
+  const auto summary = job_from_json(answer->body);
+  if (!summary) return call.failed(summary.error());
+  if (call.quiet()) {
+    print(summary->id.text() + "\n");
+    return kExitWell;
+  }
+  const auto names = node_names(call.client);
+  std::string page = job_page(*summary, names);
+  // Of a single task the reader wants to know where it is and what became of it, too.
+  if (summary->tasks.total == 1 && !call.args.has("stale")) {
+    const auto tasks = call.client.call("GET", "/v1/jobs/" + job->id.text() + "/tasks");
+    const auto views = tasks ? tasks_from_json(tasks->body)
+                             : Result<std::vector<TaskView>>(tl::unexpected(tasks.error()));
+    if (views && !views->empty()) {
+      add_line(page, "node", views->front().node ? name_in(names, views->front().node) : "");
+      add_line(page, "why", why_of(views->front()));
+    }
+  }
+  print(page);
+  return kExitWell;
+}
+
+int run_tasks(Invocation& call) {
+  const auto job = find_job(call.client, call.args.words[0]);
+  if (!job) return call.failed(job.error());
+  std::string filter;
+  if (!job->tasks.empty()) filter += "&" + tasks_query(*job);
+  if (call.args.has("state")) {
+    if (!task_state_from(call.args.text("state"))) {
+      return call.usage("--state " + call.args.text("state") + " is no state of a task",
+                        "waiting queued running paused done failed cancelled");
+    }
+    filter += "&state=" + call.args.text("state");
+  }
+  const bool is_table = !call.json() && !call.quiet();
+  const auto names = is_table ? node_names(call.client) : std::map<NodeId, std::string>();
+  JsonArray array;
+  Table table({">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"});
+  std::uint32_t after = 0;
+  while (true) {
+    const auto answer = call.client.call("GET", "/v1/jobs/" + job->id.text() +
+                                                    "/tasks?limit=" + std::to_string(kTaskPage) +
+                                                    "&after=" + std::to_string(after) + filter);
+    if (!answer) return call.failed(answer.error());
+    const auto tasks = tasks_from_json(answer->body);
+    if (!tasks) return call.failed(tasks.error());
+    if (call.json()) array.add(answer->body);
+    if (call.quiet()) {
+      std::string lines;
+      for (const TaskView& task : *tasks) {
+        lines += job->id.text() + "." + std::to_string(task.task) + "\n";
+      }
+      print(lines);
+    }
+    if (is_table) add_rows(table, *tasks, names);
+    if (answer->header("dunlin-more") != "1" || tasks->empty()) break;
+    after = tasks->back().task;
+  }
+  if (call.json()) print(array.text());
+  if (is_table) print(table.text(terminal_width()));
+  return kExitWell;
+}
+
+int run_cancel(Invocation& call) {
+  int code = kExitWell;
+  for (const std::string& word : call.args.words) {
+    const auto job = find_job(call.client, word);
+    if (!job) {
+      code = call.failed(job.error());
+      continue;
+    }
+    const std::string query = job->tasks.empty() ? "" : "?" + tasks_query(*job);
+    const auto answer = call.client.call("POST", "/v1/jobs/" + job->id.text() + "/cancel" + query);
+    if (!answer) {
+      code = call.failed(answer.error());
+    } else if (call.json()) {
+      print(answer->body);
+    }
+  }
+  return code;
+}
+
+}  // namespace dunlin

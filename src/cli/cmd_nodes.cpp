@@ -1,0 +1,217 @@
+#include <algorithm>
+
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "cli/units.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+// By whole id, by name, or by a prefix of the id that only one node has.
+Result<Member> find_node(const std::vector<Member>& nodes, const std::string& word) {
+  std::vector<const Member*> found;
+  for (const Member& node : nodes) {
+    if (node.facts.id.text() == word) return node;
+    // A host that came back under a new identity keeps its name: the old one is dead or has left.
+    if (node.facts.name == word && node.state != MemberState::kDead &&
+        node.state != MemberState::kLeft) {
+      return node;
+    }
+    if (node.facts.id.text().starts_with(word) || node.facts.name == word) found.push_back(&node);
+  }
+  if (found.size() == 1) return *found.front();
+  if (found.empty()) {
+    return fail(Code::kNotFound, "there is no node '" + word + "'", "see: dunlin nodes");
+  }
+  std::string names;
+  for (const Member* node : found) {
+    names += (names.empty() ? "" : ", ") + node->facts.id.text() + " (" + node->facts.name + ")";
+  }
+  return fail(Code::kUsage, "'" + word + "' could mean " + names, "give more of the id");
+}
+
+// The one object of the array that is this node's, as the API wrote it.
+std::string object_of(std::string_view array, const NodeId& id) {
+  const std::string key = "{\"id\":\"" + id.text() + "\"";
+  const std::size_t begin = array.find(key);
+  if (begin == std::string_view::npos) return "[]\n";
+  const std::size_t next = array.find(",{\"id\":\"", begin + key.size());
+  const std::size_t end = next != std::string_view::npos ? next : array.rfind(']');
+  return "[" + std::string(array.substr(begin, end - begin)) + "]\n";
+}
+
+std::string of_total(std::uint64_t part, std::uint64_t total, bool is_known, bool is_size) {
+  const auto text = [&](std::uint64_t n) { return is_size ? size_text(n) : std::to_string(n); };
+  return (is_known ? text(part) : std::string("?")) + "/" + text(total);
+}
+
+void print_nodes(const std::vector<Member>& nodes) {
+  Table table({"ID", "NAME", "ADDRESS", "STATE", "ZONE", ">CPUS FREE", ">MEM FREE", ">RUNNING",
+               ">QUEUED", ">LOAD AGE", "VERSION"});
+  for (const Member& node : nodes) {
+    const bool is_known = node.load_at != Instant{};
+    const std::string state =
+        std::string(member_state_name(node.state)) + (node.load.draining ? ", draining" : "");
+    table.add({node.facts.id.short_text(), node.facts.name, node.facts.address, state,
+               node.facts.zone.empty() ? "-" : node.facts.zone,
+               of_total(node.load.cpus_free, node.facts.cpus, is_known, false),
+               of_total(node.load.memory_free, node.facts.memory, is_known, true),
+               is_known ? std::to_string(node.load.running) : "?",
+               is_known ? std::to_string(node.load.queued) : "?",
+               is_known ? text_of(Instant{} - node.load_at) : "-", node.facts.version});
+  }
+  print(table.text(terminal_width()));
+}
+
+std::string headline(const client::Status& status) {
+  const std::uint32_t hosts = status.alive;
+  const std::string count = std::to_string(hosts) + (hosts == 1 ? " host" : " hosts");
+  if (status.groups_with_quorum < status.groups) {
+    return "broken: " + std::to_string(status.groups - status.groups_with_quorum) + " of " +
+           std::to_string(status.groups) + " groups have no quorum";
+  }
+  if (status.blocks_missing > 0) {
+    return "broken: " + std::to_string(status.blocks_missing) + " blocks are missing";
+  }
+  if (status.can_lose == 0) {
+    if (hosts >= 3) return count + ": can lose none now; replicas are being made";
+    return count + ": can lose none; add " + (hosts <= 1 ? "two" : "one");
+  }
+  const bool is_well = status.suspect == 0 && status.dead == 0 &&
+                       status.groups_fully_replicated == status.groups &&
+                       status.blocks_under_replicated == 0;
+  return std::string(is_well ? "healthy" : "mending") + ": can lose any " +
+         std::to_string(status.can_lose) + " of " + count;
+}
+
+std::string status_page(const client::Status& status) {
+  const auto n = [](std::uint64_t number) { return std::to_string(number); };
+  std::string text = headline(status) + "\n";
+  text += "cluster  " + status.cluster.text() + "\n";
+  text += "nodes    " + n(status.alive) + " alive, " + n(status.suspect) + " suspect, " +
+          n(status.dead) + " dead, " + n(status.left) + " left, " + n(status.draining) +
+          " draining\n";
+  text += "groups   " + n(status.groups) + ", " + n(status.groups_with_quorum) +
+          " with a quorum, " + n(status.groups_fully_replicated) + " fully replicated\n";
+  text += "blocks   " + n(status.blocks) + ", " + n(status.blocks_under_replicated) +
+          " under-replicated, " + n(status.blocks_missing) + " missing\n";
+  text += "jobs     ";
+  for (std::size_t i = 0; i < status.jobs_by_state.size(); ++i) {
+    text +=
+        (i == 0 ? "" : ", ") + n(status.jobs_by_state[i]) + " " + name_of(static_cast<JobState>(i));
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+const OptionTable& leave_options() {
+  static const OptionTable table = {
+      {"now", 0, nullptr, Takes::kNothing, "even where data is lost by it"},
+  };
+  return table;
+}
+
+const OptionTable& token_options() {
+  static const OptionTable table = {
+      {"role", 0, "ROLE", Takes::kText, "node (the default)"},
+      {"user", 0, "NAME", Takes::kText, "", false, false},
+      {"ttl", 0, "TIME", Takes::kDuration, "how long it can be used; 0: for ever (1h)"},
+      {"uses", 0, "N", Takes::kCount, "how often; 0: any number of times (1)"},
+  };
+  return table;
+}
+
+int run_nodes(Invocation& call) {
+  const auto answer = call.client.call("GET", "/v1/nodes");
+  if (!answer) return call.failed(answer.error());
+  auto nodes = nodes_from_json(answer->body);
+  if (!nodes) return call.failed(nodes.error());
+  std::string body = answer->body;
+  if (!call.args.words.empty()) {
+    const auto node = find_node(*nodes, call.args.words[0]);
+    if (!node) return call.failed(node.error());
+    body = object_of(body, node->facts.id);
+    nodes = std::vector<Member>{*node};
+  }
+  if (call.json()) {
+    print(body);
+  } else if (call.quiet()) {
+    std::string ids;
+    for (const Member& node : *nodes) ids += node.facts.id.text() + "\n";
+    print(ids);
+  } else {
+    print_nodes(*nodes);
+  }
+  return kExitWell;
+}
+
+int run_status(Invocation& call) {
+  const auto answer = call.client.call("GET", "/v1/status");
+  if (!answer) return call.failed(answer.error());
+  const auto status = status_from_json(answer->body);
+  if (!status) return call.failed(status.error());
+  print(call.json() ? answer->body : status_page(*status));
+  if (status->silent_groups == 0) return kExitWell;
+  return call.failed({Code::kIncomplete,
+                      "jobs of " + std::to_string(status->silent_groups) +
+                          " groups are not counted: they have not answered",
+                      ""});
+}
+
+int run_leave(Invocation& call) {
+  client::LeaveNode request;
+  request.now = call.args.has("now");
+  if (!call.args.words.empty()) {
+    const auto answer = call.client.call("GET", "/v1/nodes");
+    if (!answer) return call.failed(answer.error());
+    const auto nodes = nodes_from_json(answer->body);
+    if (!nodes) return call.failed(nodes.error());
+    const auto node = find_node(*nodes, call.args.words[0]);
+    if (!node) return call.failed(node.error());
+    request.node = node->facts.id;
+  }
+  Result<void> begun = call.client.begin("POST", "/v1/leave", leave_request_json(request));
+  std::string pending;
+  while (begun) {
+    const auto more = call.client.more(pending, -1);
+    for (std::size_t end; (end = pending.find('\n')) != std::string::npos;) {
+      const auto line = leave_line_from_json(std::string_view(pending).substr(0, end));
+      pending.erase(0, end + 1);
+      if (!line) return call.failed(line.error());
+      if (line->error) return call.failed(*line->error);
+      if (line->done) return kExitWell;
+      note(line->progress);
+    }
+    if (!more) return call.failed(more.error());
+    if (*more == Client::More::kEnd)
+      begun = fail(Code::kUnreachable, "the node did not say how it ended");
+  }
+  return call.failed(begun.error());
+}
+
+int run_down(Invocation& call) {
+  const auto answer = call.client.call("POST", "/v1/down", {}, seconds(60));
+  return answer ? int{kExitWell} : call.failed(answer.error());
+}
+
+int run_token_create(Invocation& call) {
+  client::CreateToken request;
+  if (call.args.has("role")) request.role = call.args.text("role");
+  if (request.role != "node" && request.role != "user") {
+    return call.usage("--role " + request.role + " is no role", "node");
+  }
+  if (request.role == "user") return call.usage("--role user is not available yet");
+  request.ttl = call.args.duration("ttl", seconds(3600));
+  request.uses = static_cast<std::uint32_t>(call.args.number("uses", 1));
+  const auto answer = call.client.call("POST", "/v1/tokens", token_request_json(request));
+  if (!answer) return call.failed(answer.error());
+  const auto token = token_from_json(answer->body);
+  if (!token) return call.failed(token.error());
+  print(call.json() ? answer->body : token->token + "\n");
+  return kExitWell;
+}
+
+}  // namespace dunlin

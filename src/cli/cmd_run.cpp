@@ -1,0 +1,233 @@
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "cli/commands.h"
+#include "cli/follow_printer.h"
+#include "cli/interrupts.h"
+#include "cli/job_options.h"
+#include "cli/job_text.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+// A job without a client is cancelled after 30 s, so a longer search would find it cancelled.
+constexpr std::int64_t kPatienceMs = 28'000;
+constexpr std::int64_t kSilenceMs = 1000;  // without a place: then it is said why
+
+std::int64_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// Data that was meant for the command, and would be lost without a word.
+bool has_input_waiting() {
+  struct stat status {};
+  if (fstat(STDIN_FILENO, &status) != 0) return false;
+  if (S_ISREG(status.st_mode)) return lseek(STDIN_FILENO, 0, SEEK_CUR) < status.st_size;
+  int bytes = 0;
+  return S_ISFIFO(status.st_mode) && ioctl(STDIN_FILENO, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+class Runner {
+ public:
+  Runner(Invocation& call, SubmitJob submission)
+      : call_(call),
+        submission_(std::move(submission)),
+        body_(submission_json(submission_)),
+        printer_(submission_.spec.task_count() > 1),
+        started_ms_(now_ms()) {
+    const Duration timeout = call.args.duration("timeout", {});
+    if (timeout.us > 0) give_up_ms_ = started_ms_ + timeout.milliseconds();
+  }
+
+  int run() {
+    std::int64_t lost_since = 0;
+    while (true) {
+      const Result<void> followed = follow();
+      if (left_) return *left_;
+      if (printer_.is_complete()) return verdict();
+      const Error error = followed ? Error{Code::kUnreachable, "the node ended the connection", ""}
+                                   : followed.error();
+      if (error.code != Code::kUnreachable || !was_submitted_) return own_failure(error);
+      // The node under this client is gone: another is taken, or the same one when it is back.
+      if (made_progress_ || lost_since == 0) lost_since = now_ms();
+      made_progress_ = false;
+      if (now_ms() - lost_since > kPatienceMs) return own_failure(error);
+      const timespec pause{0, 200'000'000};
+      nanosleep(&pause, nullptr);
+    }
+  }
+
+ private:
+  Result<void> follow() {
+    printer_.restart();
+    const Result<void> begun = call_.client.begin("POST", "/v1/run", body_);
+    if (!begun) return begun;
+    was_submitted_ = true;
+    std::string bytes;
+    while (!printer_.is_complete()) {
+      if (handle_interrupts() || give_up_waiting()) return {};
+      bytes.clear();
+      const auto more = call_.client.more(bytes, patience());
+      if (!more) return tl::unexpected(more.error());
+      if (!bytes.empty()) made_progress_ = true;
+      printer_.feed(bytes);
+      if (printer_.is_broken()) return fail(Code::kFailed, "the node sent what is no output");
+      if (*more == Client::More::kEnd) return {};
+      // Like any command whose reader has gone.
+      if (printer_.is_unread()) return cancel_and_leave(128 + SIGPIPE);
+      say_why_it_waits();
+    }
+    return {};
+  }
+
+  bool is_waiting() const { return printer_.job() && printer_.job()->state == JobState::kWaiting; }
+
+  // Until something may have to be said or done; -1: nothing but the stream matters.
+  int patience() const {
+    if (!is_waiting()) return -1;
+    std::int64_t until = said_reason_ ? -1 : started_ms_ + kSilenceMs;
+    if (give_up_ms_ != 0) until = until < 0 ? give_up_ms_ : std::min(until, give_up_ms_);
+    if (until < 0) return -1;
+    return static_cast<int>(std::clamp<std::int64_t>(until - now_ms(), 0, 1'000'000));
+  }
+
+  void say_why_it_waits() {
+    if (!is_waiting() || now_ms() - started_ms_ < kSilenceMs) return;
+    const Reason reason = printer_.job()->reason;
+    if (said_reason_ == reason) return;
+    said_reason_ = reason;
+    note("dunlin: job " + submission_.id.text() + " waits" +
+         (reason == Reason::kNone ? std::string() : std::string(": ") + name_of(reason)));
+  }
+
+  bool give_up_waiting() {
+    if (give_up_ms_ == 0 || !is_waiting() || now_ms() < give_up_ms_) return false;
+    note("dunlin: no place for job " + submission_.id.text() + " within --timeout");
+    (void)cancel_and_leave(kExitOwnFailure);
+    return true;
+  }
+
+  // The first one cancels, and waits for the job to end; the second leaves at once.
+  bool handle_interrupts() {
+    const int count = interrupts();
+    if (count == 0) return false;
+    if (!is_cancelled_) {
+      is_cancelled_ = true;
+      note("dunlin: cancelling " + submission_.id.text() + " (again: leave at once)");
+      cancel();
+      return false;
+    }
+    if (count < 2) return false;
+    left_ = kExitInterrupted;
+    return true;
+  }
+
+  // On a connection of its own: this one is busy with the stream.
+  void cancel() {
+    Client other({call_.client.server()});
+    (void)other.call("POST", "/v1/jobs/" + submission_.id.text() + "/cancel");
+  }
+
+  Result<void> cancel_and_leave(int code) {
+    cancel();
+    left_ = code;
+    return {};
+  }
+
+  int own_failure(const Error& error) const {
+    call_.failed(error);
+    return kExitOwnFailure;
+  }
+
+  int verdict() const {
+    if (printer_.error()) call_.failed(*printer_.error());
+    const auto& job = printer_.job();
+    if (!job || !is_final(job->state)) {
+      if (!printer_.error()) call_.failed({Code::kFailed, "the job's end was not told", ""});
+      return kExitOwnFailure;
+    }
+    if (job->state == JobState::kDone) return printer_.error() ? kExitOwnFailure : kExitWell;
+    if (is_cancelled_) return kExitInterrupted;
+    const auto& worst = printer_.worst();
+    if (!worst) {
+      note("dunlin: " + how_it_ended(*job));
+      return kExitOwnFailure;
+    }
+    return verdict_of(*worst);
+  }
+
+  int verdict_of(const TaskView& task) const {
+    const std::string which = submission_.spec.task_count() > 1
+                                  ? "task " + std::to_string(task.task) + ": "
+                                  : std::string();
+    const auto say = [&] { note("dunlin: " + which + why_of(task)); };
+    switch (task.reason) {
+      case Reason::kExit:
+        if (!which.empty()) say();
+        return task.exit_code.value_or(kExitOwnFailure);
+      case Reason::kSignal:
+        if (!which.empty()) say();
+        return 128 + task.signal.value_or(0);
+      case Reason::kMemory: say(); return 128 + SIGKILL;
+      case Reason::kTimeLimit: say(); return kExitTimeLimit;
+      case Reason::kCannotExecute: say(); return kExitCannotRun;
+      case Reason::kMissingExecutable: say(); return kExitCommandMissing;
+      default: say(); return kExitOwnFailure;
+    }
+  }
+
+  Invocation& call_;
+  SubmitJob submission_;
+  std::string body_;
+  FollowPrinter printer_;
+  std::int64_t started_ms_;
+  std::int64_t give_up_ms_ = 0;
+  std::optional<Reason> said_reason_;
+  std::optional<int> left_;  // gone before the job's end, with this code
+  bool was_submitted_ = false;
+  bool made_progress_ = false;
+  bool is_cancelled_ = false;
+};
+
+}  // namespace
+
+const OptionTable& run_options() {
+  static const OptionTable table = [] {
+    OptionTable all = job_options();
+    all.push_back({"timeout", 0, "TIME", Takes::kDuration, "give up if no place is found (125)"});
+    all.push_back({"no-stdin", 0, nullptr, Takes::kNothing, "do not pass stdin on"});
+    all.push_back({"linger", 0, nullptr, Takes::kNothing, "", false, false});
+    return all;
+  }();
+  return table;
+}
+
+int run_run(Invocation& call) {
+  // The exit code is the command's own, so whatever goes wrong here must not look like one of its.
+  const auto own = [&](const Error& error) {
+    const int code = call.failed(error);
+    return code == kExitUsage ? code : int{kExitOwnFailure};
+  };
+  auto draft = draft_job(call.args, false);
+  if (!draft) return own(draft.error());
+  draft->spec.attended = true;
+  if (!call.args.has("no-stdin") && call.args.text("each-line") != "-" && has_input_waiting()) {
+    note("dunlin: stdin is not passed on yet; the command reads /dev/null (--no-stdin: no note)");
+  }
+  auto submission = make_submission(call.client, std::move(*draft));
+  if (!submission) return own(submission.error());
+  count_interrupts();
+  return Runner(call, std::move(*submission)).run();
+}
+
+}  // namespace dunlin

@@ -1,0 +1,216 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+
+#include "cli/commands.h"
+#include "cli/servers.h"
+#include "cli/up_options.h"
+#include "os/node_process.h"
+
+namespace dunlin {
+
+const OptionTable& up_options() {
+  static const OptionTable table = {
+      {"dir", 0, "DIR", Takes::kText, "the node's data (~/.dunlin; root: /var/lib/dunlin)"},
+      {"listen", 0, "IP:PORT", Takes::kText, "TCP and UDP (0.0.0.0:7400)"},
+      {"advertise", 0, "HOST:PORT", Takes::kText, "where others reach this node"},
+      {"http", 0, "IP:PORT", Takes::kText, "", false, false},
+      {"http-plain", 0, nullptr, Takes::kNothing, "", false, false},
+      {"join", 0, "HOST:PORT[,...]", Takes::kText, "nodes of the cluster to join", true},
+      {"token", 0, "T", Takes::kText, "that lets this node in"},
+      {"token-file", 0, "FILE", Takes::kText, "the same, in a file"},
+      {"name", 0, "N", Takes::kText, "unique in the cluster (the host's name)"},
+      {"zone", 0, "Z", Takes::kText, "replicas are spread over zones"},
+      {"label", 0, "K=V", Takes::kPair, "something that jobs may ask for", true},
+      {"cpus", 0, "N", Takes::kCount, "cores for tasks; 0: run none (all)"},
+      {"mem", 0, "SIZE", Takes::kSize, "memory for tasks (all)"},
+      {"gpus", 0, "N", Takes::kCount, "gpus for tasks (0)"},
+      {"resource", 0, "NAME=N", Takes::kPair, "something to be counted", true},
+      {"groups", 0, "P", Takes::kCount, "consensus groups of a new cluster (256)"},
+      {"run-as", 0, "USER", Takes::kText, "the account of tasks"},
+      {"unit", 0, nullptr, Takes::kNothing, "print a systemd unit for these options, and end"},
+      {"reset", 0, nullptr, Takes::kNothing, "", false, false},
+      {"keep-tasks", 0, nullptr, Takes::kNothing, "", false, false},
+  };
+  return table;
+}
+
+namespace {
+
+std::string absolute(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char* here = ::getcwd(nullptr, 0);
+  const std::string directory = here == nullptr ? "." : here;
+  std::free(here);
+  return directory + "/" + path;
+}
+
+Result<void> check_address(const std::string& option, const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const bool has_host = colon != std::string::npos && colon > 0;
+  if (has_host && number_from(text.substr(colon + 1), 1, 65535)) return {};
+  return fail(Code::kUsage, option + " '" + text + "' is no HOST:PORT", "as in 10.0.0.5:7400");
+}
+
+Result<std::string> read_token(const std::string& path) {
+  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
+  if (file == nullptr) {
+    return fail(Code::kUsage, "--token-file " + path + " cannot be read");
+  }
+  std::string text(4096, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  if (file != stdin) std::fclose(file);
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
+    text.pop_back();
+  }
+  if (text.empty()) return fail(Code::kUsage, "--token-file " + path + " holds no token");
+  return text;
+}
+
+Result<void> take_join(const Arguments& args, NodeOptions& options) {
+  for (const std::string& list : args.all("join")) {
+    for (std::string_view rest = list; !rest.empty();) {
+      const std::size_t comma = rest.find(',');
+      const std::string address(rest.substr(0, comma));
+      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+      if (address.empty()) continue;
+      if (const Result<void> fine = check_address("--join", address); !fine) return fine;
+      options.join.push_back(address);
+    }
+  }
+  if (args.has("token") && args.has("token-file")) {
+    return fail(Code::kUsage, "--token and --token-file exclude each other", "give one");
+  }
+  options.token = args.text("token");
+  if (args.has("token-file")) {
+    auto token = read_token(args.text("token-file"));
+    if (!token) return tl::unexpected(token.error());
+    options.token = std::move(*token);
+  }
+  if (!options.token.empty() && options.join.empty()) {
+    return fail(Code::kUsage, "a token is given, but no node to join",
+                "add --join HOST:PORT of a node of the cluster");
+  }
+  return {};
+}
+
+Result<void> take_host(const Arguments& args, NodeOptions& options) {
+  for (const std::string& label : args.all("label")) {
+    const auto pair = pair_from(label);
+    if (pair) options.labels.insert_or_assign(pair->first, pair->second);
+  }
+  for (const std::string& resource : args.all("resource")) {
+    const auto pair = pair_from(resource);
+    const auto count = number_from(pair->second, 0, std::numeric_limits<std::int32_t>::max());
+    if (!count) return fail(Code::kUsage, "--resource " + resource + ": " + count.error().message);
+    options.resources[pair->first] = static_cast<std::uint64_t>(*count);
+  }
+  if (args.has("cpus")) options.cpus = static_cast<std::uint32_t>(args.number("cpus", 0));
+  if (args.has("mem")) options.memory = args.size("mem", 0);
+  options.gpus = static_cast<std::uint32_t>(args.number("gpus", 0));
+  if (args.has("groups")) {
+    const std::int64_t groups = args.number("groups", 256);
+    if (groups < 1 || groups > kMaxGroups) {
+      return fail(Code::kUsage, "--groups " + args.text("groups") + " is not between 1 and " +
+                                    std::to_string(kMaxGroups));
+    }
+    options.groups = static_cast<std::uint16_t>(groups);
+  }
+  options.name = args.text("name");
+  options.zone = args.text("zone");
+  options.run_as = args.text("run-as");
+  return {};
+}
+
+std::string shell_quoted(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.,:/@+";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  // systemd's own rules: double quotes, backslashes, and '%' and '$' doubled.
+  std::string out = "\"";
+  for (const char c : word) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '%' || c == '$') out += c;
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+Result<NodeOptions> node_options_from(const Arguments& args) {
+  NodeOptions options;
+  const bool is_root = geteuid() == 0;
+  const bool has_dir = args.has("dir");
+  const std::string usual = is_root ? "/var/lib/dunlin" : home_directory() + "/.dunlin";
+  options.dir = has_dir ? absolute(args.text("dir")) : usual;
+  options.socket = options.dir + "/api.sock";
+  if (!has_dir && is_root) {
+    // Everybody on the host may submit to the host's own node.
+    options.socket = "/run/dunlin/api.sock";
+    options.socket_mode = 0666;
+  }
+  if (args.has("listen")) options.listen = args.text("listen");
+  if (const Result<void> fine = check_address("--listen", options.listen); !fine) {
+    return tl::unexpected(fine.error());
+  }
+  options.advertise = args.text("advertise");
+  if (!options.advertise.empty()) {
+    const Result<void> fine = check_address("--advertise", options.advertise);
+    if (!fine) return tl::unexpected(fine.error());
+  }
+  if (const Result<void> fine = take_join(args, options); !fine) {
+    return tl::unexpected(fine.error());
+  }
+  if (const Result<void> fine = take_host(args, options); !fine) {
+    return tl::unexpected(fine.error());
+  }
+  return options;
+}
+
+std::string systemd_unit(const Arguments& args, const std::string& program) {
+  std::string command = shell_quoted(program) + " up";
+  for (const Option& option : up_options()) {
+    if (std::string_view(option.name) == "unit") continue;
+    for (const std::string& value : args.all(option.name)) {
+      command += std::string(" --") + option.name;
+      if (option.takes != Takes::kNothing) command += " " + shell_quoted(value);
+    }
+  }
+  return "[Unit]\n"
+         "Description=dunlin node\n"
+         "After=network-online.target\n"
+         "Wants=network-online.target\n"
+         "\n"
+         "[Service]\n"
+         "ExecStart=" +
+         command +
+         "\n"
+         "Restart=always\n"
+         "RestartSec=1\n"
+         "# The runner ends the tasks by itself, should no node come back in time.\n"
+         "KillMode=process\n"
+         "LimitNOFILE=65536\n"
+         "RuntimeDirectory=dunlin\n"
+         "RuntimeDirectoryPreserve=yes\n"
+         "\n"
+         "[Install]\n"
+         "WantedBy=multi-user.target\n";
+}
+
+int run_up(Invocation& call) {
+  const auto options = node_options_from(call.args);
+  if (!options) return call.failed(options.error());
+  if (call.args.has("unit")) {
+    std::string program(4096, '\0');
+    const ssize_t length = readlink("/proc/self/exe", program.data(), program.size());
+    program.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
+    print(systemd_unit(call.args, program.empty() ? "dunlin" : program));
+    return kExitWell;
+  }
+  return run_node(*options);
+}
+
+}  // namespace dunlin

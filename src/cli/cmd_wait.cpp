@@ -1,0 +1,180 @@
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "cli/commands.h"
+#include "cli/job_text.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::size_t kMaxJobs = 4096;
+constexpr std::int64_t kPatienceMs = 60'000;  // for a node to come back
+
+std::int64_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// Watches jobs through one stream that the node pushes into; takes it up again when it breaks.
+class Waiter {
+ public:
+  Waiter(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit)
+      : call_(call), left_(jobs.begin(), jobs.end()), any_(any) {
+    if (limit.us > 0) deadline_ = now_ms() + limit.milliseconds();
+    shows_progress_ = is_terminal(STDERR_FILENO) && jobs.size() == 1 && !call.quiet();
+  }
+
+  int wait() {
+    std::int64_t lost_since = 0;
+    while (!is_over()) {
+      const Result<void> seen = watch();
+      if (is_over()) break;
+      if (timed_out_) return finish(timeout());
+      if (seen) {
+        lost_since = 0;
+        continue;
+      }
+      if (seen.error().code != Code::kUnreachable) return finish(call_.failed(seen.error()));
+      if (lost_since == 0) lost_since = now_ms();
+      if (now_ms() - lost_since > kPatienceMs || never_connected_) {
+        return finish(call_.failed(seen.error()));
+      }
+      const timespec pause{0, 200'000'000};
+      nanosleep(&pause, nullptr);
+    }
+    return finish(code_);
+  }
+
+ private:
+  bool is_over() const { return left_.empty() || (any_ && seen_any_); }
+
+  Result<void> watch() {
+    WatchJobs wish;
+    wish.jobs.assign(left_.begin(), left_.end());
+    wish.only_final = !shows_progress_;
+    const Result<void> begun = call_.client.begin("POST", "/v1/watch", watch_json(wish));
+    if (!begun) return begun;
+    never_connected_ = false;
+    std::string pending;
+    while (!is_over()) {
+      int patience = -1;
+      if (deadline_ != 0) {
+        const std::int64_t left = deadline_ - now_ms();
+        timed_out_ = left <= 0;
+        if (timed_out_) return {};
+        patience = static_cast<int>(std::min<std::int64_t>(left, 1'000'000'000));
+      }
+      const auto more = call_.client.more(pending, patience);
+      if (!more) return tl::unexpected(more.error());
+      if (const Result<void> fine = take_lines(pending); !fine) return fine;
+      if (*more == Client::More::kEnd) break;
+    }
+    return {};
+  }
+
+  Result<void> take_lines(std::string& pending) {
+    std::size_t end = 0;
+    while (!is_over() && (end = pending.find('\n')) != std::string::npos) {
+      const auto line = watch_line_from_json(std::string_view(pending).substr(0, end));
+      pending.erase(0, end + 1);
+      if (!line) return tl::unexpected(line.error());
+      take(*line);
+    }
+    return {};
+  }
+
+  void take(const WatchLine& line) {
+    if (!line.job) {
+      if (left_.erase(line.id) > 0) {
+        clear_progress();
+        const int code = call_.failed(line.job.error());
+        if (code_ == kExitWell || code_ == kExitFailed) code_ = code;
+      }
+      return;
+    }
+    const JobSummary& job = *line.job;
+    if (!is_final(job.state)) {
+      if (shows_progress_) show_progress(job);
+      return;
+    }
+    if (left_.erase(job.id) == 0) return;
+    seen_any_ = true;
+    if (job.state != JobState::kDone && code_ == kExitWell) code_ = kExitFailed;
+    clear_progress();
+    note(how_it_ended(job));
+  }
+
+  void show_progress(const JobSummary& job) {
+    const std::string line = "\r\x1b[K" + job.id.text() + " " + progress_of(job);
+    (void)!::write(STDERR_FILENO, line.data(), line.size());
+    has_progress_ = true;
+  }
+  void clear_progress() {
+    if (!std::exchange(has_progress_, false)) return;
+    (void)!::write(STDERR_FILENO, "\r\x1b[K", 4);
+  }
+
+  int timeout() const {
+    std::string names;
+    for (const JobId& id : left_) {
+      if (names.size() > 100) break;
+      names += (names.empty() ? "" : ", ") + id.text();
+    }
+    return call_.failed({Code::kTimeout,
+                         std::to_string(left_.size()) + " jobs have not ended in time: " + names,
+                         "they go on"});
+  }
+
+  int finish(int code) {
+    clear_progress();
+    return code;
+  }
+
+  Invocation& call_;
+  std::set<JobId> left_;
+  bool any_;
+  std::int64_t deadline_ = 0;
+  bool shows_progress_ = false;
+  bool has_progress_ = false;
+  bool seen_any_ = false;
+  bool timed_out_ = false;
+  bool never_connected_ = true;
+  int code_ = kExitWell;
+};
+
+}  // namespace
+
+const OptionTable& wait_options() {
+  static const OptionTable table = {
+      {"any", 0, nullptr, Takes::kNothing, "until the first of them has ended"},
+      {"timeout", 0, "TIME", Takes::kDuration, "give up after so long (exit 6)"},
+  };
+  return table;
+}
+
+int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit) {
+  return Waiter(call, jobs, any, limit).wait();
+}
+
+int run_wait(Invocation& call) {
+  std::vector<JobId> jobs;
+  for (const std::string& word : call.args.words) {
+    const auto job = find_job(call.client, word);
+    if (!job) return call.failed(job.error());
+    if (!job->tasks.empty()) return call.usage("wait takes whole jobs, not '" + word + "'");
+    if (std::find(jobs.begin(), jobs.end(), job->id) == jobs.end()) jobs.push_back(job->id);
+  }
+  if (jobs.size() > kMaxJobs) {
+    return call.usage("wait takes at most " + std::to_string(kMaxJobs) + " jobs at a time");
+  }
+  return wait_for(call, jobs, call.args.has("any"), call.args.duration("timeout", {}));
+}
+
+}  // namespace dunlin

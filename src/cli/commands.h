@@ -1,0 +1,46 @@
+// The functions behind the commands, one family a file; cli.cpp names them in its table. Each
+// returns the process's exit code and has said why by then.
+#pragma once
+
+#include "cli/invocation.h"
+#include "cli/job_ref.h"
+
+namespace dunlin {
+
+int run_up(Invocation& call);  // cmd_up.cpp
+const OptionTable& up_options();
+
+int run_nodes(Invocation& call);  // cmd_nodes.cpp
+int run_status(Invocation& call);
+int run_leave(Invocation& call);
+int run_down(Invocation& call);
+int run_token_create(Invocation& call);
+const OptionTable& leave_options();
+const OptionTable& token_options();
+
+int run_run(Invocation& call);     // cmd_run.cpp
+int run_submit(Invocation& call);  // cmd_submit.cpp
+const OptionTable& run_options();
+const OptionTable& submit_options();
+
+int run_jobs(Invocation& call);  // cmd_jobs.cpp
+int run_show(Invocation& call);
+int run_tasks(Invocation& call);
+int run_cancel(Invocation& call);
+const OptionTable& jobs_options();
+const OptionTable& show_options();
+const OptionTable& tasks_options();
+
+int run_logs(Invocation& call);  // cmd_logs.cpp
+int run_outputs(Invocation& call);
+const OptionTable& logs_options();
+const OptionTable& outputs_options();
+// Prints the job's output until it is final; the exit code is as of `wait`.
+int follow_logs(Invocation& call, const JobRef& job, const std::string& streams);
+
+int run_wait(Invocation& call);  // cmd_wait.cpp
+const OptionTable& wait_options();
+// Until all (with `any`: one) of the jobs are final; `limit` 0: for ever.
+int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit);
+
+}  // namespace dunlin

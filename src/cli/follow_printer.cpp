@@ -1,0 +1,106 @@
+#include "cli/follow_printer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "cli/report.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::size_t kMaxPartialLine = 64 * 1024;
+
+bool write_to(bool is_stderr, std::string_view bytes) {
+  const int fd = is_stderr ? STDERR_FILENO : STDOUT_FILENO;
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+}  // namespace
+
+void FollowPrinter::restart() {
+  reader_ = FrameReader();
+  complete_ = false;
+  for (auto& [key, stream] : streams_) stream.skip = stream.printed;
+}
+
+void FollowPrinter::feed(std::string_view bytes) {
+  reader_.feed(bytes);
+  while (const std::optional<Frame> frame = reader_.next()) take(*frame);
+}
+
+void FollowPrinter::take(const Frame& frame) {
+  switch (frame.kind) {
+    case FrameKind::kStdout:
+    case FrameKind::kStderr:
+      return print_output(streams_[{frame.task, frame.kind == FrameKind::kStderr}], frame);
+    case FrameKind::kAttempt: {
+      Stream& stream = streams_[{frame.task, frame.payload.starts_with('e')}];
+      const auto attempt = static_cast<std::uint32_t>(
+          std::strtoul(frame.payload.c_str() + (frame.payload.empty() ? 0 : 1), nullptr, 10));
+      if (stream.attempt == attempt) return;
+      stream.attempt = attempt;
+      stream.printed = stream.skip = 0;
+      return;
+    }
+    case FrameKind::kJob:
+      if (const auto job = job_from_json(frame.payload)) job_ = *job;
+      return;
+    case FrameKind::kTask:
+      if (const auto task = task_from_json(frame.payload)) worst_ = *task;
+      return;
+    case FrameKind::kError: error_ = error_from_json(frame.payload); return;
+    case FrameKind::kEnd:
+      flush_partial();
+      complete_ = true;
+      return;
+  }
+}
+
+void FollowPrinter::print_output(Stream& stream, const Frame& frame) {
+  std::string_view bytes = frame.payload;
+  const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(stream.skip, bytes.size()));
+  bytes.remove_prefix(skipped);
+  stream.skip -= skipped;
+  if (bytes.empty()) return;
+  stream.printed += bytes.size();
+  has_output_ = true;
+  const bool is_stderr = frame.kind == FrameKind::kStderr;
+  if (!prefixed_) {
+    if (!write_to(is_stderr, bytes)) unread_ = true;
+    return;
+  }
+  stream.partial += bytes;
+  const std::string prefix = std::to_string(frame.task) + ": ";
+  std::string lines;
+  std::size_t at = 0;
+  for (std::size_t end; (end = stream.partial.find('\n', at)) != std::string::npos; at = end + 1) {
+    lines += prefix + stream.partial.substr(at, end + 1 - at);
+  }
+  stream.partial.erase(0, at);
+  if (stream.partial.size() > kMaxPartialLine) {
+    lines += prefix + std::exchange(stream.partial, {}) + "\n";
+  }
+  if (!write_to(is_stderr, lines)) unread_ = true;
+}
+
+void FollowPrinter::flush_partial() {
+  for (auto& [key, stream] : streams_) {
+    if (stream.partial.empty()) continue;
+    const std::string line =
+        std::to_string(key.first) + ": " + std::exchange(stream.partial, {}) + "\n";
+    if (!write_to(key.second, line)) unread_ = true;
+  }
+}
+
+}  // namespace dunlin

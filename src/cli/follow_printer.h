@@ -1,0 +1,65 @@
+// Turns the frames of followed output (os/frames.h) into bytes on stdout and stderr. It remembers
+// how much of each task's output was printed, so that after the stream was cut off and asked for
+// again, from another node perhaps, there is neither gap nor repeat.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "os/frames.h"
+#include "sched/job.h"
+
+namespace dunlin {
+
+class FollowPrinter {
+ public:
+  // `prefixed`: lines begin with "7: ", and none is torn by another task's.
+  explicit FollowPrinter(bool prefixed) : prefixed_(prefixed) {}
+
+  // A new stream begins, from the beginning of everything.
+  void restart();
+  void feed(std::string_view bytes);
+
+  // The stream has said that nothing is missing.
+  bool is_complete() const { return complete_; }
+  // Nobody reads stdout any more.
+  bool is_unread() const { return unread_; }
+  // Something in the stream was no frame.
+  bool is_broken() const { return reader_.is_broken(); }
+  const std::optional<JobSummary>& job() const { return job_; }
+  // Of `run`: the task that decides the exit code.
+  const std::optional<TaskView>& worst() const { return worst_; }
+  // What the node could not deliver.
+  const std::optional<Error>& error() const { return error_; }
+  bool has_output() const { return has_output_; }
+
+ private:
+  struct Stream {
+    std::uint32_t attempt = 0;
+    std::uint64_t printed = 0;  // of this attempt
+    std::uint64_t skip = 0;     // of what comes next: printed before the stream was cut off
+    std::string partial;        // a line not yet ended, if lines are prefixed
+  };
+
+  void take(const Frame& frame);
+  void print_output(Stream& stream, const Frame& frame);
+  void flush_partial();
+
+  bool prefixed_;
+  FrameReader reader_;
+  // By task and whether it is stderr.
+  std::map<std::pair<std::uint32_t, bool>, Stream> streams_;
+  std::optional<JobSummary> job_;
+  std::optional<TaskView> worst_;
+  std::optional<Error> error_;
+  bool complete_ = false;
+  bool unread_ = false;
+  bool has_output_ = false;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,35 @@
+// What a job may be given, and how it becomes a submission: options to a draft (pure, but for the
+// looks it takes at files), the draft's files and entries into the cluster, and an id.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/client.h"
+#include "cli/entries.h"
+#include "cli/options.h"
+#include "cli/shipping.h"
+#include "sched/requests.h"
+
+namespace dunlin {
+
+// The options of `run` and `submit`, and the keys of a job file.
+const OptionTable& job_options();
+
+struct JobDraft {
+  JobSpec spec;  // without files and entries
+  std::vector<LocalFile> files;
+  std::optional<NextEntry> entries;
+  std::string key;
+};
+
+// `words` of the arguments are the command. `may_be_script`: a script of this directory may be
+// named without a '/', as `submit` allows.
+Result<JobDraft> draft_job(const Arguments& args, bool may_be_script);
+
+// Uploads what must be uploaded, then mints the id: in a group that has a quorum, or from the key.
+Result<SubmitJob> make_submission(Client& client, JobDraft draft);
+
+}  // namespace dunlin

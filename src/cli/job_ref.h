@@ -1,0 +1,33 @@
+// JOB and TASK as people write them: an id, a unique prefix or `last`, then perhaps ".7" or ".1-5".
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "cli/client.h"
+#include "sched/job.h"
+
+namespace dunlin {
+
+struct JobRef {
+  JobId id;
+  std::vector<TaskRange> tasks;  // empty: none were named
+};
+
+// The text taken apart, before anybody is asked: the job's part and the tasks.
+struct JobWords {
+  std::string job;
+  std::vector<TaskRange> tasks;
+};
+Result<JobWords> job_words_from(std::string_view text);
+
+// Asks the cluster where it must: for `last` and prefixes. kUsage: ambiguous, and with what.
+Result<JobRef> find_job(Client& client, std::string_view text);
+
+// "tasks=1-5" for a query; empty when none were named.
+std::string tasks_query(const JobRef& job);
+
+}  // namespace dunlin

@@ -1,0 +1,80 @@
+#include "cli/job_text.h"
+
+#include <time.h>
+
+#include "cli/units.h"
+
+namespace dunlin {
+
+WallTime wall_now() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return {std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000};
+}
+
+std::string age_of(WallTime time, WallTime now) {
+  return time_between(time, now, now);
+}
+
+std::string time_between(WallTime from, WallTime to, WallTime now) {
+  if (from.ms == 0) return "-";
+  const std::int64_t ms = (to.ms == 0 ? now.ms : to.ms) - from.ms;
+  // Two hosts' clocks may differ a little.
+  return text_of(milliseconds(ms < 0 ? 0 : ms));
+}
+
+std::string progress_of(const JobSummary& job) {
+  const TaskCounts& tasks = job.tasks;
+  std::string text = std::to_string(tasks.done) + "/" + std::to_string(tasks.total) + " done";
+  const auto add = [&](std::uint32_t count, const char* what) {
+    if (count > 0) text += ", " + std::to_string(count) + " " + what;
+  };
+  add(tasks.running, "running");
+  add(tasks.queued, "queued");
+  add(tasks.waiting, "waiting");
+  add(tasks.paused, "paused");
+  add(tasks.failed, "failed");
+  add(tasks.cancelled, "cancelled");
+  if (tasks.running == 0 && job.reason != Reason::kNone) {
+    text += std::string(" (") + name_of(job.reason) + ")";
+  }
+  return text;
+}
+
+std::string how_it_ended(const JobSummary& job) {
+  std::string text = job.id.text() + ": " + name_of(job.state);
+  const TaskCounts& tasks = job.tasks;
+  if (tasks.total > 1 && job.state == JobState::kDone) {
+    text += ", " + std::to_string(tasks.total) + " tasks";
+  } else if (tasks.total > 1) {
+    text += ", " + std::to_string(tasks.failed) + " of " + std::to_string(tasks.total) +
+            " tasks failed";
+    if (tasks.cancelled > 0) text += ", " + std::to_string(tasks.cancelled) + " cancelled";
+  } else if (job.exit_code && *job.exit_code != 0) {
+    text += ", exit " + std::to_string(*job.exit_code);
+  } else if (job.state == JobState::kFailed && job.reason != Reason::kNone) {
+    text += std::string(", ") + name_of(job.reason);
+  }
+  if (job.started_at.ms != 0) {
+    text += ", after " + time_between(job.started_at, job.finished_at, wall_now());
+  }
+  return text;
+}
+
+std::string why_of(const TaskView& task) {
+  std::string text;
+  if (task.signal) {
+    text = "signal " + std::to_string(*task.signal);
+    if (task.reason != Reason::kSignal && task.reason != Reason::kNone) {
+      text += std::string(", ") + name_of(task.reason);
+    }
+  } else if (task.reason == Reason::kExit && task.exit_code) {
+    text = "exit " + std::to_string(*task.exit_code);
+  } else if (task.reason != Reason::kNone) {
+    text = name_of(task.reason);
+  }
+  if (!task.detail.empty()) text += (text.empty() ? "" : ": ") + task.detail;
+  return text;
+}
+
+}  // namespace dunlin

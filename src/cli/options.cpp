@@ -1,0 +1,232 @@
+#include "cli/options.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/assert.h"
+#include "cli/units.h"
+
+namespace dunlin {
+
+namespace {
+
+Result<void> check_value(const Option& option, const std::string& value) {
+  const auto checked = [](const auto& result) -> Result<void> {
+    if (!result) return tl::unexpected(result.error());
+    return {};
+  };
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  switch (option.takes) {
+    case Takes::kNothing: return {};
+    case Takes::kText:
+      if (value.empty()) return fail(Code::kUsage, "the value is empty");
+      return {};
+    case Takes::kCount: return checked(number_from(value, 0, kMost));
+    case Takes::kNumber: return checked(number_from(value, -kMost, kMost));
+    case Takes::kSize: return checked(size_from(value));
+    case Takes::kDuration: return checked(duration_from(value));
+    case Takes::kPair: return checked(pair_from(value));
+  }
+  return {};
+}
+
+std::string spelling(const Option& option) {
+  return std::string("--") + option.name;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string Arguments::text(std::string_view option) const {
+  const auto& values = all(option);
+  return values.empty() ? std::string() : values.back();
+}
+
+const std::vector<std::string>& Arguments::all(std::string_view option) const {
+  static const std::vector<std::string> kNone;
+  const auto at = values_.find(option);
+  return at == values_.end() ? kNone : at->second;
+}
+
+std::int64_t Arguments::number(std::string_view option, std::int64_t otherwise) const {
+  if (!has(option)) return otherwise;
+  const auto number = number_from(text(option), std::numeric_limits<std::int64_t>::min(),
+                                  std::numeric_limits<std::int64_t>::max());
+  ASSERT(number.has_value());
+  return *number;
+}
+
+std::uint64_t Arguments::size(std::string_view option, std::uint64_t otherwise) const {
+  if (!has(option)) return otherwise;
+  const auto size = size_from(text(option));
+  ASSERT(size.has_value());
+  return *size;
+}
+
+Duration Arguments::duration(std::string_view option, Duration otherwise) const {
+  if (!has(option)) return otherwise;
+  const auto duration = duration_from(text(option));
+  ASSERT(duration.has_value());
+  return *duration;
+}
+
+class ArgumentParser {
+ public:
+  ArgumentParser(const std::vector<std::string>& args,
+                 const std::vector<const OptionTable*>& tables, Words words)
+      : args_(args), tables_(tables), words_(words) {}
+
+  Result<Arguments> parse() {
+    while (at_ < args_.size()) {
+      const std::string& arg = args_[at_];
+      const bool is_option = !ended_ && arg.size() > 1 && arg[0] == '-';
+      if (is_option && arg == "--") {
+        ended_ = true;
+        ++at_;
+        continue;
+      }
+      if (is_option) {
+        const Result<void> taken = arg[1] == '-' ? take_long(arg) : take_short(arg);
+        if (!taken) return tl::unexpected(taken.error());
+        continue;
+      }
+      out_.words.push_back(arg);
+      ++at_;
+      if (words_ == Words::kCommand) ended_ = true;
+    }
+    return std::move(out_);
+  }
+
+ private:
+  const Option* find(std::string_view name) const {
+    for (const OptionTable* table : tables_) {
+      for (const Option& option : *table) {
+        if (name == option.name) return &option;
+      }
+    }
+    return nullptr;
+  }
+  const Option* find(char letter) const {
+    for (const OptionTable* table : tables_) {
+      for (const Option& option : *table) {
+        if (letter == option.letter) return &option;
+      }
+    }
+    return nullptr;
+  }
+
+  Result<void> unknown(const std::string& given) const {
+    std::vector<std::string> known;
+    for (const OptionTable* table : tables_) {
+      for (const Option& option : *table) known.push_back(spelling(option));
+    }
+    const std::string near = nearest(given, known);
+    return fail(Code::kUsage, "unknown option " + given,
+                near.empty() ? "see --help" : "did you mean " + near + "?");
+  }
+
+  Result<void> take_long(const std::string& arg) {
+    const std::size_t equals = arg.find('=');
+    const std::string name = arg.substr(2, equals == std::string::npos ? equals : equals - 2);
+    const Option* option = find(name);
+    if (option == nullptr) return unknown("--" + name);
+    ++at_;
+    std::optional<std::string> value;
+    if (equals != std::string::npos) value = arg.substr(equals + 1);
+    return take(*option, std::move(value));
+  }
+
+  Result<void> take_short(const std::string& arg) {
+    if (arg[1] == 'n' && find('n') == nullptr) {
+      return fail(Code::kUsage, "-n is not taken, since it means different things elsewhere",
+                  "for many tasks use --array 1-N, for a name -J NAME");
+    }
+    const Option* option = find(arg[1]);
+    if (option == nullptr) return unknown(arg.substr(0, 2));
+    ++at_;
+    std::optional<std::string> value;
+    if (arg.size() > 2) value = arg.substr(arg[2] == '=' ? 3 : 2);
+    return take(*option, std::move(value));
+  }
+
+  Result<void> take(const Option& option, std::optional<std::string> value) {
+    if (!option.available) {
+      return fail(Code::kUsage, spelling(option) + " is not available yet");
+    }
+    if (option.takes == Takes::kNothing) {
+      if (value) return fail(Code::kUsage, spelling(option) + " takes no value");
+      value.emplace();
+    }
+    if (!value) {
+      if (at_ == args_.size()) {
+        return fail(Code::kUsage, spelling(option) + " needs a value: " + spelling(option) + " " +
+                                      option.argument);
+      }
+      value = args_[at_++];
+    }
+    if (const Result<void> fine = check_value(option, *value); !fine) {
+      return fail(Code::kUsage, spelling(option) + ": " + fine.error().message, fine.error().hint);
+    }
+    auto& values = out_.values_[option.name];
+    if (!option.repeats && !values.empty() && option.takes != Takes::kNothing) {
+      return fail(Code::kUsage, spelling(option) + " is given twice");
+    }
+    values.push_back(std::move(*value));
+    return {};
+  }
+
+  const std::vector<std::string>& args_;
+  const std::vector<const OptionTable*>& tables_;
+  Words words_;
+  Arguments out_;
+  std::size_t at_ = 0;
+  bool ended_ = false;
+};
+
+Result<Arguments> parse_arguments(const std::vector<std::string>& args,
+                                  const std::vector<const OptionTable*>& tables, Words words) {
+  return ArgumentParser(args, tables, words).parse();
+}
+
+std::string help_of(const OptionTable& table) {
+  constexpr std::size_t kColumn = 28;
+  std::string text;
+  for (const Option& option : table) {
+    if (!option.available) continue;
+    std::string line = option.letter != 0 ? std::string("  -") + option.letter + ", " : "      ";
+    line += spelling(option);
+    if (option.argument != nullptr) line += std::string(" ") + option.argument;
+    line += line.size() + 1 < kColumn ? std::string(kColumn - line.size(), ' ') : "  ";
+    text += line + option.help + "\n";
+  }
+  return text;
+}
+
+std::string nearest(std::string_view given, const std::vector<std::string>& known) {
+  std::string best;
+  std::size_t least = given.size() <= 4 ? 2 : 3;
+  for (const std::string& name : known) {
+    const std::size_t distance = edit_distance(given, name);
+    if (distance < least || (distance == least && best.empty() && name.starts_with(given))) {
+      least = distance;
+      best = name;
+    }
+  }
+  return best;
+}
+
+}  // namespace dunlin

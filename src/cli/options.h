@@ -1,0 +1,76 @@
+// Options as a table: what each command takes, in one place, for parsing, for --help, and for the
+// keys of job files. A value is checked for form as it is parsed, so that a mistake is named by the
+// option in which it was made.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace dunlin {
+
+enum class Takes : std::uint8_t {
+  kNothing,   // a flag
+  kText,      // anything but an empty text
+  kCount,     // a whole number, 0 or more
+  kNumber,    // a whole number
+  kSize,      // 4G
+  kDuration,  // 1h30m
+  kPair,      // NAME=VALUE
+};
+
+struct Option {
+  const char* name;                // --name; in job files and JSON the key, with '_' for '-'
+  char letter = 0;                 // -c, if there is one
+  const char* argument = nullptr;  // what --help calls the value: "N"
+  Takes takes = Takes::kNothing;
+  const char* help = "";
+  bool repeats = false;
+  bool available = true;  // documented, but this version refuses it
+};
+
+using OptionTable = std::vector<Option>;
+
+// What a command was given.
+class ArgumentParser;
+
+class Arguments {
+ public:
+  bool has(std::string_view option) const { return values_.find(option) != values_.end(); }
+  // The last one given; empty when there is none.
+  std::string text(std::string_view option) const;
+  const std::vector<std::string>& all(std::string_view option) const;
+  // `otherwise` when it was not given; the form was checked when it was parsed.
+  std::int64_t number(std::string_view option, std::int64_t otherwise) const;
+  std::uint64_t size(std::string_view option, std::uint64_t otherwise) const;
+  Duration duration(std::string_view option, Duration otherwise) const;
+
+  std::vector<std::string> words;  // what is no option
+
+ private:
+  friend class ArgumentParser;
+  std::map<std::string, std::vector<std::string>, std::less<>> values_;
+};
+
+enum class Words : std::uint8_t {
+  kAnywhere,  // options and words may mix
+  kCommand,   // the first word begins somebody else's command: all after it is his
+};
+
+// kUsage with one line: which option, what is wrong with it, what to do.
+Result<Arguments> parse_arguments(const std::vector<std::string>& args,
+                                  const std::vector<const OptionTable*>& tables, Words words);
+
+// The lines of --help for a table.
+std::string help_of(const OptionTable& table);
+
+// The name among `known` that `given` is probably meant to be; empty when none is near.
+std::string nearest(std::string_view given, const std::vector<std::string>& known);
+
+}  // namespace dunlin

@@ -1,0 +1,39 @@
+// Files of this host that travel with a job: found, then put into the cluster as blobs of at most
+// kPieceSize, several on the way at once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/client.h"
+#include "sched/job.h"
+
+namespace dunlin {
+
+constexpr std::size_t kPieceSize = 1024 * 1024;
+constexpr std::size_t kPiecesInFlight = 4;
+constexpr std::size_t kMaxShippedFiles = 10'000;  // of one job; the spec's own limit comes sooner
+constexpr std::uint64_t kMaxShippedBytes = 64ULL << 30;
+
+struct LocalFile {
+  std::string path;  // here
+  std::string name;  // in the task's directory
+  std::uint32_t mode = 0644;
+  std::uint64_t size = 0;
+};
+
+// PATH or PATH:NAME, a regular file. The name defaults to the path's last part.
+Result<LocalFile> local_file(const std::string& argument);
+// PATH or PATH:NAME, a directory: all regular files below it, under NAME/ or directly in the task's
+// directory. What is neither file nor directory is passed over with a note.
+Result<std::vector<LocalFile>> local_directory(const std::string& argument);
+// Relative, and not out of the directory: "a/b", never "../a" or "/a".
+bool is_inner_path(std::string_view name);
+
+// kConflict when two would get the same name, or one is a directory of another's.
+Result<void> check_names(const std::vector<LocalFile>& files);
+Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFile>& files);
+
+}  // namespace dunlin

@@ -1,0 +1,31 @@
+// Tables for people: columns as wide as they must be, never cut off a terminal.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dunlin {
+
+class Table {
+ public:
+  // A heading that begins with '>' makes a column of figures, set flush right.
+  explicit Table(std::vector<std::string> headings);
+  void add(std::vector<std::string> cells);
+  // `width` 0: nothing is cut; else lines are cut to so many characters.
+  std::string text(std::size_t width) const;
+  bool is_empty() const { return rows_.empty(); }
+
+ private:
+  std::vector<std::string> headings_;
+  std::vector<bool> is_right_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// Columns of the terminal on stdout; 0 when it is none.
+std::size_t terminal_width();
+
+// What would move the cursor or change colours on a terminal is shown as '?'.
+std::string printable(std::string_view text);
+
+}  // namespace dunlin
