@@ -87,9 +87,9 @@ class Groups {
                         Bytes state, Effects& out);
   // Has unfinished work: its elections come first.
   void set_unfinished(GroupId group, bool unfinished);
-  // `checkpointed`: applied indexes that a completed, synced checkpoint contains. Forgets what
-  // that covers, writes stragglers anew, sets out.trim_below.
-  void compact(Instant now, const std::map<GroupId, LogIndex>& checkpointed, Effects& out);
+  // `checkpointed`: what a completed, synced checkpoint contains. Forgets what that covers, writes
+  // stragglers anew, sets out.trim_below.
+  void compact(Instant now, const std::map<GroupId, AppliedState>& checkpointed, Effects& out);
 
   // ---- what others know -----------------------------------------------------------------------
   // All nodes that share a group with this one: the pairs that watch each other.

@@ -1,0 +1,110 @@
+// The inside of Groups: the replicas of this node, who waits for what, and what leaves at the end
+// of a turn.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "dht/groups.h"
+#include "dht/mover.h"
+#include "dht/promises.h"
+#include "dht/raft.h"
+
+namespace dunlin {
+
+struct Groups::Parts {
+  // Replicas that stand for election at once, and log rows that stragglers may lie behind.
+  static constexpr std::size_t kMaxCampaigns = 32;
+  static constexpr std::uint64_t kMaxRowsBehind = 4096;
+  static constexpr std::size_t kMaxRewrite = 4 * 1024 * 1024;   // bytes, per compact()
+  static constexpr std::size_t kMaxEnvelope = 2 * 1024 * 1024;  // then another frame is begun
+
+  Parts(NodeId self, Boot boot, GroupsConfig config, Random random);
+
+  // One call from outside: a turn is begun, and its messages leave at its end.
+  Turn begin(Instant now, Effects& out);
+  void end(Turn& turn);
+  void flush(Turn& turn);
+
+  Raft* find(GroupId group) const;
+  // After anything was done to a replica: notes deadlines, disk, campaigns, removal, its config.
+  void settle(Turn& turn, GroupId group);
+  void retire(Turn& turn, GroupId group);
+  void start_campaigns(Turn& turn);
+  void each(Turn& turn, const std::function<void(Raft&)>& action);
+
+  // groups_recovery.cpp
+  void found(Turn& turn);
+  void recover(Turn& turn, GroupsRecovery recovery);
+  bool recover_record(std::uint64_t row, const Bytes& record);
+  void verify_settled(Turn& turn);
+  std::vector<const Raft*> unverified() const;
+  void compact(Turn& turn, const std::map<GroupId, AppliedState>& checkpointed);
+
+  // groups_frames.cpp
+  void receive(Turn& turn, const NodeId& from, ByteView frame);
+  void deliver(Turn& turn, const NodeId& from, GroupMessage message);
+  Raft* replica_for(Turn& turn, const NodeId& from, const GroupMessage& message);
+  void accept(Turn& turn, const NodeId& from, Boot boot, const PromiseQuery& note);
+  void accept(Turn& turn, const NodeId& from, Boot boot, const PromiseReply& note);
+  void accept(Turn& turn, const NodeId& from, Boot boot, const ViewAsk& note);
+  void accept(Turn& turn, const NodeId& from, Boot boot, const ViewReply& note);
+  void accept(Turn& turn, const NodeId& from, Boot boot, const Leaving& note);
+  PromiseReply promises_of(const NodeId& node, Boot boot) const;
+
+  void hear(Turn& turn, const NodeId& node, Boot boot, std::uint64_t row);
+  void suspect(Turn& turn, const NodeId& node);
+  void recovered(Turn& turn, const NodeId& node);
+  void tick(Turn& turn);
+  void say_leaving(Turn& turn);
+  void fail(std::string text);
+  Instant next_deadline() const;
+
+  const NodeId self;
+  const Boot boot;
+  const GroupsConfig config;
+  Random random;
+
+  Peers peers;
+  std::vector<std::unique_ptr<Raft>> replicas;  // by group
+  std::vector<Generation> retired;              // by group: the last generation that is no more
+  std::size_t replica_count = 0;
+
+  std::set<std::pair<Instant, GroupId>> due;
+  std::vector<Instant> due_at;                         // by group
+  std::map<std::uint64_t, std::set<GroupId>> waiting;  // for a row to be durable
+  std::uint64_t durable_row = 0;
+  bool storage_stalled = false;
+
+  std::vector<bool> unfinished;                         // by group
+  std::set<std::pair<bool, GroupId>> campaigns_wanted;  // those with unfinished work first
+  std::set<GroupId> campaigning;
+  std::set<GroupId> led;
+  std::vector<GroupConfig> seen_config;  // by group, as of the last settle()
+  std::vector<NodeId> seen_leader;       // likewise
+  std::set<NodeId> peer_set;
+  bool peers_stale = false;
+
+  Mover mover;
+  std::optional<PromiseCheck> check;
+  Instant leaving_at = Instant::never();
+
+  struct Route {
+    Term term = 0;
+    NodeId leader;
+    Boot boot = 0;
+  };
+  std::vector<Route> routes;        // by group, as others told
+  std::uint64_t route_version = 0;  // rises when anything that routing rests on changes
+
+  std::vector<GroupsEvent> events;
+  bool failed = false;
+};
+
+}  // namespace dunlin
