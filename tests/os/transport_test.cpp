@@ -141,7 +141,8 @@ void acquaint(std::vector<Node*> nodes) {
 struct RawSocket {
   int descriptor = socket(AF_INET, SOCK_STREAM, 0);
 
-  explicit RawSocket(const SocketAddress& to) {
+  explicit RawSocket(const SocketAddress& to, const std::string& from = "127.0.0.1") {
+    EXPECT_EQ(bind(descriptor, SocketAddress::from_ip(from, 0)->raw(), sizeof(sockaddr_in)), 0);
     EXPECT_EQ(connect(descriptor, to.raw(), sizeof(sockaddr_in)), 0);
   }
   ~RawSocket() { close(descriptor); }
@@ -474,6 +475,25 @@ TEST(Transport, LimitsHalfOpenConnectionsOfOneAddressButNotMembersFromOthers) {
     return std::count_if(crowd.begin(), crowd.end(), [](auto& s) { return s->is_closed(); });
   };
   ASSERT_TRUE(loop.run_until([&] { return closed() == 10; }));
+  b.send(a, Channel::kStream, frame_of(1, 1));
+  EXPECT_TRUE(loop.run_until([&] { return a.got.size() == 1; }, seconds(3)));
+}
+
+TEST(Transport, LetsTheOldestHalfOpenConnectionGoWhenThereAreTooManyInAll) {
+  Loop loop;
+  Node a(loop, 1);
+  Node b(loop, 2, 1, "127.0.0.9");
+  acquaint({&a, &b});
+  std::vector<std::unique_ptr<RawSocket>> crowd;
+  for (std::size_t i = 0; i < kMaxUnauthenticated + 8; ++i) {
+    const std::string from = "127.0.1." + std::to_string(1 + i / 50);
+    crowd.push_back(std::make_unique<RawSocket>(a.address, from));
+  }
+  auto oldest_closed = [&] {
+    return std::all_of(crowd.begin(), crowd.begin() + 8, [](auto& s) { return s->is_closed(); });
+  };
+  ASSERT_TRUE(loop.run_until(oldest_closed, kHandshakeTimeout - seconds(1)));
+  EXPECT_FALSE(crowd.back()->is_closed());
   b.send(a, Channel::kStream, frame_of(1, 1));
   EXPECT_TRUE(loop.run_until([&] { return a.got.size() == 1; }, seconds(3)));
 }
