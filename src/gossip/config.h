@@ -12,9 +12,9 @@ struct GossipConfig {
   Duration probe_period = seconds(1);
   // After this without an answer the stream and helpers are asked too; well above a LAN's round
   // trip, and early enough to leave helpers most of the time.
-  Duration ack_timeout = milliseconds(200);
+  Duration ack_timeout = milliseconds(150);
   // After this the probe has failed, and suspicion begins.
-  Duration probe_timeout = milliseconds(600);
+  Duration probe_timeout = milliseconds(500);
   std::uint32_t helpers = 3;
   // Local health (Lifeguard): the timeouts of probes are stretched up to this + 1 times. Unlike
   // there the period is not: a probe a second is no load, and a node that is cut off shall learn

@@ -1,7 +1,5 @@
 // What gossip and liveness say on the wire. A frame is the byte of Module::kGossip and the msgpack
-// of a `Message`. News ride as separately encoded updates, so that a reader skips one that it
-// does not understand and keeps the others, and a sender encodes a rumour once for all receivers.
-// SWIM: Das, Gupta, Motivala, DSN 2002. Lifeguard: Dadgar, Phillips, Currey, 2017.
+// of a `Message`. SWIM: Das, Gupta, Motivala, DSN 2002. Lifeguard: Dadgar, Phillips, Currey, 2017.
 #pragma once
 
 #include <cstdint>
@@ -14,79 +12,13 @@
 #include "base/effects.h"
 #include "base/ids.h"
 #include "base/result.h"
-#include "gossip/member.h"
+#include "gossip/updates.h"
 
 namespace dunlin::gossip {
 
 constexpr std::size_t kMaxNews = 64;       // updates in one frame
-constexpr std::size_t kMaxAccusers = 4;    // named by a suspicion
 constexpr std::size_t kMaxBuckets = 256;   // of members, or of routes, in one exchange
 constexpr std::size_t kMaxRecords = 4096;  // members in one frame of an exchange
-constexpr std::uint8_t kMaxPatience = 8;
-
-// The version of what is believed of a member. Only the member itself raises its incarnation (to
-// refute) and its boot (by restarting).
-struct Standing {
-  Boot boot = 0;
-  std::uint64_t incarnation = 0;
-  MemberState state = MemberState::kAlive;
-  // Extra probe periods that a member who had to refute more than once asks others to wait.
-  std::uint8_t patience = 0;
-  bool operator==(const Standing&) const = default;
-  static constexpr auto fields() {
-    using S = Standing;
-    return std::tuple{&S::boot, &S::incarnation, &S::state, &S::patience};
-  }
-};
-
-// A higher boot wins; then having left; then the incarnation; then the graver state.
-bool supersedes(const Standing& newer, const Standing& older);
-
-// What a member says of itself. `life` is drawn at start: two processes that run the same boot of
-// one directory differ in it.
-struct Card {
-  NodeFacts facts;
-  Boot boot = 0;
-  std::uint32_t version = 0;
-  std::uint64_t life = 0;
-  static constexpr auto fields() {
-    return std::tuple{&Card::facts, &Card::boot, &Card::version, &Card::life};
-  }
-};
-
-// ---- updates: what spreads as a rumour ---------------------------------------------------------
-
-struct Status {
-  NodeId node;
-  Standing standing;
-  std::vector<NodeId> accusers;  // of a suspicion: who got no answer himself
-  static constexpr auto fields() {
-    return std::tuple{&Status::node, &Status::standing, &Status::accusers};
-  }
-};
-
-struct Introduction {
-  Card card;
-  Standing standing;
-  static constexpr auto fields() {
-    return std::tuple{&Introduction::card, &Introduction::standing};
-  }
-};
-
-struct LoadReport {
-  NodeId node;
-  Boot boot = 0;
-  std::uint32_t sequence = 0;
-  std::uint32_t load_class = 0;
-  static constexpr auto fields() {
-    using L = LoadReport;
-    return std::tuple{&L::node, &L::boot, &L::sequence, &L::load_class};
-  }
-};
-
-using Update = std::variant<Status, Introduction, LoadReport, Route>;
-
-// ---- messages ----------------------------------------------------------------------------------
 
 // Answered by Ack to the true sender, never with more than the ping and some news.
 struct Ping {
@@ -203,9 +135,6 @@ Bytes encode_frame(const Message& message);
 Result<Message> decode_frame(ByteView frame);
 // Without decoding the rest: is this frame for Liveness rather than for Gossip?
 bool is_heartbeat(ByteView frame);
-
-Bytes encode_update(const Update& update);
-Result<Update> decode_update(ByteView bytes);
 
 // What an update adds to a frame, besides a frame's own at most kFrameOverhead bytes.
 constexpr std::size_t kFrameOverhead = 64;
