@@ -22,7 +22,6 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kReadBuffer = 64 * 1024;
-constexpr std::uint64_t kSweepMs = 1000;
 // How long the rest of a refused request is read and dropped, so that the sender, who may still be
 // busy sending, gets to see the answer instead of a reset.
 constexpr std::uint64_t kLingerMs = 2000;
@@ -103,11 +102,12 @@ Result<int> bound_socket(const std::string& path, unsigned mode) {
 }  // namespace
 
 struct HttpServer::Connection {
+  explicit Connection(const HttpRequestReader::BodyLimit& limit) : reader(limit) {}
+
   HttpServer* server = nullptr;
   std::uint64_t key = 0;
   uv_pipe_t pipe{};
   uv_shutdown_t shutdown{};
-  http_parser parser{};
 
   Phase phase = Phase::kReading;
   std::uint64_t since = 0;  // of the last step that a deadline counts from
@@ -116,67 +116,22 @@ struct HttpServer::Connection {
   bool advancing = false;
   std::string ahead;  // received, not parsed
 
-  // The request being received.
-  bool begun = true;  // the first one is due as soon as somebody connects
-  bool headers_done = false;
-  bool complete = false;
-  bool field_ended = true;
-  std::size_t header_bytes = 0;
-  std::size_t body_limit = 0;
-  std::size_t body_reserved = 0;
-  std::string target, field, value;
-  bool wants_continue = false;
-  HttpRequest request;
-  int refusal = 0;
-  Error refusal_error;
+  HttpRequestReader reader;
+  std::size_t body_bytes = 0;  // of the request being received, as counted for all connections
+  bool has_asked = false;      // at least one request was whole
+  std::uint32_t uid = 0;
+  std::string user;
 
   // The answer being given.
   ExchangeId exchange = 0;
   bool keep_alive = true;
   bool is_head = false;
-  bool chunked = false;
   bool streaming = false;
   bool full = false;
 
   std::size_t unsent() {
     return uv_stream_get_write_queue_size(reinterpret_cast<uv_stream_t*>(&pipe));
   }
-  int refuse(int status, Code code, std::string message, std::string hint = {}) {
-    refusal = status;
-    refusal_error = Error{code, std::move(message), std::move(hint)};
-    return 1;
-  }
-  int count_header(std::size_t bytes) {
-    header_bytes += bytes;
-    if (header_bytes <= kMaxHttpHeaderBytes) return 0;
-    return refuse(
-        431, Code::kLimit,
-        "request headers are longer than " + std::to_string(kMaxHttpHeaderBytes) + " bytes");
-  }
-  void end_field() {
-    if (strcasecmp(field.c_str(), "expect") == 0) {
-      wants_continue = strcasecmp(value.c_str(), "100-continue") == 0;
-    }
-    field.clear();
-    value.clear();
-    field_ended = true;
-  }
-  void start_request() {
-    const std::uint32_t uid = request.uid;
-    std::string user = std::move(request.user);
-    request = HttpRequest{};
-    request.uid = uid;
-    request.user = std::move(user);
-    begun = headers_done = complete = wants_continue = false;
-    field_ended = true;
-    header_bytes = 0;
-    target.clear();
-    field.clear();
-    value.clear();
-  }
-  int receive_headers();
-  int receive_body(const char* at, std::size_t length);
-  static const http_parser_settings& callbacks();
 };
 
 struct HttpServer::Write {
@@ -184,89 +139,8 @@ struct HttpServer::Write {
   std::string data;
 };
 
-int HttpServer::Connection::receive_headers() {
-  end_field();
-  headers_done = true;
-  since = uv_now(server->loop_);
-  request.method = http_method_str(static_cast<http_method>(parser.method));
-  const std::size_t mark = target.find('?');
-  request.path = target.substr(0, mark);
-  if (mark != std::string::npos) request.query = target.substr(mark + 1);
-  body_limit = std::min(server->handlers_.body_limit(request.method, request.path), kMaxHttpBody);
-  const std::uint64_t unknown = ~std::uint64_t{0};
-  if (parser.content_length != unknown && parser.content_length > body_limit) {
-    return refuse(413, Code::kLimit,
-                  "body of " + std::to_string(parser.content_length) + " bytes is over the limit " +
-                      std::to_string(body_limit));
-  }
-  if (wants_continue) server->send(*this, "HTTP/1.1 100 Continue\r\n\r\n");
-  return 0;
-}
-
-int HttpServer::Connection::receive_body(const char* at, std::size_t length) {
-  since = uv_now(server->loop_);
-  if (request.body.size() + length > body_limit) {
-    return refuse(413, Code::kLimit, "body is over the limit " + std::to_string(body_limit));
-  }
-  if (server->body_bytes_ + length > kMaxHttpBodies) {
-    return refuse(503, Code::kLimit, "too many bodies are being received at once",
-                  "try again in a moment");
-  }
-  server->body_bytes_ += length;
-  body_reserved += length;
-  append(request.body, as_bytes({at, length}));
-  return 0;
-}
-
-const http_parser_settings& HttpServer::Connection::callbacks() {
-  static const http_parser_settings settings = [] {
-    http_parser_settings s;
-    http_parser_settings_init(&s);
-    s.on_message_begin = [](http_parser* p) {
-      auto& c = *static_cast<Connection*>(p->data);
-      c.begun = true;
-      c.since = uv_now(c.server->loop_);
-      return 0;
-    };
-    s.on_url = [](http_parser* p, const char* at, std::size_t length) {
-      auto& c = *static_cast<Connection*>(p->data);
-      c.target.append(at, length);
-      return c.count_header(length);
-    };
-    s.on_header_field = [](http_parser* p, const char* at, std::size_t length) {
-      auto& c = *static_cast<Connection*>(p->data);
-      if (!c.field_ended && !c.value.empty()) c.end_field();
-      c.field_ended = false;
-      c.field.append(at, length);
-      return c.count_header(length);
-    };
-    s.on_header_value = [](http_parser* p, const char* at, std::size_t length) {
-      auto& c = *static_cast<Connection*>(p->data);
-      c.value.append(at, length);
-      return c.count_header(length);
-    };
-    s.on_headers_complete = [](http_parser* p) {
-      return static_cast<Connection*>(p->data)->receive_headers();
-    };
-    s.on_body = [](http_parser* p, const char* at, std::size_t length) {
-      return static_cast<Connection*>(p->data)->receive_body(at, length);
-    };
-    s.on_message_complete = [](http_parser* p) {
-      auto& c = *static_cast<Connection*>(p->data);
-      c.complete = true;
-      c.keep_alive = http_should_keep_alive(p) != 0 && p->http_minor >= 1 && p->upgrade == 0;
-      c.chunked = p->http_minor >= 1;
-      c.is_head = p->method == HTTP_HEAD;
-      http_parser_pause(p, 1);
-      return 0;
-    };
-    return s;
-  }();
-  return settings;
-}
-
-HttpServer::HttpServer(uv_loop_t* loop, Handlers handlers)
-    : loop_(loop), handlers_(std::move(handlers)), read_buffer_(kReadBuffer) {}
+HttpServer::HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience)
+    : loop_(loop), handlers_(std::move(handlers)), patience_(patience), read_buffer_(kReadBuffer) {}
 
 HttpServer::~HttpServer() {
   ASSERT(connections_.empty() && !listening_);
@@ -295,18 +169,16 @@ Result<void> HttpServer::listen(const std::string& path, unsigned mode) {
 }
 
 void HttpServer::accept() {
-  auto connection = std::make_unique<Connection>();
+  auto connection = std::make_unique<Connection>(handlers_.body_limit);
   Connection& c = *connection;
   c.server = this;
   c.key = next_connection_++;
   c.since = uv_now(loop_);
   uv_pipe_init(loop_, &c.pipe, 0);
-  c.pipe.data = c.parser.data = &c;
-  http_parser_init(&c.parser, HTTP_REQUEST);
-  c.parser.data = &c;
+  c.pipe.data = &c;
   if (connections_.empty()) {
     const auto swept = [](uv_timer_t* t) { static_cast<HttpServer*>(t->data)->sweep(); };
-    uv_timer_start(&sweeper_, swept, kSweepMs, kSweepMs);
+    uv_timer_start(&sweeper_, swept, patience_.sweep, patience_.sweep);
   }
   const bool is_over_limit = connections_.size() >= kMaxHttpConnections;
   connections_.emplace(c.key, std::move(connection));
@@ -321,8 +193,8 @@ void HttpServer::accept() {
       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
     return close(c);
   }
-  c.request.uid = peer.uid;
-  c.request.user = name_of_user(peer.uid);
+  c.uid = peer.uid;
+  c.user = name_of_user(peer.uid);
   if (is_over_limit) {
     return refuse(c, 503, Error{Code::kLimit, "too many connections", "try again in a moment"});
   }
@@ -367,28 +239,37 @@ void HttpServer::set_reading(Connection& c) {
 
 void HttpServer::read(Connection& c, std::string_view data) {
   if (c.phase == Phase::kLingering) return;
-  if (c.phase == Phase::kReading && c.ahead.empty()) {
-    std::size_t used = 0;
-    if (!feed(c, data, used)) return;
-    data.remove_prefix(used);
-  }
+  const bool is_next = c.phase == Phase::kReading && c.ahead.empty() &&
+                       c.reader.state() != HttpRequestReader::State::kComplete;
+  if (is_next && !feed(c, data)) return;
   c.ahead += data;
   advance(c);
 }
 
-// Gives bytes to the parser until a request is whole; false when the connection is refused.
-bool HttpServer::feed(Connection& c, std::string_view data, std::size_t& used) {
-  used = http_parser_execute(&c.parser, &Connection::callbacks(), data.data(), data.size());
-  if (c.complete) return true;
-  if (c.refusal != 0) {
-    refuse(c, c.refusal, c.refusal_error);
+// Gives bytes to the reader until a request is whole, and leaves the rest in `data`; false when
+// the request is refused.
+bool HttpServer::feed(Connection& c, std::string_view& data) {
+  using State = HttpRequestReader::State;
+  const State before = c.reader.state();
+  data.remove_prefix(c.reader.feed(data));
+  const State after = c.reader.state();
+  // A body may come as slowly as it likes, as long as it comes; headers may not.
+  if (after != before || after == State::kBody) c.since = uv_now(loop_);
+  if (after == State::kRefused) {
+    refuse(c, c.reader.refusal_status, c.reader.refusal);
     return false;
   }
-  const auto error = HTTP_PARSER_ERRNO(&c.parser);
-  if (error == HPE_OK && c.parser.upgrade == 0) return true;
-  refuse(c, 400,
-         Error{Code::kUsage, std::string("not an HTTP request: ") + http_errno_description(error),
-               ""});
+  if (c.reader.take_continue()) send(c, "HTTP/1.1 100 Continue\r\n\r\n");
+  return account_body(c);
+}
+
+bool HttpServer::account_body(Connection& c) {
+  ASSERT(body_bytes_ >= c.body_bytes);
+  body_bytes_ += c.reader.body.size() - c.body_bytes;
+  c.body_bytes = c.reader.body.size();
+  if (body_bytes_ <= kMaxHttpBodies) return true;
+  refuse(c, 503,
+         Error{Code::kLimit, "too much is being uploaded at once", "try again in a moment"});
   return false;
 }
 
@@ -397,16 +278,16 @@ void HttpServer::advance(Connection& c) {
   if (c.advancing) return;
   c.advancing = true;
   while (!c.closing && c.phase == Phase::kReading) {
-    if (c.complete) {
+    if (c.reader.state() == HttpRequestReader::State::kComplete) {
       if (c.unsent() > kMaxHttpUnsent) break;
       dispatch(c);
       continue;
     }
     if (c.ahead.empty()) break;
-    std::size_t used = 0;
     const std::string data = std::exchange(c.ahead, {});
-    if (!feed(c, data, used)) break;
-    c.ahead.assign(data, used);
+    std::string_view rest = data;
+    if (!feed(c, rest)) break;
+    c.ahead = rest;
   }
   c.advancing = false;
   set_reading(c);
@@ -415,19 +296,21 @@ void HttpServer::advance(Connection& c) {
 void HttpServer::dispatch(Connection& c) {
   c.phase = Phase::kAnswering;
   c.since = uv_now(loop_);
+  c.has_asked = true;
   c.exchange = next_exchange_++;
   exchanges_[c.exchange] = &c;
-  HttpRequest request = c.request;
-  request.body = std::move(c.request.body);
+  c.keep_alive = c.reader.keep_alive;
+  c.is_head = c.reader.method == "HEAD";
+  HttpRequest request;
   request.id = c.exchange;
-  release_body(c);
-  c.start_request();
+  request.method = c.reader.method;
+  request.path = c.reader.path;
+  request.query = c.reader.query;
+  request.body = std::move(c.reader.body);
+  request.uid = c.uid;
+  request.user = c.user;
+  body_bytes_ -= std::exchange(c.body_bytes, 0);
   handlers_.on_request(std::move(request));
-}
-
-void HttpServer::release_body(Connection& c) {
-  ASSERT(body_bytes_ >= c.body_reserved);
-  body_bytes_ -= std::exchange(c.body_reserved, 0);
 }
 
 void HttpServer::refuse(Connection& c, int status, const Error& error) {
@@ -455,10 +338,10 @@ void HttpServer::begin_stream(ExchangeId id, int status, std::string_view conten
   if (c == nullptr) return;
   ASSERT(!c->streaming);
   c->streaming = true;
-  if (!c->chunked) c->keep_alive = false;
+  if (!c->reader.understands_chunks) c->keep_alive = false;
   std::string head = status_line(status) + "Content-Type: ";
   head += content_type;
-  head += c->chunked ? "\r\nTransfer-Encoding: chunked\r\n" : "\r\n";
+  head += c->reader.understands_chunks ? "\r\nTransfer-Encoding: chunked\r\n" : "\r\n";
   if (!c->keep_alive) head += "Connection: close\r\n";
   head += "\r\n";
   send(*c, std::move(head));
@@ -469,7 +352,8 @@ bool HttpServer::write(ExchangeId id, std::string_view data) {
   if (c == nullptr) return true;
   ASSERT(c->streaming);
   // An empty chunk would end the stream.
-  if (!data.empty() && !c->is_head) send(*c, c->chunked ? chunk_of(data) : std::string(data));
+  if (!data.empty() && !c->is_head)
+    send(*c, c->reader.understands_chunks ? chunk_of(data) : std::string(data));
   c->full = c->unsent() > kMaxHttpUnsent;
   return !c->full;
 }
@@ -478,7 +362,7 @@ void HttpServer::end(ExchangeId id) {
   Connection* c = find(id);
   if (c == nullptr) return;
   ASSERT(c->streaming);
-  if (c->chunked && !c->is_head) send(*c, "0\r\n\r\n");
+  if (c->reader.understands_chunks && !c->is_head) send(*c, "0\r\n\r\n");
   finish(*c);
 }
 
@@ -533,7 +417,7 @@ void HttpServer::finish(Connection& c) {
   c.since = uv_now(loop_);
   if (c.closing) return;
   if (c.keep_alive) {
-    http_parser_pause(&c.parser, 0);
+    c.reader.next();
     c.phase = Phase::kReading;
     return advance(c);
   }
@@ -546,7 +430,7 @@ void HttpServer::finish(Connection& c) {
 void HttpServer::close(Connection& c) {
   if (c.closing) return;
   c.closing = true;
-  release_body(c);
+  body_bytes_ -= std::exchange(c.body_bytes, 0);
   if (c.exchange != 0) {
     const ExchangeId gone = std::exchange(c.exchange, 0);
     exchanges_.erase(gone);
@@ -562,16 +446,20 @@ void HttpServer::close(Connection& c) {
 }
 
 void HttpServer::sweep() {
+  using State = HttpRequestReader::State;
   const std::uint64_t now = uv_now(loop_);
   for (auto& [key, connection] : connections_) {
     Connection& c = *connection;
-    std::uint64_t limit = kHttpIdleMs;
-    if (c.phase == Phase::kLingering && c.unsent() == 0) limit = kLingerMs;
-    if (c.phase == Phase::kReading && c.begun && !c.complete) {
-      limit = c.headers_done ? kHttpBodyMs : kHttpRequestMs;
-    }
     // An answer may take as long as it takes; a client that does not read it may not.
     if (c.phase == Phase::kAnswering && c.unsent() == 0) continue;
+    std::uint64_t limit = patience_.idle;
+    if (c.phase == Phase::kLingering && c.unsent() == 0) limit = std::min(limit, kLingerMs);
+    if (c.phase == Phase::kReading) {
+      const State state = c.reader.state();
+      // The first request is due as soon as somebody connects.
+      if (state == State::kHeaders || !c.has_asked) limit = patience_.request;
+      if (state == State::kBody) limit = patience_.body;
+    }
     if (now - c.since >= limit) close(c);
   }
 }

@@ -20,18 +20,23 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "os/http_request_reader.h"
 
 namespace dunlin {
 
 constexpr std::size_t kMaxHttpConnections = 512;
-constexpr std::size_t kMaxHttpHeaderBytes = 16 * 1024;  // request line and headers
-constexpr std::size_t kMaxHttpBody = 5 * 1024 * 1024;
 constexpr std::size_t kMaxHttpBodies = 128 * 1024 * 1024;  // being received, all connections
 constexpr std::size_t kMaxHttpAhead = 64 * 1024;           // sent before the last answer is done
 constexpr std::size_t kMaxHttpUnsent = 256 * 1024;         // streamed, not yet taken by the client
-constexpr std::uint64_t kHttpRequestMs = 10'000;  // from a request's first byte to its headers' end
-constexpr std::uint64_t kHttpBodyMs = 30'000;     // between two pieces of a body
-constexpr std::uint64_t kHttpIdleMs = 300'000;    // between two requests, or two reads of a client
+
+// How long a client may take, in milliseconds.
+struct HttpPatience {
+  std::uint64_t request =
+      10'000;                    // from connecting, or a request's first byte, to its headers' end
+  std::uint64_t body = 30'000;   // between two pieces of a body
+  std::uint64_t idle = 300'000;  // between two requests, or two reads of an answer
+  std::uint64_t sweep = 1000;    // how often that is looked at
+};
 
 // Names one request and its answer; never reused.
 using ExchangeId = std::uint64_t;
@@ -59,14 +64,14 @@ class HttpServer {
     std::function<void(ExchangeId)> on_gone;
     // A stream that write() called full takes more.
     std::function<void(ExchangeId)> on_drained;
-    // How long the body of such a request may be; at most kMaxHttpBody.
-    std::function<std::size_t(std::string_view method, std::string_view path)> body_limit;
+    HttpRequestReader::BodyLimit body_limit;
     // The body of an error that the server itself answers with.
     std::function<std::string(const Error&)> error_body;
   };
 
-  // The loop must outlive the server, and must have run close() to its end before ~HttpServer.
-  HttpServer(uv_loop_t* loop, Handlers handlers);
+  // The loop must outlive the server, and must have run close() to its end before ~HttpServer. The
+  // process must ignore SIGPIPE: libuv writes to clients that may have left.
+  HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience = {});
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -98,20 +103,21 @@ class HttpServer {
   void accept();
   void read(Connection& connection, std::string_view data);
   void advance(Connection& connection);
-  bool feed(Connection& connection, std::string_view data, std::size_t& used);
+  bool feed(Connection& connection, std::string_view& data);
+  bool account_body(Connection& connection);
   void dispatch(Connection& connection);
   void refuse(Connection& connection, int status, const Error& error);
   void send(Connection& connection, std::string data);
   void written(Connection& connection, int status);
   void finish(Connection& connection);
   void close(Connection& connection);
-  void release_body(Connection& connection);
   void sweep();
   void set_reading(Connection& connection);
   std::string name_of_user(std::uint32_t uid);
 
   uv_loop_t* loop_;
   Handlers handlers_;
+  HttpPatience patience_;
   uv_pipe_t listener_{};
   uv_timer_t sweeper_{};
   bool listening_ = false;

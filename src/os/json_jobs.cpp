@@ -14,7 +14,8 @@ void write_job_fields(JsonWriter& out, const JobSummary& job, std::uint16_t grou
   out.field_or_null("reason", name_of(job.reason));
   out.field("priority", job.priority);
   out.key("group");
-  group_count == 0 ? out.null() : out.value(job.id.group(group_count).value);
+  const bool is_known = group_count != 0 && !job.id.is_none();
+  is_known ? out.value(job.id.group(group_count).value) : out.null();
   out.field_or_null("coordinator", job.coordinator ? job.coordinator->text() : "");
   out.field("epoch", job.epoch);
   out.field("submitted_at", job.submitted_at);
