@@ -1,0 +1,67 @@
+#include "sched/client_desk.h"
+
+#include "sched/validate.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+JobAnswer to_client(GroupAnswer answer) {
+  return std::visit(
+      [](auto& held) -> JobAnswer {
+        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, LogPlace>) {
+          return LogChunk{};
+        } else {
+          return std::move(held);
+        }
+      },
+      answer);
+}
+
+}  // namespace
+
+void ClientDesk::forward(Turn& turn, std::uint64_t request, const JobRequest& what) {
+  const auto refuse = [&](Error error) {
+    turn.raise(Answer{request, tl::unexpected(std::move(error))});
+  };
+  if (forwarded_.size() >= kMaxForwarded) {
+    return refuse({Code::kLimit, "too many requests at this node", "try again later"});
+  }
+  std::visit(
+      [&](const auto& held) {
+        using T = std::decay_t<decltype(held)>;
+        if constexpr (!std::is_same_v<T, ListJobs> && !std::is_same_v<T, ReadLog>) {
+          if (held.id.is_none()) return refuse({Code::kUsage, "no job is named", {}});
+          if constexpr (std::is_same_v<T, SubmitJob>) {
+            if (const Result<void> valid = validate(held); !valid) return refuse(valid.error());
+          }
+          Duration patience = kRequestPatience;
+          if constexpr (std::is_same_v<T, WatchJob>) patience = patience + held.hold;
+          const std::uint64_t token = next_token_++;
+          forwarded_[token] = request;
+          turn.raise(AskGroup{token, held.id.group(group_count_), encode(GroupRequest{held}),
+                              turn.now + patience});
+        }
+      },
+      what);
+}
+
+bool ClientDesk::on_reply(Turn& turn, std::uint64_t token, const Result<Bytes>& reply) {
+  const auto at = forwarded_.find(token);
+  if (at == forwarded_.end()) return false;
+  const std::uint64_t request = at->second;
+  forwarded_.erase(at);
+  if (!reply) {
+    turn.raise(Answer{request, tl::unexpected(reply.error())});
+    return true;
+  }
+  Result<GroupAnswer> answer = decode<GroupAnswer>(*reply);
+  if (!answer) {
+    turn.raise(Answer{request, fail(Code::kFailed, "the leader's answer makes no sense")});
+    return true;
+  }
+  turn.raise(Answer{request, to_client(std::move(*answer))});
+  return true;
+}
+
+}  // namespace dunlin::sched

@@ -1,0 +1,112 @@
+// What a coordinator writes into its group's log, and nothing else changes a job. The payload of an
+// entry is one byte of version and the msgpack of `Command`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/codec.h"
+#include "sched/results.h"
+#include "sched/task_numbers.h"
+
+namespace dunlin::sched {
+
+constexpr std::uint8_t kCommandVersion = 1;
+constexpr std::size_t kMaxProbed = 4096;  // nodes named by one job
+
+// Accepts a job. `probed` are named before any of them is asked; tasks from index `bound_below` on
+// are bound to nobody before a later entry raises it.
+struct SubmitCommand {
+  JobId job;
+  std::string user;
+  std::string key;
+  Bytes spec;  // encoded JobSpec
+  WallTime at;
+  std::vector<NodeId> probed;
+  std::uint32_t bound_below = 0;
+  static constexpr auto fields() {
+    using S = SubmitCommand;
+    return std::tuple{&S::job, &S::user, &S::key, &S::spec, &S::at, &S::probed, &S::bound_below};
+  }
+};
+
+// Further nodes that are about to be probed, and a higher bound.
+struct ProbeCommand {
+  JobId job;
+  std::vector<NodeId> nodes;
+  std::uint32_t bound_below = 0;
+  static constexpr auto fields() {
+    return std::tuple{&ProbeCommand::job, &ProbeCommand::nodes, &ProbeCommand::bound_below};
+  }
+};
+
+// One batch that one node reported of one job; `sequence` is the node's name for it.
+struct NodeResults {
+  JobId job;
+  NodeId node;
+  std::uint64_t sequence = 0;
+  std::uint32_t bound_below = 0;
+  ResultBatch batch;
+  static constexpr auto fields() {
+    using N = NodeResults;
+    return std::tuple{&N::job, &N::node, &N::sequence, &N::bound_below, &N::batch};
+  }
+};
+struct CompleteCommand {
+  std::vector<NodeResults> results;
+  static constexpr auto fields() { return std::tuple{&CompleteCommand::results}; }
+};
+
+// These attempts will bring no result: their node is gone or has forgotten them. `node_lost` counts
+// toward the crash limit; a retry is never used up.
+struct LostCommand {
+  JobId job;
+  NodeId node;
+  bool node_lost = false;
+  std::vector<TaskRun> attempts;
+  WallTime at;
+  static constexpr auto fields() {
+    using L = LostCommand;
+    return std::tuple{&L::job, &L::node, &L::node_lost, &L::attempts, &L::at};
+  }
+};
+
+// Ends open tasks; nothing listed means the whole job, whose round is then closed.
+struct CancelCommand {
+  JobId job;
+  std::vector<IndexRun> tasks;
+  WallTime at;
+  std::string by;
+  static constexpr auto fields() {
+    using C = CancelCommand;
+    return std::tuple{&C::job, &C::tasks, &C::at, &C::by};
+  }
+};
+
+struct LogsCommand {
+  JobId job;
+  NodeId node;
+  std::uint64_t sequence = 0;
+  std::vector<AttemptLogs> logs;
+  static constexpr auto fields() {
+    using L = LogsCommand;
+    return std::tuple{&L::job, &L::node, &L::sequence, &L::logs};
+  }
+};
+
+// A finished job whose time to be kept is over.
+struct DeleteCommand {
+  JobId job;
+  static constexpr auto fields() { return std::tuple{&DeleteCommand::job}; }
+};
+
+using Command = std::variant<SubmitCommand, ProbeCommand, CompleteCommand, LostCommand,
+                             CancelCommand, LogsCommand, DeleteCommand>;
+
+Bytes encode_command(const Command& command);
+// kCorrupt for anything else.
+Result<Command> decode_command(ByteView payload);
+
+}  // namespace dunlin::sched

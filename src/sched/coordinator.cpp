@@ -1,0 +1,361 @@
+#include "sched/coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace dunlin::sched {
+
+Coordinator::Coordinator(NodeId self, const JobMachine& machine, const Members& members,
+                         std::uint64_t first_token)
+    : self_(self), machine_(machine), members_(members), next_token_(first_token) {}
+
+Coordinator::LedGroup* Coordinator::led_group(GroupId group) {
+  const auto at = groups_.find(group);
+  return at == groups_.end() || !at->second.established ? nullptr : &at->second;
+}
+
+bool Coordinator::leads(GroupId group) const {
+  const auto at = groups_.find(group);
+  return at != groups_.end() && at->second.established;
+}
+
+Term Coordinator::term(GroupId group) const {
+  const auto at = groups_.find(group);
+  return at == groups_.end() ? 0 : at->second.term;
+}
+
+std::optional<Coordinator::Led> Coordinator::find(GroupId group, const JobId& id) {
+  LedGroup* led = led_group(group);
+  const Job* job = machine_.find(group, id);
+  if (led == nullptr || job == nullptr) return std::nullopt;
+  const auto at = led->jobs.find(id);
+  if (at == led->jobs.end()) return std::nullopt;
+  return Led{*led, group, *job, *at->second};
+}
+
+std::uint64_t Coordinator::propose(Turn& turn, GroupId group, const LedGroup& led,
+                                   const Command& command) {
+  const std::uint64_t token = next_token_++;
+  turn.raise(Propose{group, led.term, token, encode_command(command)});
+  return token;
+}
+
+void Coordinator::changed(Turn& turn, Led& at) {
+  ++at.led.version;
+  touched_.insert(at.job.id);
+  Instant deadline = std::min({at.led.next_probe, at.led.next_backoff(), at.led.repeat_at});
+  if (!at.job.is_final() && at.job.spec()->attended) {
+    deadline = std::min(deadline, at.led.asked_at + kAttendance);
+  }
+  deadline = std::max(deadline, turn.now);
+  if (deadline == at.led.deadline) return;
+  timers_.erase({at.led.deadline, at.id, at.job.id});
+  at.led.deadline = deadline;
+  if (deadline != Instant::never()) timers_.insert({deadline, at.id, at.job.id});
+}
+
+std::set<JobId> Coordinator::take_touched() {
+  return std::exchange(touched_, {});
+}
+
+// ---- what clients order -------------------------------------------------------------------------
+
+SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& spec,
+                                      WallTime at) const {
+  SubmitCommand command{request.id, request.user, request.key, encode(spec), at, {}, 0};
+  Job job;
+  job.id = request.id;
+  job.spec_bytes = command.spec;
+  const std::uint32_t tasks = spec.task_count();
+  const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{tasks}, kMaxProbed);
+  command.probed = candidates(job, std::max(kLeastBreadth, breadth));
+  command.bound_below = std::min(tasks, std::max<std::uint32_t>(1024, 8 * members_.cpus()));
+  return command;
+}
+
+void Coordinator::attend(Turn& turn, GroupId group, const JobId& job) {
+  if (std::optional<Led> at = find(group, job)) at->led.asked_at = turn.now;
+}
+
+// ---- pulls --------------------------------------------------------------------------------------
+
+void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
+  LedGroup* group = led_group(message.group);
+  if (group == nullptr) return;
+  Bind answer{message.group, group->term, message.job, message.pull, {}, 0, std::nullopt};
+  std::optional<Led> at = find(message.group, message.job);
+  if (!at || at->job.is_final() || message.boot < members_.boot(from)) {
+    turn.send(from, answer);
+    return;
+  }
+  Holding& holding = at->led.nodes[from];
+  if (message.pull < holding.last_pull) return;
+  if (message.pull > holding.last_pull) {
+    holding.pull_before = std::exchange(holding.last_pull, message.pull);
+    holding.boot = std::max(holding.boot, message.boot);
+    const std::uint32_t want = std::min(message.want, kMaxBind);
+    holding.last_tasks = at->led.bind(at->job, from, group->term, want);
+    holding.bound_at = turn.wall;
+    holding.offered = at->led.bindable();
+    if (group->check_at == Instant::never()) group->check_at = turn.now + seconds(2);
+    group->heard[from] = turn.now;
+  }
+  answer.tasks = holding.last_tasks;
+  answer.allowed = holding.offered;
+  if (!message.has_spec && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;
+  turn.send(from, answer);
+  if (at->led.bindable() == 0) withdraw_offers(turn, *at);
+  ask_for_bound(turn, *at);
+  changed(turn, *at);
+}
+
+// ---- results ------------------------------------------------------------------------------------
+
+void Coordinator::mark_committing(Led& at, NodeId from, ResultBatch& batch) {
+  const Holding& holding = at.led.nodes[from];
+  // The failure of an attempt that was given up, and whose task another node holds by now, must not
+  // count against the newer attempt.
+  std::erase_if(batch.others, [&](const TaskResult& result) {
+    return !result.is_success() && at.led.soft(result.index) == Soft::kBound &&
+           !holding.bound.contains(result.index, result.attempt);
+  });
+  for (const TaskRun& run : attempts_of(batch)) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (at.led.soft(index) != Soft::kFinal) at.led.set_soft(index, Soft::kCommitting);
+    }
+  }
+}
+
+void Coordinator::on(Turn& turn, NodeId from, Results message, std::size_t bytes) {
+  LedGroup* group = led_group(message.group);
+  if (group == nullptr) return;
+  const std::uint64_t sequence = message.sequence;
+  std::optional<Led> at = find(message.group, message.job);
+  if (!at || at->job.is_final()) {
+    // Nothing that it says can count any more.
+    turn.send(from, Committed{message.group, group->term, message.job, sequence});
+    return;
+  }
+  const BatchKey key{message.job, from, sequence};
+  if (!is_well_formed(message.batch, at->job.head.total) || group->pipeline.contains(key)) return;
+  if (group->queue.size() >= kMaxQueuedResults) return;
+  mark_committing(*at, from, message.batch);
+  group->heard[from] = turn.now;
+  group->pipeline.insert(key);
+  group->queue.push_back({message.job, from, sequence, 0, std::move(message.batch)});
+  group->queue_bytes += bytes;
+  flush_results(turn, message.group, *group);
+}
+
+void Coordinator::flush_results(Turn& turn, GroupId id, LedGroup& group) {
+  while (!group.queue.empty() && group.flights.size() < kMaxFlights) {
+    // While one batch is on its way, what comes waits and travels together: one commit for all.
+    if (!group.flights.empty() && group.queue_bytes < kMaxCommandBytes) return;
+    CompleteCommand command;
+    Flight flight;
+    const std::size_t share = group.queue_bytes / group.queue.size() + 1;
+    const std::size_t most = std::max<std::size_t>(1, kMaxCommandBytes / share);
+    const std::size_t count = std::min(most, group.queue.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      NodeResults& results = group.queue[i];
+      flight.batches.push_back({results.job, results.node, results.sequence});
+      if (std::optional<Led> at = find(id, results.job)) {
+        if (const auto bound = at->led.wanted_bound(members_.cpus())) {
+          results.bound_below = *bound;
+          at->led.bound_asked = true;
+        }
+      }
+      command.results.push_back(std::move(results));
+    }
+    group.queue.erase(group.queue.begin(),
+                      group.queue.begin() + static_cast<std::ptrdiff_t>(count));
+    group.queue_bytes -= std::min(group.queue_bytes, share * count);
+    flight.token = propose(turn, id, group, std::move(command));
+    group.flights.push_back(std::move(flight));
+  }
+}
+
+void Coordinator::on(Turn& turn, NodeId from, Logs message) {
+  LedGroup* group = led_group(message.group);
+  if (group == nullptr) return;
+  const Job* job = machine_.find(message.group, message.job);
+  if (job == nullptr) {
+    turn.send(from, LogsCommitted{message.group, group->term, message.job, message.sequence});
+    return;
+  }
+  const BatchKey key{message.job, from, message.sequence};
+  if (group->logs.contains(key)) return;
+  if (group->logs.size() >= kMaxQueuedResults) return;
+  group->logs[key] =
+      propose(turn, message.group, *group,
+              LogsCommand{message.job, from, message.sequence, std::move(message.logs)});
+}
+
+// ---- what the log says --------------------------------------------------------------------------
+
+void Coordinator::applied(Turn& turn, GroupId group, Term term, const Command& command) {
+  if (led_group(group) == nullptr) return;
+  std::visit(
+      [&](const auto& held) {
+        using T = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<T, SubmitCommand>) applied_submit(turn, group, held);
+        if constexpr (std::is_same_v<T, ProbeCommand>) applied_probe(turn, group, held);
+        if constexpr (std::is_same_v<T, CompleteCommand>) {
+          applied_results(turn, group, term, held);
+        }
+        if constexpr (std::is_same_v<T, LostCommand>) applied_loss(turn, group, held);
+        if constexpr (std::is_same_v<T, CancelCommand>) applied_cancel(turn, group, held);
+        if constexpr (std::is_same_v<T, LogsCommand>) applied_logs(turn, group, held);
+        if constexpr (std::is_same_v<T, DeleteCommand>) touched_.insert(held.job);
+      },
+      command);
+}
+
+void Coordinator::applied_submit(Turn& turn, GroupId id, const SubmitCommand& command) {
+  LedGroup& group = groups_.at(id);
+  const Job* job = machine_.find(id, command.job);
+  touched_.insert(command.job);
+  if (job == nullptr || job->is_final() || group.jobs.contains(command.job)) return;
+  LedJob& led = *(group.jobs[command.job] = std::make_unique<LedJob>(*job, id, false));
+  Led at{group, id, *job, led};
+  led.asked_at = turn.now;
+  led.breadth = std::max<std::size_t>(kLeastBreadth, job->head.probed.size());
+  led.probe_interval = kFirstProbeInterval;
+  led.next_probe = turn.now + led.probe_interval;
+  send_probes(turn, at, job->head.probed);
+  changed(turn, at);
+}
+
+void Coordinator::applied_probe(Turn& turn, GroupId id, const ProbeCommand& command) {
+  std::optional<Led> at = find(id, command.job);
+  if (!at) return;
+  at->led.probe_token = 0;
+  at->led.raise_bound(at->job);
+  std::vector<NodeId> nodes = command.nodes;
+  for (const auto& [node, holding] : at->led.nodes) {
+    if (std::find(nodes.begin(), nodes.end(), node) == nodes.end()) nodes.push_back(node);
+  }
+  send_probes(turn, *at, nodes);
+  changed(turn, *at);
+}
+
+void Coordinator::applied_results(Turn& turn, GroupId id, Term term,
+                                  const CompleteCommand& command) {
+  LedGroup& group = groups_.at(id);
+  for (const NodeResults& results : command.results) {
+    group.pipeline.erase({results.job, results.node, results.sequence});
+    turn.send(results.node, Committed{id, group.term, results.job, results.sequence});
+    if (std::optional<Led> at = find(id, results.job)) applied_batch(turn, *at, results);
+  }
+  if (term == group.term && !group.flights.empty()) group.flights.pop_front();
+  flush_results(turn, id, group);
+}
+
+void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results) {
+  if (!is_well_formed(results.batch, at.job.head.total)) return;
+  Holding& holding = at.led.nodes[results.node];
+  std::vector<std::uint32_t> unclear;
+  for (const TaskRun& run : attempts_of(results.batch)) {
+    const std::uint32_t removed = holding.bound.remove(run);
+    holding.losing.remove(run);
+    holding.dropping.remove(run);
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      const bool is_closed = at.job.columns.state(index) != Closed::kOpen;
+      if (is_closed && removed == run.count) {
+        at.led.finish(index);
+      } else {
+        unclear.push_back(index);
+      }
+    }
+  }
+  for (const std::uint32_t index : unclear) {
+    if (at.led.soft(index) == Soft::kCommitting) at.led.set_soft(index, Soft::kBound);
+    restore(turn, at, index);
+  }
+  at.led.raise_bound(at.job);
+  if (at.job.is_final()) {
+    finish_job(turn, at);
+    return;
+  }
+  // The node that has just finished something has room now.
+  if (holding.offered == 0 && at.led.bindable() > 0) {
+    offer(turn, at, results.node, at.led.bindable());
+  }
+  if (!unclear.empty() && at.led.bindable() > 0) at.led.next_probe = turn.now;
+  changed(turn, at);
+}
+
+void Coordinator::applied_loss(Turn& turn, GroupId id, const LostCommand& command) {
+  std::optional<Led> at = find(id, command.job);
+  if (!at) return;
+  Holding& holding = at->led.nodes[command.node];
+  holding.losing_token = 0;
+  for (const TaskRun& run : command.attempts) {
+    if (!is_within(run, at->job.head.total)) continue;
+    holding.losing.remove(run);
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      restore(turn, *at, index);
+    }
+  }
+  if (at->job.is_final()) {
+    finish_job(turn, *at);
+    return;
+  }
+  at->led.probe_interval = kFirstProbeInterval;
+  at->led.next_probe = turn.now;
+  changed(turn, *at);
+}
+
+void Coordinator::applied_cancel(Turn& turn, GroupId id, const CancelCommand& command) {
+  touched_.insert(command.job);
+  std::optional<Led> at = find(id, command.job);
+  if (!at) return;
+  if (at->job.is_final()) {
+    finish_job(turn, *at);
+    return;
+  }
+  for (const IndexRun& run : command.tasks) {
+    const std::uint32_t end = std::min(at->job.head.total, run.first + run.count);
+    for (std::uint32_t index = run.first; index < end; ++index) restore(turn, *at, index);
+  }
+  changed(turn, *at);
+}
+
+void Coordinator::applied_logs(Turn& turn, GroupId id, const LogsCommand& command) {
+  LedGroup& group = groups_.at(id);
+  group.logs.erase({command.job, command.node, command.sequence});
+  turn.send(command.node, LogsCommitted{id, group.term, command.job, command.sequence});
+  touched_.insert(command.job);
+}
+
+void Coordinator::on_refused(Turn& turn, GroupId id, std::uint64_t token) {
+  LedGroup* group = led_group(id);
+  if (group == nullptr) return;
+  for (auto flight = group->flights.begin(); flight != group->flights.end(); ++flight) {
+    if (flight->token != token) continue;
+    // The executors send these batches again.
+    for (const BatchKey& key : flight->batches) {
+      group->pipeline.erase(key);
+      if (std::optional<Led> at = find(id, key.job)) at->led.bound_asked = false;
+    }
+    group->flights.erase(flight);
+    return;
+  }
+  std::erase_if(group->logs, [&](const auto& entry) { return entry.second == token; });
+  for (auto& [job, led] : group->jobs) {
+    if (led->probe_token == token) {
+      led->probe_token = 0;
+      led->bound_asked = false;
+    }
+    for (auto& [node, holding] : led->nodes) {
+      if (holding.losing_token != token) continue;
+      holding.losing_token = 0;
+      led->repeat_at = turn.now + seconds(1);
+      if (std::optional<Led> at = find(id, job)) changed(turn, *at);
+    }
+  }
+}
+
+}  // namespace dunlin::sched

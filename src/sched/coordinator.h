@@ -1,0 +1,171 @@
+// The coordinator: for each group that this node leads, it brings the group's jobs to their end. It
+// probes nodes, binds tasks to those that pull, commits what they report, and orders them to end
+// what is wanted no more. What it knows beyond the log is soft, and found again after a takeover by
+// asking exactly the nodes that the log names. (Late binding: Sparrow, SOSP 2013, section 3.)
+//
+// Every order carries the group's term as epoch. Nothing here is safe because of a clock: timers
+// only repeat.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "sched/job_machine.h"
+#include "sched/led_job.h"
+#include "sched/members.h"
+#include "sched/messages.h"
+#include "sched/turn.h"
+
+namespace dunlin::sched {
+
+constexpr std::size_t kLeastBreadth = 4;  // nodes probed for the smallest job
+constexpr Duration kFirstProbeInterval = milliseconds(100);
+constexpr Duration kLastProbeInterval = seconds(10);
+constexpr std::size_t kMaxFlights = 2;  // batches of results on their way into a log
+constexpr std::size_t kMaxCommandBytes = 1024 * 1024;
+constexpr std::size_t kMaxQueuedResults = 4096;   // batches that wait for a flight; then dropped
+constexpr std::uint32_t kMaxBind = 16 * 1024;     // tasks that answer one pull
+constexpr std::size_t kMaxJobsOfGroup = 200'000;  // kept, finished ones included
+// A node named in a log that no member list knows (forgotten since) counts as gone after this.
+constexpr Duration kUnknownPatience = seconds(60);
+constexpr Duration kAttendance = seconds(30);  // an attended job nobody asks for ends then
+
+class Coordinator {
+ public:
+  Coordinator(NodeId self, const JobMachine& machine, const Members& members,
+              std::uint64_t first_token);
+
+  // ---- leadership -----------------------------------------------------------------------------
+  void lead(Turn& turn, GroupId group, Term term);
+  void follow(GroupId group);
+  // Established: it has read everything committed before its term.
+  bool leads(GroupId group) const;
+  Term term(GroupId group) const;
+  void on_read_ready(Turn& turn, GroupId group, std::uint64_t token, bool ok);
+  void on_refused(Turn& turn, GroupId group, std::uint64_t token);
+  // After the machine applied it; `term` is the entry's.
+  void applied(Turn& turn, GroupId group, Term term, const Command& command);
+
+  // ---- orders of clients: the command to be proposed ------------------------------------------
+  SubmitCommand submission(const SubmitJob& request, const JobSpec& spec, WallTime at) const;
+  void attend(Turn& turn, GroupId group, const JobId& job);
+
+  // ---- executors ------------------------------------------------------------------------------
+  void on(Turn& turn, NodeId from, const Pull& message);
+  void on(Turn& turn, NodeId from, Results message, std::size_t bytes);
+  void on(Turn& turn, NodeId from, Logs message);
+  void on(Turn& turn, NodeId from, const HeldList& message);
+  void on(Turn& turn, NodeId from, const Status& message);
+
+  void members_changed(Turn& turn);
+  void peer_restarted(Turn& turn, NodeId node);
+
+  void tick(Turn& turn);
+  Instant next_deadline() const;
+
+  // ---- what only the leader knows -------------------------------------------------------------
+  void complete(const Job& job, GroupId group, JobSummary& summary) const;
+  void complete(const Job& job, GroupId group, std::uint32_t index, TaskView& view) const;
+  std::optional<std::pair<NodeId, Attempt>> holder(GroupId group, const JobId& job,
+                                                   std::uint32_t index) const;
+  // Nodes that hold tasks of this coordinator, or may.
+  void add_watched(std::set<NodeId>& peers) const;
+  // Jobs that changed in a way that a client could want to know, since the last call.
+  std::set<JobId> take_touched();
+
+ private:
+  struct Ask {
+    Instant next;
+    Duration interval;
+    Instant since;
+  };
+  struct BatchKey {
+    JobId job;
+    NodeId node;
+    std::uint64_t sequence = 0;
+    auto operator<=>(const BatchKey&) const = default;
+  };
+  struct Flight {
+    std::uint64_t token = 0;
+    std::vector<BatchKey> batches;
+  };
+  struct LedGroup {
+    Term term = 0;
+    bool established = false;
+    std::uint64_t read_token = 0;
+    std::map<JobId, std::unique_ptr<LedJob>> jobs;  // once established: every job not final
+    std::map<NodeId, Ask> asks;                     // nodes whose list is wanted
+    std::map<NodeId, Instant> heard;
+    std::vector<NodeResults> queue;
+    std::size_t queue_bytes = 0;
+    std::deque<Flight> flights;
+    std::set<BatchKey> pipeline;             // queued or in flight
+    std::map<BatchKey, std::uint64_t> logs;  // in flight, with their tokens
+    Instant check_at = Instant::never();     // for silent holders
+    Instant sweep_at = Instant::never();     // for jobs kept long enough
+  };
+  struct Led {  // one job, as looked up
+    LedGroup& group;
+    GroupId id;
+    const Job& job;
+    LedJob& led;
+  };
+
+  LedGroup* led_group(GroupId group);
+  std::optional<Led> find(GroupId group, const JobId& job);
+  std::uint64_t propose(Turn& turn, GroupId group, const LedGroup& led, const Command& command);
+  void changed(Turn& turn, Led& at);
+
+  // coordinator.cpp
+  void applied_submit(Turn& turn, GroupId group, const SubmitCommand& command);
+  void applied_probe(Turn& turn, GroupId group, const ProbeCommand& command);
+  void applied_results(Turn& turn, GroupId group, Term term, const CompleteCommand& command);
+  void applied_batch(Turn& turn, Led& at, const NodeResults& results);
+  void applied_loss(Turn& turn, GroupId group, const LostCommand& command);
+  void applied_cancel(Turn& turn, GroupId group, const CancelCommand& command);
+  void applied_logs(Turn& turn, GroupId group, const LogsCommand& command);
+  void flush_results(Turn& turn, GroupId group, LedGroup& led);
+  void mark_committing(Led& at, NodeId from, ResultBatch& batch);
+
+  // coordinator_probes.cpp
+  void probe_round(Turn& turn, Led& at);
+  void send_probes(Turn& turn, Led& at, const std::vector<NodeId>& nodes);
+  void offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed);
+  void withdraw_offers(Turn& turn, Led& at);
+  void ask_for_bound(Turn& turn, Led& at);
+  std::vector<NodeId> candidates(const Job& job, std::size_t breadth) const;
+
+  // coordinator_takeover.cpp
+  void establish(Turn& turn, GroupId group, LedGroup& led);
+  void ask(LedGroup& led, NodeId node, Instant at);
+  void reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list, const JobHeld& held);
+  void adopt(Led& at, NodeId from, const std::vector<TaskRun>& held, AttemptRuns& unwanted);
+  void stop_awaiting(Turn& turn, Led& at, NodeId node);
+  void lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs, bool node_lost);
+  void propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding);
+  void drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs);
+  void restore(Turn& turn, Led& at, std::uint32_t index);
+  void finish_job(Turn& turn, Led& at);
+  void node_gone(Turn& turn, NodeId node, bool left);
+
+  // coordinator_timers.cpp
+  void tick_group(Turn& turn, GroupId group, LedGroup& led);
+  void tick_job(Turn& turn, Led& at);
+  void check_holders(Turn& turn, LedGroup& led);
+  void sweep(Turn& turn, GroupId group, LedGroup& led);
+
+  const NodeId self_;
+  const JobMachine& machine_;
+  const Members& members_;
+  std::uint64_t next_token_;
+  std::map<GroupId, LedGroup> groups_;
+  std::set<std::tuple<Instant, GroupId, JobId>> timers_;
+  std::set<JobId> touched_;
+};
+
+}  // namespace dunlin::sched

@@ -1,0 +1,79 @@
+// Who is asked to run a job's tasks, and how often. A node is named in the log before it is probed
+// for the first time, so that a successor knows whom to ask.
+#include <algorithm>
+
+#include "sched/coordinator.h"
+#include "sched/task_command.h"
+
+namespace dunlin::sched {
+
+std::vector<NodeId> Coordinator::candidates(const Job& job, std::size_t breadth) const {
+  const std::shared_ptr<const JobSpec> spec = job.spec();
+  return members_.candidates(job.id, spec->cpus, spec->memory, std::min(breadth, kMaxProbed));
+}
+
+void Coordinator::offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed) {
+  const std::shared_ptr<const JobSpec> spec = at.job.spec();
+  const bool needs_room = !is_no_op(*spec);
+  at.led.nodes[node].offered = allowed;
+  turn.send(node, Probe{at.id, at.group.term, at.job.id, at.job.head.user, spec->priority,
+                        needs_room ? spec->cpus : 0, needs_room ? spec->memory : 0, allowed});
+}
+
+void Coordinator::send_probes(Turn& turn, Led& at, const std::vector<NodeId>& nodes) {
+  const std::uint32_t bindable = at.led.bindable();
+  if (bindable == 0) return;
+  std::vector<NodeId> usable;
+  std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(usable),
+               [&](const NodeId& node) { return members_.is_usable(node); });
+  // Twice as many reservations as tasks: the first node that has room takes the task.
+  const std::uint64_t places = std::max<std::uint64_t>(1, usable.size());
+  const std::uint64_t share = (2ULL * bindable + places - 1) / places;
+  for (const NodeId& node : usable) {
+    offer(turn, at, node, static_cast<std::uint32_t>(std::min<std::uint64_t>(bindable, share)));
+  }
+}
+
+void Coordinator::withdraw_offers(Turn& turn, Led& at) {
+  for (auto& [node, holding] : at.led.nodes) {
+    if (holding.offered > 0) offer(turn, at, node, 0);
+  }
+}
+
+// What still waits is probed again, twice as wide each time.
+void Coordinator::probe_round(Turn& turn, Led& at) {
+  LedJob& led = at.led;
+  led.next_probe = Instant::never();
+  if (at.job.is_final() || led.count(Soft::kFree) == 0) return;
+  if (led.probe_interval.us == 0) led.probe_interval = kFirstProbeInterval;
+  led.next_probe = turn.now + led.probe_interval;
+  led.probe_interval = std::min(led.probe_interval * 2, kLastProbeInterval);
+  ask_for_bound(turn, at);
+  if (led.bindable() == 0 || led.probe_token != 0) return;
+
+  led.breadth = std::max({led.breadth, kLeastBreadth,
+                          std::min<std::size_t>(2 * std::size_t{led.bindable()}, kMaxProbed)});
+  const std::vector<NodeId> nodes = candidates(at.job, led.breadth);
+  led.breadth = std::min(2 * led.breadth, kMaxProbed);
+  std::vector<NodeId> unnamed;
+  std::vector<NodeId> named;
+  for (const NodeId& node : nodes) {
+    const auto& probed = at.job.head.probed;
+    const bool is_named = std::find(probed.begin(), probed.end(), node) != probed.end();
+    (is_named ? named : unnamed).push_back(node);
+  }
+  send_probes(turn, at, named);
+  if (unnamed.empty() || at.job.head.probed.size() >= kMaxProbed) return;
+  led.probe_token = propose(turn, at.id, at.group, ProbeCommand{at.job.id, unnamed, 0});
+}
+
+// Most often the bound rises with a batch of results; this is for when none is on its way.
+void Coordinator::ask_for_bound(Turn& turn, Led& at) {
+  if (at.led.bound_asked || at.led.probe_token != 0) return;
+  const auto bound = at.led.wanted_bound(members_.cpus());
+  if (!bound) return;
+  at.led.bound_asked = true;
+  at.led.probe_token = propose(turn, at.id, at.group, ProbeCommand{at.job.id, {}, *bound});
+}
+
+}  // namespace dunlin::sched

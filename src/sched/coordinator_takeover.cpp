@@ -1,0 +1,320 @@
+// What a new coordinator does before it may think that a task is free, and how differences between
+// its view and a node's are mended, after takeovers, restarts, losses and cancellations alike.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "sched/coordinator.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+constexpr Duration kFirstAskInterval = milliseconds(250);
+
+}  // namespace
+
+void Coordinator::lead(Turn& turn, GroupId id, Term term) {
+  follow(id);
+  LedGroup& group = groups_[id];
+  group.term = term;
+  group.read_token = next_token_++;
+  turn.raise(ReadGroup{id, group.read_token});
+}
+
+void Coordinator::follow(GroupId id) {
+  const auto at = groups_.find(id);
+  if (at == groups_.end()) return;
+  for (const auto& [job, led] : at->second.jobs) {
+    timers_.erase({led->deadline, id, job});
+    touched_.insert(job);
+  }
+  groups_.erase(at);
+}
+
+void Coordinator::on_read_ready(Turn& turn, GroupId id, std::uint64_t token, bool ok) {
+  const auto at = groups_.find(id);
+  if (at == groups_.end() || at->second.read_token != token || at->second.established) return;
+  if (ok) {
+    establish(turn, id, at->second);
+  } else {
+    at->second.read_token = next_token_++;
+    turn.raise(ReadGroup{id, at->second.read_token});
+  }
+}
+
+// Everything committed before this term is applied now.
+void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
+  group.established = true;
+  group.sweep_at = turn.now;
+  for (const JobId& open : machine_.open_jobs(id)) {
+    const Job* job = machine_.find(id, open);
+    LedJob& led = *(group.jobs[open] = std::make_unique<LedJob>(*job, id, true));
+    Led at{group, id, *job, led};
+    led.asked_at = turn.now;
+    for (const NodeId& node : job->head.probed) {
+      if (members_.is_gone(node)) continue;
+      led.awaited.insert(node);
+      ask(group, node, turn.now);
+    }
+    if (led.awaited.empty()) led.resolve_unknown(*job, turn.now);
+    led.probe_interval = kFirstProbeInterval;
+    led.next_probe = turn.now + kFirstProbeInterval;
+    changed(turn, at);
+  }
+}
+
+void Coordinator::ask(LedGroup& group, NodeId node, Instant at) {
+  const auto [entry, is_new] = group.asks.try_emplace(node, Ask{at, kFirstAskInterval, at});
+  if (!is_new && at < entry->second.next) entry->second.next = at;
+}
+
+void Coordinator::on(Turn& turn, NodeId from, const HeldList& message) {
+  LedGroup* group = led_group(message.group);
+  if (group == nullptr || message.boot < members_.boot(from)) return;
+  group->heard[from] = turn.now;
+  // Only an answer to this lead's question proves that the node obeys no older epoch any more.
+  if (message.epoch != group->term) return;
+  group->asks.erase(from);
+  std::set<JobId> concerned;
+  for (const auto& [job, led] : group->jobs) {
+    if (led->awaited.contains(from) || led->nodes.contains(from)) concerned.insert(job);
+  }
+  for (const JobHeld& held : message.jobs) {
+    concerned.erase(held.job);
+    if (std::optional<Led> at = find(message.group, held.job)) {
+      reconcile(turn, *at, from, message, held);
+    } else if (!held.attempts.empty()) {
+      // Final, or unknown to everything committed: nothing of it is wanted.
+      turn.send(from, Drop{message.group, group->term, held.job, held.attempts});
+    }
+  }
+  for (const JobId& job : concerned) {
+    std::optional<Led> at = find(message.group, job);
+    if (at) reconcile(turn, *at, from, message, {job, message.last_pull, false, {}});
+  }
+}
+
+// Brings what this side believes of `from` in line with what it says, for one job.
+void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list,
+                            const JobHeld& held) {
+  for (const TaskRun& run : held.attempts) {
+    if (!is_within(run, at.job.head.total)) return;
+  }
+  Holding& holding = at.led.nodes[from];
+  const bool is_new_life = list.boot > holding.boot && holding.boot != 0;
+  if (!is_new_life && held.pull_seen < holding.pull_before) {
+    // Overtaken by a whole exchange: it says nothing about the tasks bound since.
+    ask(at.group, from, turn.now + kFirstAskInterval);
+    return;
+  }
+  holding.boot = std::max(holding.boot, list.boot);
+  AttemptRuns there;
+  for (const TaskRun& run : held.attempts) there.add(run);
+
+  // What answered a pull whose answer had not come yet when this was said may still be on its way.
+  AttemptRuns missing;
+  for (const TaskRun& run : holding.bound.runs()) missing.add(run);
+  for (const TaskRun& run : there.runs()) missing.remove(run);
+  if (holding.last_pull > held.pull_seen && !is_new_life) {
+    for (const TaskRun& run : holding.last_tasks) missing.remove(run);
+  }
+  std::vector<TaskRun> lost;
+  for (const TaskRun& run : missing.runs()) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (at.led.soft(index) == Soft::kBound) lost.push_back({index, 1, run.attempt});
+    }
+  }
+  if (!lost.empty()) lose(turn, at, from, lost, is_new_life);
+
+  AttemptRuns unwanted;
+  adopt(at, from, held.attempts, unwanted);
+  holding.dropping.clear();
+  if (!unwanted.is_empty()) drop(turn, at, from, unwanted.runs());
+  if (held.needs_spec) {
+    turn.send(from, Describe{at.id, at.group.term, at.job.id, at.job.head.user,
+                             at.job.head.priority, at.job.spec_bytes});
+  }
+  stop_awaiting(turn, at, from);
+  if (at.job.is_final()) {
+    finish_job(turn, at);
+  } else {
+    changed(turn, at);
+  }
+}
+
+// A task that nobody else holds stays with the node that holds it, whoever bound it.
+void Coordinator::adopt(Led& at, NodeId from, const std::vector<TaskRun>& held,
+                        AttemptRuns& unwanted) {
+  Holding& holding = at.led.nodes[from];
+  for (const TaskRun& run : held) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      const TaskRun one{index, 1, run.attempt};
+      const TaskDetail* detail = at.job.detail(index);
+      const bool is_over = at.led.soft(index) == Soft::kFinal ||
+                           run.attempt.round != at.job.head.round ||
+                           (detail != nullptr && run.attempt <= detail->superseded);
+      if (is_over) {
+        unwanted.add(one);
+        continue;
+      }
+      if (holding.bound.contains(index, run.attempt)) continue;
+      if (at.led.soft(index) == Soft::kCommitting) {
+        holding.bound.add(one);  // its result is on the way already
+        continue;
+      }
+      const auto holder = at.led.holder(index);
+      if (holder && holder->second >= run.attempt && holder->first != from) {
+        unwanted.add(one);
+        continue;
+      }
+      if (holder) {
+        // The newer attempt stays; the older one's node is told when it next lists it.
+        at.led.nodes[holder->first].bound.remove({index, 1, holder->second});
+        at.led.nodes[holder->first].dropping.add({index, 1, holder->second});
+      }
+      holding.losing.remove(one);
+      holding.bound.add(one);
+      at.led.set_soft(index, Soft::kBound);
+    }
+  }
+}
+
+void Coordinator::stop_awaiting(Turn& turn, Led& at, NodeId node) {
+  if (at.led.awaited.erase(node) == 0 || !at.led.awaited.empty()) return;
+  at.led.resolve_unknown(at.job, turn.now);
+  at.led.probe_interval = kFirstProbeInterval;
+  at.led.next_probe = turn.now;
+}
+
+// ---- losses -------------------------------------------------------------------------------------
+
+void Coordinator::lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs,
+                       bool node_lost) {
+  Holding& holding = at.led.nodes[node];
+  for (const TaskRun& run : runs) {
+    holding.bound.remove(run);
+    holding.losing.add(run);
+  }
+  holding.node_lost = node_lost;
+  propose_loss(turn, at, node, holding);
+}
+
+void Coordinator::propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding) {
+  if (holding.losing.is_empty() || holding.losing_token != 0) return;
+  holding.losing_token =
+      propose(turn, at.id, at.group,
+              LostCommand{at.job.id, node, holding.node_lost, holding.losing.runs(), turn.wall});
+}
+
+void Coordinator::drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs) {
+  Holding& holding = at.led.nodes[node];
+  for (const TaskRun& run : runs) {
+    holding.bound.remove(run);
+    holding.dropping.add(run);
+  }
+  at.led.repeat_at = turn.now;
+}
+
+// Sets right what is believed of a task after the log spoke of it.
+void Coordinator::restore(Turn& turn, Led& at, std::uint32_t index) {
+  if (at.job.columns.state(index) != Closed::kOpen) {
+    at.led.finish(index);
+    while (const auto holder = at.led.holder(index)) {
+      drop(turn, at, holder->first, {{index, 1, holder->second}});
+    }
+    return;
+  }
+  if (at.led.soft(index) != Soft::kBound || at.led.holder(index)) return;
+  for (const auto& [node, holding] : at.led.nodes) {
+    if (holding.losing.find(index)) return;
+  }
+  at.led.free(at.job, index, turn.now);
+}
+
+// The job is final. What nodes still hold of it is unwanted; without any the job is led no more.
+void Coordinator::finish_job(Turn& turn, Led& at) {
+  ASSERT(at.job.is_final());
+  withdraw_offers(turn, at);
+  for (auto& [node, holding] : at.led.nodes) {
+    for (const TaskRun& run : holding.losing.runs()) holding.dropping.add(run);
+    holding.losing.clear();
+    if (members_.is_gone(node)) {
+      holding.bound.clear();
+      holding.dropping.clear();
+    }
+    if (!holding.bound.is_empty()) drop(turn, at, node, holding.bound.runs());
+  }
+  at.led.awaited.clear();
+  at.led.next_probe = Instant::never();
+  if (!at.led.is_held()) at.led.repeat_at = Instant::never();
+  changed(turn, at);
+  if (at.led.is_held()) return;
+  timers_.erase({at.led.deadline, at.id, at.job.id});
+  at.group.jobs.erase(at.job.id);
+}
+
+// ---- members ------------------------------------------------------------------------------------
+
+void Coordinator::node_gone(Turn& turn, NodeId node, bool left) {
+  for (auto& [id, group] : groups_) {
+    if (!group.established) continue;
+    group.asks.erase(node);
+    std::vector<JobId> jobs;
+    for (const auto& [job, led] : group.jobs) {
+      if (led->awaited.contains(node) || led->nodes.contains(node)) jobs.push_back(job);
+    }
+    for (const JobId& job : jobs) {
+      Led at = *find(id, job);
+      Holding& holding = at.led.nodes[node];
+      holding.offered = 0;
+      if (at.job.is_final()) {
+        finish_job(turn, at);
+        continue;
+      }
+      holding.dropping.clear();
+      if (!holding.bound.is_empty()) lose(turn, at, node, holding.bound.runs(), !left);
+      stop_awaiting(turn, at, node);
+      changed(turn, at);
+    }
+  }
+}
+
+void Coordinator::members_changed(Turn& turn) {
+  std::set<NodeId> depended;
+  add_watched(depended);
+  for (const NodeId& node : depended) {
+    if (members_.is_gone(node)) node_gone(turn, node, members_.has_left(node));
+  }
+  // A newcomer, or one that is well again, is offered what waits.
+  for (auto& [id, group] : groups_) {
+    for (auto& [job, led] : group.jobs) {
+      if (led->count(Soft::kFree) == 0) continue;
+      led->probe_interval = kFirstProbeInterval;
+      led->next_probe = std::min(led->next_probe, turn.now + kFirstProbeInterval);
+      if (std::optional<Led> at = find(id, job)) changed(turn, *at);
+    }
+  }
+}
+
+void Coordinator::peer_restarted(Turn& turn, NodeId node) {
+  for (auto& [id, group] : groups_) {
+    if (!group.established) continue;
+    const bool is_holder = std::any_of(group.jobs.begin(), group.jobs.end(), [&](const auto& job) {
+      return job.second->nodes.contains(node) || job.second->awaited.contains(node);
+    });
+    if (is_holder) ask(group, node, turn.now);
+  }
+}
+
+void Coordinator::add_watched(std::set<NodeId>& peers) const {
+  for (const auto& [id, group] : groups_) {
+    for (const auto& [job, led] : group.jobs) {
+      peers.insert(led->awaited.begin(), led->awaited.end());
+      for (const auto& [node, holding] : led->nodes) {
+        if (!holding.bound.is_empty() || !holding.dropping.is_empty()) peers.insert(node);
+      }
+    }
+  }
+}
+
+}  // namespace dunlin::sched

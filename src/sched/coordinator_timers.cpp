@@ -1,0 +1,214 @@
+// What a coordinator repeats, and what it alone can tell of its jobs.
+#include <algorithm>
+
+#include "sched/coordinator.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+constexpr Duration kLongestAskInterval = seconds(2);
+constexpr Duration kRepeatInterval = seconds(1);
+constexpr Duration kCheckInterval = seconds(2);
+constexpr Duration kSilence = seconds(3);  // executors with work say something each second
+
+}  // namespace
+
+Instant Coordinator::next_deadline() const {
+  Instant next = timers_.empty() ? Instant::never() : std::get<0>(*timers_.begin());
+  for (const auto& [id, group] : groups_) {
+    if (!group.established) continue;
+    next = std::min({next, group.check_at, group.sweep_at});
+    for (const auto& [node, ask] : group.asks) next = std::min(next, ask.next);
+  }
+  return next;
+}
+
+void Coordinator::tick(Turn& turn) {
+  while (!timers_.empty() && std::get<0>(*timers_.begin()) <= turn.now) {
+    const auto [deadline, id, job] = *timers_.begin();
+    timers_.erase(timers_.begin());
+    std::optional<Led> at = find(id, job);
+    if (!at) continue;
+    at->led.deadline = Instant::never();
+    tick_job(turn, *at);
+  }
+  for (auto& [id, group] : groups_) {
+    if (group.established) tick_group(turn, id, group);
+  }
+}
+
+void Coordinator::tick_job(Turn& turn, Led& at) {
+  LedJob& led = at.led;
+  if (led.end_backoffs(turn.now)) {
+    led.probe_interval = kFirstProbeInterval;
+    led.next_probe = turn.now;
+  }
+  if (led.repeat_at <= turn.now) {
+    led.repeat_at = Instant::never();
+    for (auto& [node, holding] : led.nodes) {
+      propose_loss(turn, at, node, holding);
+      if (holding.dropping.is_empty()) continue;
+      turn.send(node, Drop{at.id, at.group.term, at.job.id, holding.dropping.runs()});
+      ask(at.group, node, turn.now + kRepeatInterval);
+      led.repeat_at = turn.now + kRepeatInterval;
+    }
+  }
+  if (led.next_probe <= turn.now) probe_round(turn, at);
+  const bool is_attended = !at.job.is_final() && at.job.spec()->attended;
+  if (is_attended && led.asked_at + kAttendance <= turn.now) {
+    led.asked_at = turn.now;
+    propose(turn, at.id, at.group, CancelCommand{at.job.id, {}, turn.wall, "nobody waits for it"});
+  }
+  changed(turn, at);
+}
+
+void Coordinator::tick_group(Turn& turn, GroupId id, LedGroup& group) {
+  std::vector<NodeId> forgotten;
+  for (auto& [node, ask] : group.asks) {
+    if (ask.next > turn.now) continue;
+    if (!members_.is_known(node) && ask.since + kUnknownPatience <= turn.now) {
+      forgotten.push_back(node);
+      continue;
+    }
+    turn.send(node, AskHeld{id, group.term});
+    ask.next = turn.now + ask.interval;
+    ask.interval = std::min(ask.interval * 2, kLongestAskInterval);
+  }
+  for (const NodeId& node : forgotten) node_gone(turn, node, true);
+  if (group.check_at <= turn.now) check_holders(turn, group);
+  if (group.sweep_at <= turn.now) sweep(turn, id, group);
+}
+
+// A node that holds tasks and says nothing is asked; so is one whose silence nobody explains.
+void Coordinator::check_holders(Turn& turn, LedGroup& group) {
+  std::set<NodeId> holders;
+  for (const auto& [job, led] : group.jobs) {
+    for (const auto& [node, holding] : led->nodes) {
+      if (!holding.bound.is_empty()) holders.insert(node);
+    }
+  }
+  for (const NodeId& node : holders) {
+    if (group.heard[node] + kSilence <= turn.now) ask(group, node, turn.now);
+  }
+  std::erase_if(group.heard, [&](const auto& entry) { return !holders.contains(entry.first); });
+  group.check_at = holders.empty() ? Instant::never() : turn.now + kCheckInterval;
+}
+
+// Finished jobs go when their time to be kept is over.
+void Coordinator::sweep(Turn& turn, GroupId id, LedGroup& group) {
+  constexpr std::size_t kMaxDeletions = 100;  // at a time
+  group.sweep_at = Instant::never();
+  const JobMachine::Jobs* jobs = machine_.jobs(id);
+  if (jobs == nullptr) return;
+  std::size_t deletions = 0;
+  Duration next = seconds(3600);
+  for (const auto& [job_id, job] : *jobs) {
+    if (!job->is_final()) continue;
+    const Duration left = milliseconds(job->head.finished.ms - turn.wall.ms) + job->head.keep;
+    if (left.us > 0) {
+      next = std::min(next, left);
+      continue;
+    }
+    if (++deletions > kMaxDeletions) break;
+    propose(turn, id, group, DeleteCommand{job_id});
+  }
+  if (deletions > 0) next = std::min(next, seconds(10));
+  group.sweep_at = turn.now + std::max(next, seconds(1));
+}
+
+void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
+  LedGroup* group = led_group(message.group);
+  if (group == nullptr || message.boot < members_.boot(from)) return;
+  group->heard[from] = turn.now;
+  std::set<JobId> named;
+  for (const JobStatus& status : message.jobs) {
+    named.insert(status.job);
+    std::optional<Led> at = find(message.group, status.job);
+    if (!at) {
+      ask(*group, from, turn.now);
+      continue;
+    }
+    const auto holding = at->led.nodes.find(from);
+    const bool agrees = holding != at->led.nodes.end() &&
+                        holding->second.bound.digest() == status.digest &&
+                        holding->second.boot == message.boot && !status.needs_spec;
+    // An answer on its way makes the two differ for a moment; only what stays is asked about.
+    if (!agrees) ask(*group, from, turn.now + kRepeatInterval / 4);
+  }
+  for (const auto& [job, led] : group->jobs) {
+    const auto holding = led->nodes.find(from);
+    if (holding == led->nodes.end() || named.contains(job)) continue;
+    if (!holding->second.bound.is_empty()) ask(*group, from, turn.now + kRepeatInterval / 4);
+  }
+}
+
+// ---- what only the leader knows -----------------------------------------------------------------
+
+void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) const {
+  const auto group = groups_.find(id);
+  if (group == groups_.end() || !group->second.established) return;
+  summary.coordinator = self_;
+  summary.epoch = group->second.term;
+  const auto at = group->second.jobs.find(job.id);
+  const bool is_led = at != group->second.jobs.end();
+  const std::uint32_t soft = job.is_final() || !is_led ? UINT32_MAX : at->second->version;
+  summary.version = (group->second.term << 32) | soft;
+  if (!is_led || job.is_final()) return;
+  const LedJob& led = *at->second;
+  TaskCounts& counts = summary.tasks;
+  counts.running = led.count(Soft::kBound) + led.count(Soft::kCommitting);
+  counts.waiting = led.count(Soft::kBackoff) + (led.is_limited() ? led.count(Soft::kFree) : 0);
+  counts.queued = job.head.open() - counts.running - counts.waiting;
+  if (counts.running > 0) {
+    summary.state = JobState::kRunning;
+    if (summary.started_at.ms == 0) summary.started_at = job.head.submitted;
+    return;
+  }
+  const std::shared_ptr<const JobSpec> spec = job.spec();
+  summary.reason = members_.feasible(spec->cpus, spec->memory) == 0 ? Reason::kImpossible
+                   : led.is_limited()                               ? Reason::kLimit
+                   : counts.queued == 0                             ? Reason::kBackoff
+                                                                    : Reason::kResources;
+}
+
+void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view) const {
+  const auto group = groups_.find(id);
+  if (group == groups_.end()) return;
+  const auto at = group->second.jobs.find(job.id);
+  if (at == group->second.jobs.end() || is_final(view.state)) return;
+  const LedJob& led = *at->second;
+  switch (led.soft(index)) {
+    case Soft::kBound:
+    case Soft::kCommitting:
+      view.state = TaskState::kRunning;
+      view.reason = Reason::kNone;
+      if (const auto holder = led.holder(index)) {
+        view.node = holder->first;
+        view.attempt = holder->second.number;
+        view.started_at = led.nodes.at(holder->first).bound_at;
+      }
+      return;
+    case Soft::kBackoff:
+      view.state = TaskState::kWaiting;
+      view.reason = Reason::kBackoff;
+      return;
+    default: {
+      const std::shared_ptr<const JobSpec> spec = job.spec();
+      view.state = led.is_limited() ? TaskState::kWaiting : TaskState::kQueued;
+      view.reason = led.is_limited()                                   ? Reason::kLimit
+                    : members_.feasible(spec->cpus, spec->memory) == 0 ? Reason::kImpossible
+                                                                       : Reason::kResources;
+    }
+  }
+}
+
+std::optional<std::pair<NodeId, Attempt>> Coordinator::holder(GroupId id, const JobId& job,
+                                                              std::uint32_t index) const {
+  const auto group = groups_.find(id);
+  if (group == groups_.end()) return std::nullopt;
+  const auto at = group->second.jobs.find(job);
+  return at == group->second.jobs.end() ? std::nullopt : at->second->holder(index);
+}
+
+}  // namespace dunlin::sched

@@ -1,0 +1,313 @@
+#include "sched/executor.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "sched/task_command.h"
+
+namespace dunlin::sched {
+
+Executor::Executor(NodeId self, Boot boot, const SchedConfig& config, EpochGate& gates,
+                   std::uint64_t first_token)
+    : self_(self),
+      boot_(boot),
+      config_(config),
+      gates_(gates),
+      next_token_(first_token),
+      next_pull_((boot << 32) + 1),
+      next_sequence_((boot << 32) + 1),
+      next_key_((boot << 32) + 1),
+      staging_(first_token + (1ULL << 40)),
+      logs_(boot, gates, first_token + (2ULL << 40)) {}
+
+// ---- room ---------------------------------------------------------------------------------------
+
+Room Executor::free_room() const {
+  const std::uint64_t memory = config_.memory == 0             ? UINT64_MAX
+                               : config_.memory > used_memory_ ? config_.memory - used_memory_
+                                                               : 0;
+  return {config_.cpus > used_cpus_ ? config_.cpus - used_cpus_ : 0, memory};
+}
+
+void Executor::take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory) {
+  used_cpus_ += cpus;
+  used_memory_ += memory;
+  cpus_of_users_[user] += cpus;
+}
+
+void Executor::give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory) {
+  ASSERT(used_cpus_ >= cpus && used_memory_ >= memory);
+  used_cpus_ -= cpus;
+  used_memory_ -= memory;
+  std::uint32_t& of_user = cpus_of_users_[user];
+  ASSERT(of_user >= cpus);
+  of_user -= cpus;
+  if (of_user == 0) cpus_of_users_.erase(user);
+}
+
+// ---- jobs and their claims ----------------------------------------------------------------------
+
+Executor::HeldJob& Executor::job_of(const JobId& id, GroupId group) {
+  HeldJob& job = jobs_[id];
+  job.group = group;
+  job.idle_since = Instant::never();
+  return job;
+}
+
+void Executor::describe(HeldJob& job, const Bytes& bytes) {
+  if (job.spec) return;
+  Result<JobSpec> spec = decode<JobSpec>(bytes);
+  if (!spec || !are_ascending(spec->tasks)) return;
+  job.spec = std::make_shared<const JobSpec>(std::move(*spec));
+  job.numbers = std::make_shared<const TaskNumbers>(job.spec->tasks);
+  for (const auto& [index, key] : job.processes) logs_.set_limit(key, job.spec->log_limit);
+}
+
+// Keeps the queue in step with what the job could use room for.
+void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
+  if (job.allowed == 0 && job.ready.empty()) {
+    queue_.erase(id);
+    return;
+  }
+  queue_.put(id, {job.user, job.priority, job.cpus, job.memory, turn.now});
+}
+
+bool Executor::is_eligible(const HeldJob& job) const {
+  if (!job.ready.empty()) return !job.is_staging && has_runner_;
+  if (job.pull || job.allowed == 0) return false;
+  // A job that needs no room is held back by what it has not been acknowledged.
+  if (job.cpus == 0) return job.sent.size() < kMaxUnacknowledged;
+  return has_runner_;
+}
+
+void Executor::fill(Turn& turn) {
+  if (!is_ready_) return;
+  for (;;) {
+    const std::optional<JobId> next =
+        queue_.next(turn.now, free_room(), cpus_of_users_,
+                    [&](const JobId& id) { return is_eligible(jobs_.at(id)); });
+    if (!next || !use_room(turn, *next)) break;
+  }
+}
+
+// Starts a task that is here already, or asks for more; each step changes what is eligible.
+bool Executor::use_room(Turn& turn, const JobId& id) {
+  HeldJob& job = jobs_.at(id);
+  if (!job.ready.empty()) return start_next(turn, id, job);
+  std::uint32_t want = job.batch;
+  std::uint32_t reserved = 0;
+  if (job.cpus > 0) {
+    const Room room = free_room();
+    std::uint64_t fit = room.cpus / job.cpus;
+    if (job.memory > 0) fit = std::min(fit, room.memory / job.memory);
+    want = reserved = static_cast<std::uint32_t>(std::min<std::uint64_t>(fit, job.allowed));
+    if (want == 0) return false;
+    if (job.typical.us > 0 && job.typical < kShortTask) want += kMaxAhead / 8;
+  }
+  pull(turn, id, job, want, reserved);
+  return true;
+}
+
+void Executor::pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t want,
+                    std::uint32_t reserved) {
+  ASSERT(!job.pull);
+  job.pull = PendingPull{next_pull_++, want, reserved, turn.now, turn.now};
+  take_room(job.user, reserved * job.cpus, reserved * job.memory);
+  send_pull(turn, id, job);
+}
+
+void Executor::send_pull(Turn& turn, const JobId& id, HeldJob& job) {
+  job.pull->repeat_at = turn.now + kPullRepeat;
+  send_to_coordinator(
+      turn, job.group,
+      Pull{job.group, id, boot_, job.pull->id, job.pull->want, job.spec != nullptr});
+}
+
+void Executor::end_pull(HeldJob& job) {
+  give_room(job.user, job.pull->reserved * job.cpus, job.pull->reserved * job.memory);
+  job.pull_seen = job.pull->id;
+  job.pull.reset();
+}
+
+// Once its tasks have proved short, a job's next ones are fetched while these run.
+void Executor::pull_ahead(Turn& turn, const JobId& id, HeldJob& job) {
+  if (job.cpus == 0 || job.pull || job.allowed == 0 || !has_runner_) return;
+  if (job.typical.us <= 0 || job.typical >= kShortTask || job.running == 0) return;
+  std::uint32_t waiting = 0;
+  for (const TaskRun& run : job.ready) waiting += run.count;
+  const std::int64_t ahead = job.running * kAhead.us / std::max<std::int64_t>(job.typical.us, 100);
+  const auto target = static_cast<std::uint32_t>(std::clamp<std::int64_t>(ahead, 1, kMaxAhead));
+  if (waiting * 2 > target) return;
+  pull(turn, id, job, std::min(job.allowed, target - waiting), 0);
+}
+
+// ---- orders -------------------------------------------------------------------------------------
+
+void Executor::obey(Turn& turn, const Probe& message) {
+  if (message.allowed == 0 && !jobs_.contains(message.job)) return;
+  if (message.cpus > config_.cpus) return;
+  if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
+  HeldJob& job = job_of(message.job, message.group);
+  // Room already taken is given back by the same figures: they change only while none is.
+  if (job.running == 0 && !job.pull && job.ready.empty()) {
+    job.user = message.user;
+    job.cpus = message.cpus;
+    job.memory = message.memory;
+  }
+  job.priority = message.priority;
+  job.allowed = message.allowed;
+  claim(turn, message.job, job);
+  fill(turn);
+}
+
+void Executor::obey(Turn& turn, const Bind& message) {
+  const auto at = jobs_.find(message.job);
+  if (at == jobs_.end()) return;
+  HeldJob& job = at->second;
+  if (!job.pull || job.pull->id != message.pull) return;
+  const Instant sent = job.pull->sent;
+  end_pull(job);
+  if (message.spec) describe(job, *message.spec);
+  job.allowed = message.allowed;
+  for (const TaskRun& run : message.tasks) {
+    if (!job.spec || !is_within(run, job.numbers->count())) continue;
+    job.held.add(run);
+    job.ready.push_back(run);
+  }
+  if (job.cpus == 0 && !message.tasks.empty()) {
+    run_no_ops(turn, message.job, job);
+    if (turn.now - sent < kBatchTarget) job.batch = std::min(job.batch * 2, kMaxBatchTasks);
+  }
+  if (status_at_ == Instant::never()) status_at_ = turn.now + seconds(1);
+  claim(turn, message.job, job);
+  fill(turn);
+}
+
+void Executor::obey(Turn& turn, const Describe& message) {
+  const auto at = jobs_.find(message.job);
+  if (at == jobs_.end() || at->second.spec) return;
+  describe(at->second, message.spec);
+  if (!at->second.spec) return;
+  at->second.priority = message.priority;
+  const Duration time_limit = at->second.spec->time_limit;
+  std::vector<ProcessKey> ended;
+  for (const auto& [index, key] : at->second.processes) {
+    Process& process = processes_.at(key);
+    if (process.exit) {
+      ended.push_back(key);
+    } else if (time_limit.us > 0 && process.kill_at == Instant::never()) {
+      process.kill_at = process.started + time_limit;
+    }
+  }
+  for (const ProcessKey key : ended) {
+    Process& process = processes_.at(key);
+    process.wants_outputs = !at->second.spec->outputs.empty() && process.exit->start_error == 0;
+    next_output(turn, key, process);
+    conclude(turn, key);
+  }
+}
+
+void Executor::leader_changed(Turn& turn, GroupId group) {
+  for (auto& [id, job] : jobs_) {
+    if (job.group != group) continue;
+    if (job.pull) job.pull->repeat_at = turn.now;
+    for (auto& [sequence, sent] : job.sent) sent.repeat_at = turn.now;
+  }
+}
+
+// ---- time ---------------------------------------------------------------------------------------
+
+void Executor::tick(Turn& turn) {
+  std::vector<JobId> idle;
+  for (auto& [id, job] : jobs_) {
+    tick_job(turn, id, job);
+    const bool is_idle = job.allowed == 0 && !job.pull && job.held.is_empty() && job.sent.empty() &&
+                         job.processes.empty() && job.ready.empty();
+    if (!is_idle) {
+      job.idle_since = Instant::never();
+    } else if (job.idle_since == Instant::never()) {
+      job.idle_since = turn.now;
+    } else if (job.idle_since + kIdleJob <= turn.now) {
+      idle.push_back(id);
+    }
+  }
+  for (const JobId& id : idle) {
+    queue_.erase(id);
+    staging_.forget(id);
+    jobs_.erase(id);
+  }
+  std::vector<ProcessKey> keys;
+  for (const auto& [key, process] : processes_) keys.push_back(key);
+  for (const ProcessKey key : keys) {
+    const auto at = processes_.find(key);
+    if (at != processes_.end()) tick_process(turn, key, at->second);
+  }
+  logs_.tick(turn);
+  std::vector<Tail> waiting = std::move(tails_);
+  tails_.clear();
+  for (Tail& tail : waiting) {
+    if (!answer_tail(turn, tail, tail.until <= turn.now)) tails_.push_back(std::move(tail));
+  }
+  if (status_at_ <= turn.now) send_status(turn);
+  fill(turn);
+}
+
+void Executor::tick_job(Turn& turn, const JobId& id, HeldJob& job) {
+  if (job.pull && job.pull->repeat_at <= turn.now) {
+    if (job.pull->sent + kPullPatience <= turn.now) {
+      // Whatever answers it now is refused: the coordinator learns that from pull_seen.
+      end_pull(job);
+      job.allowed = 0;
+      claim(turn, id, job);
+    } else {
+      send_pull(turn, id, job);
+    }
+  }
+  if (job.flush_at <= turn.now) flush(turn, id, job);
+  for (auto& [sequence, sent] : job.sent) {
+    if (sent.repeat_at > turn.now) continue;
+    sent.interval = std::min(sent.interval * 2, seconds(8));
+    sent.repeat_at = turn.now + sent.interval;
+    send_to_coordinator(turn, job.group, Results{job.group, id, boot_, sequence, sent.batch});
+  }
+}
+
+Instant Executor::deadline_of(const HeldJob& job) const {
+  Instant next = job.flush_at;
+  if (job.pull) next = std::min(next, job.pull->repeat_at);
+  for (const auto& [sequence, sent] : job.sent) next = std::min(next, sent.repeat_at);
+  if (job.idle_since != Instant::never()) next = std::min(next, job.idle_since + kIdleJob);
+  return next;
+}
+
+Instant Executor::next_deadline() const {
+  Instant next = std::min(status_at_, logs_.next_deadline());
+  for (const auto& [id, job] : jobs_) next = std::min(next, deadline_of(job));
+  for (const auto& [key, process] : processes_) {
+    next = std::min({next, process.kill_at, process.put_again});
+  }
+  for (const Tail& tail : tails_) next = std::min(next, tail.until);
+  if (queue_.size() > 0) next = std::min(next, status_at_);
+  return next;
+}
+
+LoadChanged Executor::load() const {
+  LoadChanged load;
+  const Room room = free_room();
+  load.cpus_free = room.cpus;
+  load.memory_free = config_.memory == 0 ? 0 : room.memory;
+  for (const auto& [id, job] : jobs_) {
+    load.running += job.running;
+    load.queued += job.allowed;
+  }
+  return load;
+}
+
+void Executor::add_watched(std::set<NodeId>& peers) const {
+  for (const auto& [id, job] : jobs_) {
+    if (job.held.is_empty()) continue;
+    if (const std::optional<NodeId> node = gates_.coordinator(job.group)) peers.insert(*node);
+  }
+}
+
+}  // namespace dunlin::sched

@@ -1,0 +1,212 @@
+// The executor: runs tasks for whatever coordinators probe this node. It queues their offers, pulls
+// tasks when there is room, stages files, starts processes through the node's runner, brings their
+// output to safety, and reports ends until they are committed. It obeys the durable epoch of each
+// group and no lower one, and goes on with its processes whoever coordinates.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sched/epoch_gate.h"
+#include "sched/job_record.h"
+#include "sched/log_writer.h"
+#include "sched/process_events.h"
+#include "sched/reservation_queue.h"
+#include "sched/sched.h"
+#include "sched/staging.h"
+#include "sched/turn.h"
+
+namespace dunlin::sched {
+
+constexpr Duration kShortTask = milliseconds(50);    // below it tasks are fetched ahead
+constexpr Duration kAhead = milliseconds(40);        // of work
+constexpr Duration kBatchTarget = milliseconds(20);  // a batch of `:` grows while it takes less
+constexpr std::uint32_t kMaxAhead = 256;             // tasks of a job
+constexpr std::size_t kMaxUnacknowledged = 4;        // batches of `:` of a job
+constexpr Duration kResultDelay = milliseconds(20);
+constexpr Duration kPullRepeat = milliseconds(500);
+constexpr Duration kPullPatience = seconds(2);
+constexpr Duration kIdleJob = seconds(30);     // until a job without work here is forgotten
+constexpr std::size_t kMaxTails = 256;         // readers waiting for output
+constexpr std::size_t kMaxOutputFiles = 1000;  // kept of an attempt
+
+class Executor {
+ public:
+  Executor(NodeId self, Boot boot, const SchedConfig& config, EpochGate& gates,
+           std::uint64_t first_token);
+
+  void obey(Turn& turn, const Probe& message);
+  void obey(Turn& turn, const Bind& message);
+  void obey(Turn& turn, const Describe& message);
+  void obey(Turn& turn, const Committed& message);
+  void obey(Turn& turn, const LogsCommitted& message);
+  void obey(Turn& turn, const Drop& message);
+  void obey(Turn& turn, NodeId from, const AskHeld& message);
+  void on(Turn& turn, NodeId from, const TailLog& message);
+
+  void on_process(Turn& turn, ProcessEvent event);
+  bool on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent);
+  bool on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content);
+  bool on_blob_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>& blob);
+  // Another node leads the group now: what waits for an answer is sent there at once.
+  void leader_changed(Turn& turn, GroupId group);
+
+  void tick(Turn& turn);
+  Instant next_deadline() const;
+
+  LoadChanged load() const;
+  void add_watched(std::set<NodeId>& peers) const;
+
+ private:
+  struct PendingPull {
+    std::uint64_t id = 0;
+    std::uint32_t want = 0;
+    std::uint32_t reserved = 0;  // tasks for which room is kept
+    Instant sent, repeat_at;
+  };
+  struct Sent {  // a batch of results that is not committed yet
+    ResultBatch batch;
+    std::vector<ProcessKey> processes;
+    Instant repeat_at;
+    Duration interval = seconds(1);
+  };
+  struct Finished {  // an end that waits for its batch
+    TaskResult result;
+    ProcessKey key = 0;
+    bool is_plain = false;
+  };
+  struct HeldJob {
+    GroupId group;
+    std::string user;
+    std::int32_t priority = 0;
+    std::uint32_t cpus = 0;
+    std::uint64_t memory = 0;
+    std::uint32_t allowed = 0;
+    Term allowed_by = 0;
+    std::shared_ptr<const JobSpec> spec;
+    std::shared_ptr<const TaskNumbers> numbers;
+    std::optional<PendingPull> pull;
+    std::uint64_t pull_seen = 0;
+    AttemptRuns held;                               // everything bound here and not committed
+    std::deque<TaskRun> ready;                      // bound, not started
+    bool is_staging = false;                        // `ready` waits for files or entries
+    std::map<std::uint32_t, ProcessKey> processes;  // by task index
+    std::uint32_t running = 0;
+    std::vector<Finished> finished;
+    Instant flush_at = Instant::never();
+    std::map<std::uint64_t, Sent> sent;  // by sequence
+    Duration typical{0};                 // of its tasks here; 0: none has ended yet
+    std::uint32_t batch = 64;            // of `:`
+    Instant idle_since = Instant::never();
+  };
+  struct Process {
+    JobId job;
+    std::uint32_t index = 0;
+    Attempt attempt;
+    std::uint32_t cpus = 0;
+    std::uint64_t memory = 0;
+    std::string user;
+    Instant started;
+    WallTime started_at;
+    Instant kill_at = Instant::never();
+    bool has_room = true;  // its processors are counted as used
+    bool timed_out = false;
+    bool dropped = false;
+    std::optional<ProcessExited> exit;
+    // Collection of outputs, one file and one piece at a time.
+    bool wants_outputs = false;
+    bool outputs_done = false;
+    std::vector<FoundOutput> found;
+    std::vector<OutputFile> outputs;
+    std::uint64_t put_token = 0;
+    Bytes put_data;
+    Instant put_again = Instant::never();
+    std::string output_error;
+    bool reported = false;
+  };
+  struct Tail {
+    NodeId from;
+    TailLog request;
+    Instant until;
+  };
+
+  // executor.cpp: offers, pulls, room
+  HeldJob& job_of(const JobId& id, GroupId group);
+  void claim(Turn& turn, const JobId& id, HeldJob& job);
+  bool is_eligible(const HeldJob& job) const;
+  void fill(Turn& turn);
+  bool use_room(Turn& turn, const JobId& id);
+  void pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t want, std::uint32_t reserved);
+  void send_pull(Turn& turn, const JobId& id, HeldJob& job);
+  void end_pull(HeldJob& job);
+  void pull_ahead(Turn& turn, const JobId& id, HeldJob& job);
+  void describe(HeldJob& job, const Bytes& spec);
+  Room free_room() const;
+  void take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
+  void give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
+  void tick_job(Turn& turn, const JobId& id, HeldJob& job);
+  Instant deadline_of(const HeldJob& job) const;
+
+  // executor_tasks.cpp: one attempt from its start to its result
+  bool start_next(Turn& turn, const JobId& id, HeldJob& job);
+  void run_no_ops(Turn& turn, const JobId& id, HeldJob& job);
+  void fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task,
+                  const Error& error);
+  void on(Turn& turn, const RunnerReady& event);
+  void on(Turn& turn, const RunnerLost& event);
+  void on(Turn& turn, const ProcessStarted& event);
+  void on(Turn& turn, const ProcessOutput& event);
+  void on(Turn& turn, const ProcessExited& event);
+  void on(Turn& turn, const OutputsFound& event);
+  void on(Turn& turn, const OutputData& event);
+  void adopt(Turn& turn, const RunnerHeld& held);
+  void forget_process(Turn& turn, ProcessKey key, bool release);
+  void terminate(Turn& turn, ProcessKey key, Process& process);
+  void next_output(Turn& turn, ProcessKey key, Process& process);
+  void conclude(Turn& turn, ProcessKey key);
+  TaskResult result_of(const Process& process) const;
+  void tick_process(Turn& turn, ProcessKey key, Process& process);
+
+  // executor_reports.cpp: what coordinators and readers are told
+  void finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished);
+  void flush(Turn& turn, const JobId& id, HeldJob& job);
+  void send_batch(Turn& turn, const JobId& id, HeldJob& job, ResultBatch batch,
+                  std::vector<ProcessKey> processes);
+  void send_to_coordinator(Turn& turn, GroupId group, const SchedMessage& message);
+  HeldList held_list(GroupId group) const;
+  void send_status(Turn& turn);
+  bool answer_tail(Turn& turn, const Tail& tail, bool is_last_chance);
+  void answer_tails(Turn& turn, const JobId& job);
+
+  const NodeId self_;
+  const Boot boot_;
+  const SchedConfig config_;
+  EpochGate& gates_;
+  std::uint64_t next_token_;
+  std::uint64_t next_pull_;
+  std::uint64_t next_sequence_;
+  ProcessKey next_key_;
+
+  bool is_ready_ = false;  // the runner has said what it holds, at least once
+  bool has_runner_ = false;
+  std::map<JobId, HeldJob> jobs_;
+  std::map<ProcessKey, Process> processes_;
+  std::map<std::uint64_t, ProcessKey> puts_;  // of outputs, by token
+  ReservationQueue queue_;
+  Staging staging_;
+  LogWriter logs_;
+  std::uint32_t used_cpus_ = 0;
+  std::uint64_t used_memory_ = 0;
+  std::map<std::string, std::uint32_t> cpus_of_users_;
+  std::vector<Tail> tails_;
+  std::set<GroupId> lists_due_;  // to be sent unasked
+  Instant status_at_ = Instant::never();
+};
+
+}  // namespace dunlin::sched

@@ -1,0 +1,181 @@
+// What an executor tells: results and output to the coordinator until they are committed, the list
+// of what it holds, and bytes of running attempts to readers.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "sched/executor.h"
+
+namespace dunlin::sched {
+
+void Executor::send_to_coordinator(Turn& turn, GroupId group, const SchedMessage& message) {
+  if (const std::optional<NodeId> node = gates_.coordinator(group)) turn.send(*node, message);
+}
+
+// ---- results ------------------------------------------------------------------------------------
+
+void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished) {
+  job.finished.push_back(std::move(finished));
+  // Nobody waits for what could still join the batch: it leaves at once.
+  const bool has_more = job.running > 0 || !job.ready.empty() || job.allowed > 0 || job.pull;
+  if (!has_more || job.finished.size() >= kMaxBatchResults) {
+    flush(turn, id, job);
+  } else {
+    job.flush_at = std::min(job.flush_at, turn.now + kResultDelay);
+  }
+}
+
+void Executor::flush(Turn& turn, const JobId& id, HeldJob& job) {
+  job.flush_at = Instant::never();
+  if (job.finished.empty()) return;
+  std::vector<Finished> ends = std::move(job.finished);
+  job.finished.clear();
+  std::sort(ends.begin(), ends.end(),
+            [](const Finished& a, const Finished& b) { return a.result.index < b.result.index; });
+  ResultBatch batch;
+  std::vector<ProcessKey> processes;
+  for (Finished& end : ends) {
+    if (end.key != 0) processes.push_back(end.key);
+    TaskResult& result = end.result;
+    if (!end.is_plain) {
+      batch.others.push_back(std::move(result));
+      continue;
+    }
+    const bool joins = !batch.plain.empty() && batch.plain.back().run.end() == result.index &&
+                       batch.plain.back().run.attempt == result.attempt;
+    if (!joins) {
+      PlainResults& run = batch.plain.emplace_back();
+      run.run = {result.index, 0, result.attempt};
+      run.finished = result.finished;
+    }
+    PlainResults& run = batch.plain.back();
+    ++run.run.count;
+    const std::int64_t after = result.finished.ms - run.finished.ms;
+    column_push(run.finished_after,
+                static_cast<std::uint16_t>(std::clamp<std::int64_t>(after, 0, UINT16_MAX)));
+    column_push(run.durations, to_small_float(result.duration_ms));
+    column_push(run.usage, to_small_float(result.cpu_ms));
+    column_push(run.usage, to_small_float(result.max_rss / 1024));
+  }
+  send_batch(turn, id, job, std::move(batch), std::move(processes));
+}
+
+void Executor::send_batch(Turn& turn, const JobId& id, HeldJob& job, ResultBatch batch,
+                          std::vector<ProcessKey> processes) {
+  const std::uint64_t sequence = next_sequence_++;
+  Sent& sent = job.sent[sequence];
+  sent.batch = std::move(batch);
+  sent.processes = std::move(processes);
+  sent.repeat_at = turn.now + sent.interval;
+  send_to_coordinator(turn, job.group, Results{job.group, id, boot_, sequence, sent.batch});
+}
+
+void Executor::obey(Turn& turn, const Committed& message) {
+  const auto at = jobs_.find(message.job);
+  if (at == jobs_.end()) return;
+  HeldJob& job = at->second;
+  const auto sent = job.sent.find(message.sequence);
+  if (sent == job.sent.end()) return;
+  const Sent done = std::move(sent->second);
+  job.sent.erase(sent);
+  for (const TaskRun& run : attempts_of(done.batch)) job.held.remove(run);
+  for (const ProcessKey key : done.processes) {
+    if (processes_.contains(key)) forget_process(turn, key, true);
+  }
+  fill(turn);
+}
+
+void Executor::obey(Turn& turn, const LogsCommitted& message) {
+  logs_.on_committed(turn, message);
+  const auto at = jobs_.find(message.job);
+  if (at == jobs_.end()) return;
+  std::vector<ProcessKey> keys;
+  for (const auto& [index, key] : at->second.processes) keys.push_back(key);
+  for (const ProcessKey key : keys) conclude(turn, key);
+  fill(turn);
+}
+
+// ---- what is held -------------------------------------------------------------------------------
+
+HeldList Executor::held_list(GroupId group) const {
+  HeldList list{group, gates_.epoch(group), boot_, next_pull_ - 1, {}};
+  for (const auto& [id, job] : jobs_) {
+    if (job.group != group) continue;
+    const bool needs_spec = !job.spec && !job.held.is_empty();
+    list.jobs.push_back(
+        {id, job.pull ? job.pull_seen : list.last_pull, needs_spec, job.held.runs()});
+  }
+  return list;
+}
+
+void Executor::obey(Turn& turn, NodeId from, const AskHeld& message) {
+  // Before the runner has told what it holds, "nothing" would be a lie.
+  if (is_ready_) turn.send(from, held_list(message.group));
+  leader_changed(turn, message.group);
+}
+
+void Executor::send_status(Turn& turn) {
+  for (const GroupId group : std::exchange(lists_due_, {})) {
+    send_to_coordinator(turn, group, held_list(group));
+  }
+  std::map<GroupId, Status> by_group;
+  for (const auto& [id, job] : jobs_) {
+    if (job.held.is_empty()) continue;
+    const auto at = by_group.try_emplace(job.group, Status{job.group, boot_, {}}).first;
+    at->second.jobs.push_back({id, job.held.digest(), !job.spec});
+  }
+  for (const auto& [group, status] : by_group) send_to_coordinator(turn, group, status);
+  status_at_ = by_group.empty() ? Instant::never() : turn.now + seconds(1);
+}
+
+// ---- readers ------------------------------------------------------------------------------------
+
+void Executor::on(Turn& turn, NodeId from, const TailLog& message) {
+  const Tail tail{from, message, turn.now + std::clamp(message.hold, Duration{}, seconds(20))};
+  const bool may_wait = tails_.size() < kMaxTails && tail.until > turn.now;
+  if (!answer_tail(turn, tail, !may_wait)) tails_.push_back(tail);
+}
+
+bool Executor::answer_tail(Turn& turn, const Tail& tail, bool is_last_chance) {
+  const TailLog& request = tail.request;
+  TailReply reply;
+  reply.token = request.token;
+  reply.offset = request.offset;
+  const auto job = jobs_.find(request.job);
+  const auto known = job == jobs_.end() ? std::map<std::uint32_t, ProcessKey>::const_iterator{}
+                                        : job->second.processes.find(request.index);
+  if (job == jobs_.end() || known == job->second.processes.end() ||
+      processes_.at(known->second).attempt != request.attempt) {
+    // Bound and not started yet, or gone: the reader asks the coordinator again.
+    const bool is_bound =
+        job != jobs_.end() && job->second.held.contains(request.index, request.attempt);
+    if (is_bound && !is_last_chance) return false;
+    reply.is_here = is_bound;
+    turn.send(tail.from, reply);
+    return true;
+  }
+  const ProcessKey key = known->second;
+  constexpr std::uint32_t kMost = 1024 * 1024;
+  LogWriter::Read read =
+      logs_.read(key, request.is_stderr, request.offset, std::min(request.limit, kMost));
+  reply.is_here = read.is_here;
+  reply.truncated = read.truncated;
+  reply.offset = read.offset;
+  reply.ended = read.at_end && processes_.at(key).exit.has_value();
+  const bool has_news = !read.is_here || !read.data.empty() || reply.ended;
+  if (!has_news && !is_last_chance) return false;
+  reply.data = std::move(read.data);
+  turn.send(tail.from, reply);
+  return true;
+}
+
+void Executor::answer_tails(Turn& turn, const JobId& job) {
+  if (tails_.empty()) return;
+  std::vector<Tail> waiting = std::move(tails_);
+  tails_.clear();
+  for (Tail& tail : waiting) {
+    if (tail.request.job == job && answer_tail(turn, tail, false)) continue;
+    tails_.push_back(std::move(tail));
+  }
+}
+
+}  // namespace dunlin::sched

@@ -1,0 +1,466 @@
+// One attempt on its node, from the start of its process to its result.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/crypto.h"
+#include "sched/executor.h"
+#include "sched/task_command.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+constexpr int kTerm = 15;
+constexpr int kKill = 9;
+constexpr Duration kPutAgain = seconds(1);
+
+// Comes back from the runner after a restart of the node process.
+struct Label {
+  GroupId group;
+  JobId job;
+  std::string user;
+  std::uint32_t index = 0;
+  Attempt attempt;
+  std::uint32_t cpus = 0;
+  std::uint64_t memory = 0;
+  static constexpr auto fields() {
+    using L = Label;
+    return std::tuple{&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory};
+  }
+};
+
+Reason reason_of(const ProcessExited& exit, bool timed_out) {
+  if (exit.start_error != 0) {
+    if (exit.exit_code == 127) return Reason::kMissingExecutable;
+    return exit.exit_code == 126 ? Reason::kCannotExecute : Reason::kDisk;
+  }
+  if (exit.killed_for_memory) return Reason::kMemory;
+  if (timed_out) return Reason::kTimeLimit;
+  if (exit.signal != 0) return Reason::kSignal;
+  return exit.exit_code == 0 ? Reason::kNone : Reason::kExit;
+}
+
+}  // namespace
+
+// ---- start --------------------------------------------------------------------------------------
+
+bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
+  ASSERT(job.spec && !job.ready.empty());
+  TaskRun& front = job.ready.front();
+  const TaskRun task{front.first, 1, front.attempt};
+  const std::uint32_t number = job.numbers->number_of(task.first);
+  const Staging::Files files = staging_.files(turn, id, *job.spec);
+  const Staging::Entry entry = staging_.entry(turn, *job.spec, number);
+  const std::optional<Error> error = files.error ? files.error : entry.error;
+  if (!error && (!files.is_ready || !entry.is_ready)) {
+    job.is_staging = true;
+    return true;
+  }
+  ++front.first;
+  if (--front.count == 0) job.ready.pop_front();
+  if (error) {
+    fail_start(turn, id, job, task, *error);
+    claim(turn, id, job);
+    return true;
+  }
+  const TaskNames names{
+      id, number, task.attempt.number, entry.text, config_.node_name, config_.server};
+  StartProcess start;
+  start.key = next_key_++;
+  start.label =
+      encode(Label{job.group, id, job.user, task.first, task.attempt, job.cpus, job.memory});
+  start.argv = task_argv(*job.spec, names);
+  start.environment = task_environment(*job.spec, names);
+  start.files = *files.files;
+  start.cpus = job.cpus;
+  start.memory = job.memory;
+
+  Process& process = processes_[start.key];
+  process.job = id;
+  process.index = task.first;
+  process.attempt = task.attempt;
+  process.cpus = job.cpus;
+  process.memory = job.memory;
+  process.user = job.user;
+  process.started = turn.now;
+  process.started_at = turn.wall;
+  if (job.spec->time_limit.us > 0) process.kill_at = turn.now + job.spec->time_limit;
+  take_room(job.user, job.cpus, job.memory);
+  job.processes[task.first] = start.key;
+  ++job.running;
+  logs_.open(start.key, {job.group, id, task.first, task.attempt}, 0, 0);
+  logs_.set_limit(start.key, job.spec->log_limit);
+  turn.effects.starts.push_back(std::move(start));
+  claim(turn, id, job);
+  pull_ahead(turn, id, job);
+  return true;
+}
+
+void Executor::fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task,
+                          const Error& error) {
+  Finished finished;
+  finished.result.index = task.first;
+  finished.result.attempt = task.attempt;
+  finished.result.reason = Reason::kFileMissing;
+  finished.result.exit_code = 125;
+  finished.result.detail = error.message.substr(0, kMaxDetail);
+  finished.result.finished = turn.wall;
+  finish(turn, id, job, std::move(finished));
+}
+
+// `:` ends as it begins: everything that came is one batch of results.
+void Executor::run_no_ops(Turn& turn, const JobId& id, HeldJob& job) {
+  ResultBatch batch;
+  for (const TaskRun& run : job.ready) {
+    PlainResults plain;
+    plain.run = run;
+    plain.finished = turn.wall;
+    batch.plain.push_back(std::move(plain));
+  }
+  job.ready.clear();
+  if (!batch.is_empty()) send_batch(turn, id, job, std::move(batch), {});
+}
+
+// ---- what the runner says -----------------------------------------------------------------------
+
+void Executor::on_process(Turn& turn, ProcessEvent event) {
+  std::visit([&](const auto& held) { on(turn, held); }, event);
+  fill(turn);
+}
+
+void Executor::on(Turn& turn, const RunnerReady& event) {
+  is_ready_ = has_runner_ = true;
+  std::set<ProcessKey> held;
+  for (const RunnerHeld& process : event.held) {
+    held.insert(process.key);
+    next_key_ = std::max(next_key_, process.key + 1);
+    if (!processes_.contains(process.key)) adopt(turn, process);
+  }
+  std::vector<ProcessKey> gone;
+  for (const auto& [key, process] : processes_) {
+    // An end that is known already needs its runner no more, unless outputs were to be read.
+    const bool is_known = process.exit && (!process.wants_outputs || process.outputs_done);
+    if (!held.contains(key) && !is_known) gone.push_back(key);
+  }
+  for (const ProcessKey key : gone) {
+    lists_due_.insert(jobs_.at(processes_.at(key).job).group);
+    forget_process(turn, key, false);
+  }
+  for (const auto& [id, job] : jobs_) {
+    if (!job.held.is_empty()) lists_due_.insert(job.group);
+  }
+  status_at_ = turn.now;
+}
+
+void Executor::on(Turn&, const RunnerLost&) {
+  has_runner_ = false;
+}
+
+void Executor::adopt(Turn& turn, const RunnerHeld& held) {
+  const Result<Label> label = decode<Label>(held.label);
+  if (!label || label->job.is_none()) {
+    turn.effects.releases.push_back({held.key});
+    return;
+  }
+  HeldJob& job = job_of(label->job, label->group);
+  job.user = label->user;
+  job.cpus = label->cpus;
+  job.memory = label->memory;
+  Process& process = processes_[held.key];
+  process.job = label->job;
+  process.index = label->index;
+  process.attempt = label->attempt;
+  process.cpus = label->cpus;
+  process.memory = label->memory;
+  process.user = label->user;
+  const Duration age = milliseconds(std::max<std::int64_t>(0, turn.wall.ms - held.started_at.ms));
+  process.started = turn.now - age;
+  process.started_at = held.started_at;
+  take_room(job.user, process.cpus, process.memory);
+  job.processes[label->index] = held.key;
+  job.held.add({label->index, 1, label->attempt});
+  ++job.running;
+  logs_.open(held.key, {label->group, label->job, label->index, label->attempt}, held.stdout_taken,
+             held.stderr_taken);
+}
+
+void Executor::on(Turn& turn, const ProcessStarted& event) {
+  const auto at = processes_.find(event.key);
+  if (at != processes_.end()) at->second.started_at = turn.wall;
+}
+
+void Executor::on(Turn& turn, const ProcessOutput& event) {
+  const auto at = processes_.find(event.key);
+  if (at == processes_.end()) return;
+  logs_.receive(turn, event);
+  answer_tails(turn, at->second.job);
+}
+
+void Executor::on(Turn& turn, const ProcessExited& event) {
+  const auto at = processes_.find(event.key);
+  if (at == processes_.end() || at->second.exit) return;
+  Process& process = at->second;
+  HeldJob& job = jobs_.at(process.job);
+  process.exit = event;
+  process.kill_at = Instant::never();
+  process.has_room = false;
+  give_room(process.user, process.cpus, process.memory);
+  --job.running;
+  const std::int64_t ms = std::max<std::int64_t>(0, event.finished_at.ms - event.started_at.ms);
+  const Duration took = std::max(milliseconds(ms), microseconds(500));
+  job.typical = job.typical.us == 0 ? took : (job.typical * 7 + took) / 8;
+  process.wants_outputs =
+      job.spec && !job.spec->outputs.empty() && event.start_error == 0 && !process.dropped;
+  // Cancelled attempts bring no result that output could ride in.
+  logs_.end(turn, event.key, !process.dropped);
+  next_output(turn, event.key, process);
+  conclude(turn, event.key);
+  pull_ahead(turn, process.job, job);
+}
+
+// ---- outputs ------------------------------------------------------------------------------------
+
+void Executor::next_output(Turn& turn, ProcessKey key, Process& process) {
+  if (!process.wants_outputs || process.outputs_done) return;
+  if (process.found.empty() && process.outputs.empty() && process.put_token == 0) {
+    turn.effects.output_searches.push_back({key, jobs_.at(process.job).spec->outputs});
+    return;
+  }
+  while (!process.outputs.empty()) {
+    const FoundOutput& found = process.found[process.outputs.size() - 1];
+    OutputFile& output = process.outputs.back();
+    if (output.size < found.size) {
+      turn.effects.output_reads.push_back({key, found.name, output.size, kMaxOutputRead});
+      return;
+    }
+    if (process.outputs.size() == process.found.size()) break;
+    const FoundOutput& next = process.found[process.outputs.size()];
+    process.outputs.push_back({next.name, 0, next.mode, {}});
+  }
+  process.outputs_done = true;
+}
+
+void Executor::on(Turn& turn, const OutputsFound& event) {
+  const auto at = processes_.find(event.key);
+  if (at == processes_.end() || !at->second.wants_outputs || !at->second.found.empty()) return;
+  Process& process = at->second;
+  process.found = event.files;
+  process.output_error = event.error;
+  if (process.found.size() > kMaxOutputFiles) {
+    process.output_error = "more than " + std::to_string(kMaxOutputFiles) + " output files";
+  }
+  if (!process.output_error.empty() || process.found.empty()) {
+    process.outputs_done = true;
+  } else {
+    process.outputs.push_back({process.found[0].name, 0, process.found[0].mode, {}});
+    next_output(turn, event.key, process);
+  }
+  conclude(turn, event.key);
+}
+
+void Executor::on(Turn& turn, const OutputData& event) {
+  const auto at = processes_.find(event.key);
+  if (at == processes_.end() || at->second.outputs.empty()) return;
+  Process& process = at->second;
+  const OutputFile& output = process.outputs.back();
+  const bool is_expected =
+      output.name == event.name && output.size == event.offset && process.put_token == 0;
+  if (!is_expected || process.outputs_done) return;
+  if (!event.error.empty() || event.bytes.empty()) {
+    process.output_error = event.error.empty() ? event.name + " became shorter" : event.error;
+    process.outputs_done = true;
+    conclude(turn, event.key);
+    return;
+  }
+  process.put_data = event.bytes;
+  process.put_again = turn.now;
+  tick_process(turn, event.key, process);
+}
+
+bool Executor::on_blob_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>& blob) {
+  if (logs_.on_stored(turn, token, blob)) return true;
+  const auto put = puts_.find(token);
+  if (put == puts_.end()) return false;
+  const ProcessKey key = put->second;
+  puts_.erase(put);
+  const auto at = processes_.find(key);
+  if (at == processes_.end()) return true;
+  Process& process = at->second;
+  process.put_token = 0;
+  if (!blob) {
+    process.put_again = turn.now + kPutAgain;
+    return true;
+  }
+  process.outputs.back().content.push_back(*blob);
+  process.outputs.back().size += process.put_data.size();
+  process.put_data.clear();
+  next_output(turn, key, process);
+  conclude(turn, key);
+  fill(turn);
+  return true;
+}
+
+// ---- end ----------------------------------------------------------------------------------------
+
+// Reports the attempt once its output is safe and its files are kept.
+void Executor::conclude(Turn& turn, ProcessKey key) {
+  const auto at = processes_.find(key);
+  if (at == processes_.end() || !at->second.exit || at->second.reported) return;
+  Process& process = at->second;
+  if (!logs_.is_settled(key)) return;
+  if (process.dropped) {
+    forget_process(turn, key, true);
+    return;
+  }
+  HeldJob& job = jobs_.at(process.job);
+  // An adopted attempt of a job that is not described yet: its outputs are not known to be wanted.
+  if (!job.spec) return;
+  if (process.wants_outputs && !process.outputs_done) return;
+  process.reported = true;
+  Finished finished;
+  finished.key = key;
+  finished.result = result_of(process);
+  finished.result.out = logs_.take_inline(key, false);
+  finished.result.err = logs_.take_inline(key, true);
+  finished.result.log_truncated = logs_.is_truncated(key);
+  finished.is_plain =
+      finished.result.is_success() && logs_.is_silent(key) && finished.result.outputs.empty();
+  finish(turn, process.job, job, std::move(finished));
+}
+
+TaskResult Executor::result_of(const Process& process) const {
+  const ProcessExited& exit = *process.exit;
+  TaskResult result;
+  result.index = process.index;
+  result.attempt = process.attempt;
+  result.reason = reason_of(exit, process.timed_out);
+  result.exit_code = exit.exit_code;
+  result.signal = exit.signal;
+  result.finished = exit.finished_at;
+  const std::int64_t ms = exit.finished_at.ms - exit.started_at.ms;
+  result.duration_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(0, ms));
+  result.cpu_ms = exit.cpu_ms;
+  result.max_rss = exit.max_rss;
+  result.outputs = process.outputs;
+  if (exit.start_error != 0) {
+    result.detail = exit.exit_code == 127   ? "no such executable"
+                    : exit.exit_code == 126 ? "cannot be executed"
+                                            : "its start could not be prepared";
+    result.detail += " (errno " + std::to_string(exit.start_error) + ")";
+  } else if (!process.output_error.empty()) {
+    result.detail = process.output_error.substr(0, kMaxDetail);
+    if (result.reason == Reason::kNone) result.reason = Reason::kDisk;
+  }
+  return result;
+}
+
+void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
+  const auto at = processes_.find(key);
+  ASSERT(at != processes_.end());
+  const Process& process = at->second;
+  HeldJob& job = jobs_.at(process.job);
+  if (process.has_room) {
+    give_room(process.user, process.cpus, process.memory);
+    --job.running;
+  }
+  job.held.remove({process.index, 1, process.attempt});
+  const auto known = job.processes.find(process.index);
+  if (known != job.processes.end() && known->second == key) job.processes.erase(known);
+  // The coordinator repeats its orders until it hears that the attempt is gone.
+  if (process.dropped) {
+    lists_due_.insert(job.group);
+    status_at_ = std::min(status_at_, turn.now);
+  }
+  logs_.close(key);
+  if (release) turn.effects.releases.push_back({key});
+  const JobId id = process.job;
+  processes_.erase(at);
+  answer_tails(turn, id);
+}
+
+void Executor::terminate(Turn& turn, ProcessKey key, Process& process) {
+  const HeldJob& job = jobs_.at(process.job);
+  turn.effects.signals.push_back({key, kTerm});
+  process.kill_at = turn.now + (job.spec ? job.spec->grace : seconds(10));
+}
+
+void Executor::obey(Turn& turn, const Drop& message) {
+  const auto at = jobs_.find(message.job);
+  if (at == jobs_.end()) return;
+  HeldJob& job = at->second;
+  for (const TaskRun& order : message.attempts) {
+    if (order.count == 0 || order.count > UINT32_MAX - order.first) continue;
+    for (const TaskRun& part : job.held.common(order)) {
+      for (std::uint32_t index = part.first; index < part.end(); ++index) {
+        const auto known = job.processes.find(index);
+        if (known == job.processes.end() || processes_.at(known->second).attempt != part.attempt) {
+          job.held.remove({index, 1, part.attempt});
+          lists_due_.insert(job.group);
+          continue;
+        }
+        const ProcessKey key = known->second;
+        Process& process = processes_.at(key);
+        if (process.dropped) continue;
+        process.dropped = true;
+        if (process.exit) {
+          process.reported = false;
+          logs_.end(turn, key, false);
+          conclude(turn, key);
+        } else {
+          terminate(turn, key, process);
+        }
+      }
+    }
+  }
+  std::deque<TaskRun> ready;
+  for (const TaskRun& run : job.ready) {
+    for (const TaskRun& part : job.held.common(run)) ready.push_back(part);
+  }
+  job.ready = std::move(ready);
+  std::erase_if(job.finished, [&](const Finished& finished) {
+    return !job.held.contains(finished.result.index, finished.result.attempt);
+  });
+  std::erase_if(job.sent, [&](const auto& entry) {
+    const std::vector<TaskRun> runs = attempts_of(entry.second.batch);
+    return std::none_of(runs.begin(), runs.end(),
+                        [&](const TaskRun& run) { return !job.held.common(run).empty(); });
+  });
+  claim(turn, message.job, job);
+  if (!lists_due_.empty()) status_at_ = std::min(status_at_, turn.now);
+  fill(turn);
+}
+
+void Executor::tick_process(Turn& turn, ProcessKey key, Process& process) {
+  if (process.put_again <= turn.now) {
+    process.put_again = Instant::never();
+    process.put_token = next_token_++;
+    puts_[process.put_token] = key;
+    const Pin pin{jobs_.at(process.job).group, blake2b_64(as_bytes(process.job.text()))};
+    turn.raise(PutBlob{process.put_token, pin, process.put_data});
+  }
+  if (process.kill_at > turn.now || process.exit) return;
+  if (process.dropped || process.timed_out) {
+    turn.effects.signals.push_back({key, kKill});
+    process.kill_at = turn.now + seconds(5);
+    return;
+  }
+  process.timed_out = true;
+  terminate(turn, key, process);
+}
+
+bool Executor::on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent) {
+  if (!staging_.on_local(token, extent)) return false;
+  for (auto& [id, job] : jobs_) job.is_staging = false;
+  fill(turn);
+  return true;
+}
+
+bool Executor::on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content) {
+  if (!staging_.on_fetched(token, content)) return false;
+  for (auto& [id, job] : jobs_) job.is_staging = false;
+  fill(turn);
+  return true;
+}
+
+}  // namespace dunlin::sched

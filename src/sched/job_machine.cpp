@@ -1,0 +1,379 @@
+#include "sched/job_machine.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+using Row = TaskColumns::Row;
+
+void touch(Job& job, std::uint32_t index) {
+  job.dirty_chunks.insert(index / TaskColumns::kChunk);
+  job.head_dirty = true;
+}
+
+std::uint16_t node_number(Job& job, const NodeId& node) {
+  auto& table = job.head.node_table;
+  const auto at = std::find(table.begin(), table.end(), node);
+  if (at != table.end()) return static_cast<std::uint16_t>(at - table.begin());
+  ASSERT(table.size() < UINT16_MAX);
+  table.push_back(node);
+  return static_cast<std::uint16_t>(table.size() - 1);
+}
+
+std::uint32_t since_submission(const Job& job, WallTime at) {
+  const std::int64_t ms = at.ms - job.head.submitted.ms;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 0, UINT32_MAX));
+}
+
+void close(Job& job, std::uint32_t index, Closed state, const Row& row) {
+  job.columns.close(index, state, row);
+  JobHead& head = job.head;
+  if (state == Closed::kDone) ++head.done;
+  if (state == Closed::kFailed) ++head.failed;
+  if (state == Closed::kCancelled) ++head.cancelled;
+  const std::int64_t finished = head.submitted.ms + row.finished_ms;
+  head.finished.ms = std::max(head.finished.ms, finished);
+  touch(job, index);
+}
+
+void note_start(Job& job, WallTime started) {
+  if (job.head.started.ms == 0 || started < job.head.started) job.head.started = started;
+  if (job.head.state == JobState::kWaiting) job.head.state = JobState::kRunning;
+}
+
+// Once no task is open the job is final, and stays so until a new round is opened.
+void settle(Job& job) {
+  JobHead& head = job.head;
+  if (job.is_final() || head.open() > 0) return;
+  if (head.is_cancelled || (head.failed == 0 && head.cancelled > 0)) {
+    head.state = JobState::kCancelled;
+    head.reason = Reason::kCancelled;
+  } else if (head.failed > 0) {
+    head.state = JobState::kFailed;  // the reason is that of the first task that failed
+  } else {
+    head.state = JobState::kDone;
+    head.reason = Reason::kNone;
+  }
+  job.head_dirty = true;
+}
+
+AttemptRecord& record_of(TaskDetail& detail, const Attempt& attempt, const NodeId& node) {
+  for (AttemptRecord& record : detail.attempts) {
+    if (record.attempt == attempt) return record;
+  }
+  if (detail.attempts.size() >= kMaxAttemptRecords) detail.attempts.erase(detail.attempts.begin());
+  AttemptRecord record;
+  record.attempt = attempt;
+  record.node = node;
+  detail.attempts.push_back(std::move(record));
+  return detail.attempts.back();
+}
+
+void keep_result(AttemptRecord& record, const TaskResult& result) {
+  record.end = result.is_success() ? AttemptEnd::kSuccess : AttemptEnd::kFailure;
+  record.reason = result.reason;
+  record.exit_code = result.exit_code;
+  record.signal = result.signal;
+  record.detail = result.detail;
+  record.finished = result.finished;
+  record.duration_ms = result.duration_ms;
+  record.cpu_ms = result.cpu_ms;
+  record.max_rss = result.max_rss;
+  record.out = result.out;
+  record.err = result.err;
+  record.log_truncated = result.log_truncated;
+  record.outputs = result.outputs;
+}
+
+Row row_of(Job& job, const NodeId& node, const TaskResult& result) {
+  return {node_number(job, node), since_submission(job, result.finished),
+          to_small_float(result.duration_ms), to_small_float(result.cpu_ms),
+          to_small_float(result.max_rss / 1024)};
+}
+
+void apply_plain(Job& job, const NodeId& node, const PlainResults& plain) {
+  if (plain.run.attempt.round != job.head.round) return;
+  const std::uint16_t number = node_number(job, node);
+  const std::uint64_t longest = from_small_float(column_at(plain.durations, 0));
+  note_start(job, {plain.finished.ms - static_cast<std::int64_t>(longest)});
+  for (std::uint32_t i = 0; i < plain.run.count; ++i) {
+    const std::uint32_t index = plain.run.first + i;
+    if (job.columns.state(index) != Closed::kOpen) continue;
+    const WallTime finished{plain.finished.ms + column_at(plain.finished_after, i)};
+    Row row{number, since_submission(job, finished), column_at(plain.durations, i)};
+    if (!plain.usage.empty()) {
+      row.cpu = column_at(plain.usage, 2 * i);
+      row.rss = column_at(plain.usage, 2 * i + 1);
+    }
+    if (!job.details.empty()) {
+      const auto detail = job.details.find(index);
+      if (detail != job.details.end()) {
+        AttemptRecord& record = record_of(detail->second, plain.run.attempt, node);
+        record.end = AttemptEnd::kSuccess;
+        record.finished = finished;
+        record.duration_ms = from_small_float(row.duration);
+        record.cpu_ms = from_small_float(row.cpu);
+        record.max_rss = from_small_float(row.rss) * 1024;
+      }
+    }
+    close(job, index, Closed::kDone, row);
+  }
+  if (job.head.total == 1 && job.head.done == 1) job.head.exit_code = 0;
+}
+
+void fail_task(Job& job, std::uint32_t index, Reason reason, const Row& row) {
+  if (job.head.reason == Reason::kNone) job.head.reason = reason;
+  close(job, index, Closed::kFailed, row);
+}
+
+void apply_result(Job& job, const NodeId& node, const TaskResult& result, std::uint32_t retries) {
+  if (result.attempt.round != job.head.round) return;
+  if (job.columns.state(result.index) != Closed::kOpen) return;
+  const auto known = job.details.find(result.index);
+  const bool is_superseded =
+      known != job.details.end() && result.attempt <= known->second.superseded;
+  if (!result.is_success() && is_superseded) return;
+
+  TaskDetail& detail = job.details[result.index];
+  keep_result(record_of(detail, result.attempt, node), result);
+  note_start(job, {result.finished.ms - static_cast<std::int64_t>(result.duration_ms)});
+  touch(job, result.index);
+  if (job.head.total == 1 && result.signal == 0) job.head.exit_code = result.exit_code;
+  if (result.is_success()) {
+    close(job, result.index, Closed::kDone, row_of(job, node, result));
+    return;
+  }
+  ++detail.failures;
+  ++detail.closed;
+  detail.superseded = result.attempt;
+  if (detail.failures > retries) {
+    fail_task(job, result.index, result.reason, row_of(job, node, result));
+  }
+}
+
+std::string suspected(const std::vector<NodeId>& nodes) {
+  std::string line = "suspected of killing its hosts:";
+  for (const NodeId& node : nodes) line += (node == nodes.front() ? " " : ", ") + node.short_text();
+  return line;
+}
+
+void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const Attempt& attempt) {
+  if (attempt.round != job.head.round || job.columns.state(index) != Closed::kOpen) return;
+  TaskDetail& detail = job.details[index];
+  if (attempt <= detail.superseded) return;
+  AttemptRecord& record = record_of(detail, attempt, command.node);
+  record.end = AttemptEnd::kLost;
+  record.finished = command.at;
+  ++detail.closed;
+  detail.superseded = attempt;
+  touch(job, index);
+  note_start(job, command.at);
+  if (!command.node_lost) return;
+  detail.lost_on.push_back(command.node);
+  if (detail.lost_on.size() < kCrashLimit) return;
+  record.reason = Reason::kCrashLimit;
+  record.detail = suspected(detail.lost_on);
+  Row row;
+  row.node = node_number(job, command.node);
+  row.finished_ms = since_submission(job, command.at);
+  fail_task(job, index, Reason::kCrashLimit, row);
+}
+
+void raise_bound(Job& job, std::uint32_t bound_below) {
+  if (bound_below <= job.head.bound_below) return;
+  job.head.bound_below = std::min(bound_below, job.head.total);
+  job.head_dirty = true;
+}
+
+void name_nodes(Job& job, const std::vector<NodeId>& nodes) {
+  for (const NodeId& node : nodes) {
+    auto& probed = job.head.probed;
+    if (probed.size() >= kMaxProbed) return;
+    if (std::find(probed.begin(), probed.end(), node) == probed.end()) probed.push_back(node);
+  }
+  job.head_dirty = true;
+}
+
+}  // namespace
+
+Result<Command> JobMachine::apply(GroupId group, LogIndex index, ByteView payload) {
+  Result<Command> command = decode_command(payload);
+  if (!command) return command;
+  groups_.try_emplace(group);
+  std::visit([&](const auto& held) { apply(group, index, held); }, *command);
+  return command;
+}
+
+Job* JobMachine::changeable(GroupId group, const JobId& job) {
+  const auto jobs = groups_.find(group);
+  if (jobs == groups_.end()) return nullptr;
+  const auto at = jobs->second.find(job);
+  return at == jobs->second.end() ? nullptr : at->second.get();
+}
+
+const Job* JobMachine::find(GroupId group, const JobId& job) const {
+  return const_cast<JobMachine*>(this)->changeable(group, job);
+}
+
+const JobMachine::Jobs* JobMachine::jobs(GroupId group) const {
+  const auto at = groups_.find(group);
+  return at == groups_.end() ? nullptr : &at->second;
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& command) {
+  if (command.job.is_none() || find(group, command.job) != nullptr) return;
+  const Result<JobSpec> spec = decode<JobSpec>(command.spec);
+  if (!spec || !are_ascending(spec->tasks)) return;
+  if (spec->task_count() == 0 || spec->task_count() > kMaxTasks) return;
+  auto job = std::make_unique<Job>();
+  job->id = command.job;
+  job->spec_bytes = command.spec;
+  job->head.user = command.user;
+  job->head.key = command.key;
+  job->head.name = spec->name;
+  job->head.priority = spec->priority;
+  job->head.keep = spec->keep;
+  job->head.total = spec->task_count();
+  job->head.submitted = command.at;
+  job->head.changed = index;
+  job->columns = TaskColumns(job->head.total);
+  name_nodes(*job, command.probed);
+  raise_bound(*job, command.bound_below);
+  groups_[group].emplace(command.job, std::move(job));
+  open_[group].insert(command.job);
+}
+
+void JobMachine::note_change(GroupId group, LogIndex index, Job& job) {
+  job.head.changed = index;
+  job.head_dirty = true;
+  settle(job);
+  if (job.is_final()) open_[group].erase(job.id);
+}
+
+const std::set<JobId>& JobMachine::open_jobs(GroupId group) const {
+  static const std::set<JobId> kNone;
+  const auto at = open_.find(group);
+  return at == open_.end() ? kNone : at->second;
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const ProbeCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr || job->is_final()) return;
+  name_nodes(*job, command.nodes);
+  raise_bound(*job, command.bound_below);
+  note_change(group, index, *job);
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& command) {
+  for (const NodeResults& results : command.results) {
+    Job* job = changeable(group, results.job);
+    if (job == nullptr || job->is_final()) continue;
+    if (!is_well_formed(results.batch, job->head.total)) continue;
+    for (const PlainResults& plain : results.batch.plain) apply_plain(*job, results.node, plain);
+    if (!results.batch.others.empty()) {
+      const std::uint32_t retries = job->spec()->retries;
+      for (const TaskResult& result : results.batch.others) {
+        apply_result(*job, results.node, result, retries);
+      }
+    }
+    raise_bound(*job, results.bound_below);
+    note_change(group, index, *job);
+  }
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr || job->is_final()) return;
+  for (const TaskRun& run : command.attempts) {
+    if (!is_within(run, job->head.total)) continue;
+    for (std::uint32_t i = 0; i < run.count; ++i) {
+      apply_loss(*job, run.first + i, command, run.attempt);
+    }
+  }
+  note_change(group, index, *job);
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr || job->is_final()) return;
+  std::vector<IndexRun> tasks = command.tasks;
+  if (tasks.empty()) {
+    tasks.push_back({0, job->head.total});
+    job->head.is_cancelled = true;
+    job->head.cancelled_by = command.by;
+  }
+  Row row;
+  row.finished_ms = since_submission(*job, command.at);
+  row.node = UINT16_MAX;
+  for (const IndexRun& run : tasks) {
+    if (!is_within({run.first, run.count, {}}, job->head.total)) continue;
+    for (std::uint32_t i = run.first; i < run.first + run.count; ++i) {
+      if (job->columns.state(i) == Closed::kOpen) close(*job, i, Closed::kCancelled, row);
+    }
+  }
+  note_change(group, index, *job);
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr) return;
+  for (const AttemptLogs& logs : command.logs) {
+    if (!is_well_formed(logs, job->head.total)) continue;
+    AttemptRecord& record = record_of(job->details[logs.index], logs.attempt, command.node);
+    for (const LogPiece& piece : logs.pieces) {
+      // A message that comes twice brings pieces that lie below what is known already.
+      std::uint64_t known = 0;
+      for (const LogPiece& old : record.pieces) {
+        if (old.is_stderr == piece.is_stderr) known = std::max(known, old.offset + old.length);
+      }
+      if (piece.offset < known || record.pieces.size() >= kMaxStreamPieces) continue;
+      record.pieces.push_back(piece);
+    }
+    touch(*job, logs.index);
+  }
+  job->head.changed = index;
+}
+
+void JobMachine::apply(GroupId group, LogIndex, const DeleteCommand& command) {
+  const Job* job = find(group, command.job);
+  if (job == nullptr || !job->is_final()) return;
+  erase_rows(group, *job);
+  groups_[group].erase(command.job);
+}
+
+// ---- Job ----------------------------------------------------------------------------------------
+
+std::shared_ptr<const JobSpec> Job::spec() const {
+  if (spec_ && !is_final()) return spec_;
+  spec_.reset();
+  Result<JobSpec> spec = decode<JobSpec>(spec_bytes);
+  ASSERT(spec.has_value());  // checked when the job was accepted or recovered
+  auto shared = std::make_shared<const JobSpec>(std::move(*spec));
+  if (!is_final()) spec_ = shared;
+  return shared;
+}
+
+std::shared_ptr<const TaskNumbers> Job::numbers() const {
+  if (numbers_ && !is_final()) return numbers_;
+  numbers_.reset();
+  auto shared = std::make_shared<const TaskNumbers>(spec()->tasks);
+  if (!is_final()) numbers_ = shared;
+  return shared;
+}
+
+const TaskDetail* Job::detail(std::uint32_t index) const {
+  const auto at = details.find(index);
+  return at == details.end() ? nullptr : &at->second;
+}
+
+std::uint32_t Job::next_attempt(std::uint32_t index) const {
+  if (details.empty()) return 1;
+  const TaskDetail* known = detail(index);
+  return known == nullptr ? 1 : known->closed + 1;
+}
+
+}  // namespace dunlin::sched

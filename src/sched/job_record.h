@@ -1,0 +1,125 @@
+// A job as its group's replicas keep it: head, columns, and details of the tasks that were not
+// plain successes. Pure data; job_machine.h says how it changes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/codec.h"
+#include "sched/job.h"
+#include "sched/results.h"
+#include "sched/task_columns.h"
+#include "sched/task_numbers.h"
+
+namespace dunlin::sched {
+
+constexpr std::size_t kMaxAttemptRecords = 32;  // kept of one task; the oldest go first
+constexpr std::size_t kMaxStreamPieces = 4096;  // kept of one attempt; later ones are not taken
+constexpr std::uint32_t kCrashLimit = 3;        // nodes lost under a task before it fails
+
+enum class AttemptEnd : std::uint8_t {
+  kOpen,
+  kSuccess,
+  kFailure,
+  kLost,
+  kCancelled,
+  kLast = kCancelled
+};
+
+// One attempt that left more than a byte in a column.
+struct AttemptRecord {
+  Attempt attempt;
+  NodeId node;
+  AttemptEnd end = AttemptEnd::kOpen;
+  Reason reason = Reason::kNone;
+  std::int32_t exit_code = 0;
+  std::int32_t signal = 0;
+  std::string detail;
+  WallTime finished;
+  std::uint64_t duration_ms = 0, cpu_ms = 0, max_rss = 0;
+  InlineOutput out, err;
+  bool log_truncated = false;
+  std::vector<OutputFile> outputs;
+  std::vector<LogPiece> pieces;  // ascending by offset within each stream
+  static constexpr auto fields() {
+    using R = AttemptRecord;
+    return std::tuple{&R::attempt,     &R::node,          &R::end,     &R::reason,
+                      &R::exit_code,   &R::signal,        &R::detail,  &R::finished,
+                      &R::duration_ms, &R::cpu_ms,        &R::max_rss, &R::out,
+                      &R::err,         &R::log_truncated, &R::outputs, &R::pieces};
+  }
+};
+
+struct TaskDetail {
+  std::uint32_t failures = 0;
+  std::uint32_t closed = 0;     // attempts that ended in the log, failures and losses together
+  std::vector<NodeId> lost_on;  // nodes lost under it
+  // The highest attempt whose failure or loss was counted: no other up to it counts any more.
+  Attempt superseded;
+  std::vector<AttemptRecord> attempts;  // in the order in which the log met them
+  static constexpr auto fields() {
+    using D = TaskDetail;
+    return std::tuple{&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts};
+  }
+};
+
+struct JobHead {
+  std::string user, key, name;
+  std::int32_t priority = 0;
+  std::uint32_t total = 0;
+  Duration keep;
+  WallTime submitted, started, finished;
+  std::uint32_t round = 1;    // open while the job is not final
+  bool is_cancelled = false;  // as a whole
+  std::string cancelled_by;
+  JobState state = JobState::kWaiting;
+  Reason reason = Reason::kNone;
+  std::optional<std::int32_t> exit_code;  // of a single task
+  std::uint32_t done = 0, failed = 0, cancelled = 0;
+  std::vector<NodeId> probed;      // named before they were asked
+  std::uint32_t bound_below = 0;   // indices from here on were never bound
+  std::vector<NodeId> node_table;  // nodes of the columns
+  LogIndex changed = 0;            // the last entry that touched the job
+  std::uint32_t open() const { return total - done - failed - cancelled; }
+  static constexpr auto fields() {
+    using H = JobHead;
+    return std::tuple{&H::user,       &H::key,       &H::name,         &H::priority,
+                      &H::total,      &H::keep,      &H::submitted,    &H::started,
+                      &H::finished,   &H::round,     &H::is_cancelled, &H::cancelled_by,
+                      &H::state,      &H::reason,    &H::exit_code,    &H::done,
+                      &H::failed,     &H::cancelled, &H::probed,       &H::bound_below,
+                      &H::node_table, &H::changed};
+  }
+};
+
+struct Job {
+  JobId id;
+  Bytes spec_bytes;
+  JobHead head;
+  TaskColumns columns;
+  std::map<std::uint32_t, TaskDetail> details;
+
+  bool is_final() const { return dunlin::is_final(head.state); }
+  // Decoded anew once the job is final: a hundred thousand kept jobs shall stay small.
+  std::shared_ptr<const JobSpec> spec() const;
+  std::shared_ptr<const TaskNumbers> numbers() const;
+  const TaskDetail* detail(std::uint32_t index) const;
+  // What the next attempt at an open task is called by people.
+  std::uint32_t next_attempt(std::uint32_t index) const;
+
+  // What the next checkpoint must write.
+  bool head_dirty = true;
+  bool spec_dirty = true;
+  std::set<std::uint32_t> dirty_chunks;
+
+ private:
+  mutable std::shared_ptr<const JobSpec> spec_;
+  mutable std::shared_ptr<const TaskNumbers> numbers_;
+};
+
+}  // namespace dunlin::sched

@@ -1,0 +1,215 @@
+#include "sched/job_views.h"
+
+#include <algorithm>
+
+namespace dunlin::sched {
+
+namespace {
+
+constexpr std::int64_t kRecentMs = 24LL * 3600 * 1000;
+
+const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
+  if (detail == nullptr || detail->attempts.empty()) return nullptr;
+  for (const AttemptRecord& record : detail->attempts) {
+    if (state == Closed::kDone && record.end == AttemptEnd::kSuccess) return &record;
+  }
+  return &detail->attempts.back();
+}
+
+void fill_from(const AttemptRecord& record, TaskView& view) {
+  view.node = record.node;
+  view.attempt = record.attempt.number;
+  view.detail = record.detail;
+  if (record.end == AttemptEnd::kOpen || record.end == AttemptEnd::kLost) return;
+  if (record.signal == 0) {
+    view.exit_code = record.exit_code;
+  } else {
+    view.signal = record.signal;
+  }
+  view.finished_at = record.finished;
+  view.started_at = {record.finished.ms - static_cast<std::int64_t>(record.duration_ms)};
+  view.duration_ms = static_cast<std::int64_t>(record.duration_ms);
+  view.cpu_ms = static_cast<std::int64_t>(record.cpu_ms);
+  view.max_rss = record.max_rss;
+  view.outputs = record.outputs;
+  view.log_truncated = record.log_truncated;
+}
+
+void fill_from(const Job& job, const TaskColumns::Row& row, TaskView& view) {
+  if (row.node < job.head.node_table.size()) view.node = job.head.node_table[row.node];
+  view.attempt = 1;
+  view.exit_code = 0;
+  view.finished_at = {job.head.submitted.ms + row.finished_ms};
+  const auto duration = static_cast<std::int64_t>(from_small_float(row.duration));
+  view.started_at = {view.finished_at.ms - duration};
+  view.duration_ms = duration;
+  view.cpu_ms = static_cast<std::int64_t>(from_small_float(row.cpu));
+  view.max_rss = from_small_float(row.rss) * 1024;
+}
+
+}  // namespace
+
+JobSummary summary_of(const Job& job) {
+  const JobHead& head = job.head;
+  JobSummary summary;
+  summary.id = job.id;
+  summary.name = head.name;
+  summary.user = head.user;
+  summary.state = head.state;
+  summary.reason = job.is_final() ? head.reason : Reason::kNone;
+  summary.priority = head.priority;
+  summary.submitted_at = head.submitted;
+  summary.started_at = head.started;
+  if (job.is_final()) {
+    summary.finished_at = head.finished;
+    summary.expires_at = {head.finished.ms + head.keep.milliseconds()};
+    summary.exit_code = head.exit_code;
+  }
+  summary.tasks.total = head.total;
+  summary.tasks.queued = head.open();
+  summary.tasks.done = head.done;
+  summary.tasks.failed = head.failed;
+  summary.tasks.cancelled = head.cancelled;
+  return summary;
+}
+
+TaskView view_of(const Job& job, std::uint32_t index) {
+  TaskView view;
+  view.job = job.id;
+  view.task = job.numbers()->number_of(index);
+  const std::shared_ptr<const JobSpec> spec = job.spec();
+  if (view.task <= spec->entries.size()) {
+    view.entry = spec->entries[view.task - 1];
+  } else if (spec->many && spec->entry_blocks.empty()) {
+    view.entry = std::to_string(view.task);
+  }
+  const Closed state = job.columns.state(index);
+  const TaskColumns::Row row = job.columns.row(index);
+  const AttemptRecord* record = closing_record(job.detail(index), state);
+  switch (state) {
+    case Closed::kOpen:
+      view.state = TaskState::kQueued;
+      if (const TaskDetail* detail = job.detail(index)) view.attempt = detail->closed;
+      return view;
+    case Closed::kDone:
+      view.state = TaskState::kDone;
+      if (record != nullptr) {
+        fill_from(*record, view);
+      } else {
+        fill_from(job, row, view);
+      }
+      return view;
+    case Closed::kFailed:
+      view.state = TaskState::kFailed;
+      if (record != nullptr) {
+        fill_from(*record, view);
+        view.reason = record->reason;
+      }
+      return view;
+    case Closed::kCancelled:
+      view.state = TaskState::kCancelled;
+      view.reason = Reason::kCancelled;
+      view.finished_at = {job.head.submitted.ms + row.finished_ms};
+      if (record != nullptr) view.attempt = record->attempt.number;
+      return view;
+  }
+  return view;
+}
+
+// ---- logs ---------------------------------------------------------------------------------------
+
+namespace {
+
+// The record of the attempt that a reader means; null when it means none that left one.
+const AttemptRecord* chosen_record(const Job& job, std::uint32_t index, const ReadLog& read,
+                                   const std::optional<std::pair<NodeId, Attempt>>& running) {
+  const TaskDetail* detail = job.detail(index);
+  if (detail == nullptr) return nullptr;
+  const AttemptRecord* chosen = nullptr;
+  for (const AttemptRecord& record : detail->attempts) {
+    if (read.attempt != 0) {
+      if (record.attempt.number == read.attempt) chosen = &record;
+    } else if (record.end == AttemptEnd::kSuccess) {
+      return &record;
+    } else if (chosen == nullptr || chosen->attempt < record.attempt) {
+      chosen = &record;
+    }
+  }
+  const bool runs_newer = running && (chosen == nullptr || chosen->attempt < running->second) &&
+                          (read.attempt == 0 || read.attempt == running->second.number);
+  return runs_newer ? nullptr : chosen;
+}
+
+}  // namespace
+
+LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
+                  const std::optional<std::pair<NodeId, Attempt>>& running) {
+  LogPlace place;
+  place.index = index;
+  const bool is_closed = job.columns.state(index) != Closed::kOpen;
+  const AttemptRecord* record = chosen_record(job, index, read, running);
+  if (record == nullptr) {
+    const bool is_meant = running && (read.attempt == 0 || read.attempt == running->second.number);
+    if (is_meant) {
+      place.exists = true;
+      place.attempt = running->second;
+      place.node = running->first;
+    } else if (is_closed && read.attempt <= 1) {
+      // Finished without a word, or cancelled before it began.
+      place.exists = true;
+      place.attempt.number = 1;
+      place.is_over = true;
+    }
+    return place;
+  }
+  place.exists = true;
+  place.attempt = record->attempt;
+  if (running && running->second == record->attempt) place.node = running->first;
+  place.is_over = is_closed || (record->end != AttemptEnd::kOpen);
+  if (place.is_over) place.node.reset();
+  place.rest = read.is_stderr ? record->err : record->out;
+  for (const LogPiece& piece : record->pieces) {
+    if (piece.is_stderr != read.is_stderr || piece.offset + piece.length <= read.offset) continue;
+    if (place.pieces.size() == kMaxPlacePieces) {
+      place.has_more_pieces = true;
+      break;
+    }
+    place.pieces.push_back(piece);
+  }
+  return place;
+}
+
+// ---- lists --------------------------------------------------------------------------------------
+
+bool matches_glob(std::string_view glob, std::string_view text) {
+  // The usual walk with one point to return to: the last star, and the text it may swallow.
+  std::size_t at = 0, in = 0, star = std::string_view::npos, resume = 0;
+  while (in < text.size()) {
+    if (at < glob.size() && glob[at] == '*') {
+      star = at++;
+      resume = in;
+    } else if (at < glob.size() && (glob[at] == '?' || glob[at] == text[in])) {
+      ++at;
+      ++in;
+    } else if (star != std::string_view::npos) {
+      at = star + 1;
+      in = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (at < glob.size() && glob[at] == '*') ++at;
+  return at == glob.size();
+}
+
+bool matches(const ListJobs& query, const Job& job, WallTime now) {
+  const JobHead& head = job.head;
+  if (query.user && *query.user != head.user) return false;
+  if (!query.id_prefix.empty() && !job.id.text().starts_with(query.id_prefix)) return false;
+  if (!query.name_glob.empty() && !matches_glob(query.name_glob, head.name)) return false;
+  if (head.submitted < query.since) return false;
+  if (!query.unfinished_or_recent || !job.is_final()) return true;
+  return head.finished.ms + kRecentMs >= now.ms;
+}
+
+}  // namespace dunlin::sched

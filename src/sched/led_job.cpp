@@ -1,0 +1,169 @@
+#include "sched/led_job.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+constexpr Duration kLongestBackoff = seconds(3600);
+constexpr std::uint32_t kLeastWindow = 256;  // tasks that may be bound beyond what is
+
+Duration backoff_after(Duration first, std::uint32_t failures) {
+  Duration wait = first;
+  for (std::uint32_t i = 1; i < failures && wait < kLongestBackoff; ++i) wait = wait * 2;
+  return std::min(wait, kLongestBackoff);
+}
+
+}  // namespace
+
+LedJob::LedJob(const Job& job, GroupId led_group, bool may_be_running)
+    : group(led_group),
+      total_(job.head.total),
+      limit_(job.spec()->limit),
+      backoff_(job.spec()->backoff),
+      bound_below_(job.head.bound_below),
+      soft_(total_, Soft::kFree) {
+  counts_[static_cast<std::size_t>(Soft::kFree)] = total_;
+  free_below_ = bound_below_;
+  for (std::uint32_t index = 0; index < total_; ++index) {
+    if (job.columns.state(index) != Closed::kOpen) {
+      set_soft(index, Soft::kFinal);
+    } else if (may_be_running && index < bound_below_) {
+      set_soft(index, Soft::kUnknown);
+    }
+  }
+}
+
+void LedJob::set_soft(std::uint32_t index, Soft state) {
+  const Soft before = soft_[index];
+  if (before == state) return;
+  --counts_[static_cast<std::size_t>(before)];
+  ++counts_[static_cast<std::size_t>(state)];
+  if (index < bound_below_) {
+    if (before == Soft::kFree) --free_below_;
+    if (state == Soft::kFree) ++free_below_;
+  }
+  soft_[index] = state;
+}
+
+std::uint32_t LedJob::limit_room() const {
+  if (limit_ == 0) return UINT32_MAX;
+  const std::uint32_t busy = count(Soft::kBound) + count(Soft::kUnknown);
+  return limit_ > busy ? limit_ - busy : 0;
+}
+
+std::uint32_t LedJob::bindable() const {
+  return std::min(free_below_, limit_room());
+}
+
+bool LedJob::is_limited() const {
+  return limit_room() == 0 && count(Soft::kFree) > 0;
+}
+
+std::vector<TaskRun> LedJob::bind(const Job& job, const NodeId& node, Term epoch,
+                                  std::uint32_t want) {
+  std::vector<TaskRun> runs;
+  std::uint32_t left = std::min(want, bindable());
+  widest_bind_ = std::max(widest_bind_, left);
+  auto take = [&](std::uint32_t index) {
+    const Attempt attempt{job.head.round, epoch, job.next_attempt(index)};
+    set_soft(index, Soft::kBound);
+    --left;
+    if (!runs.empty() && runs.back().end() == index && runs.back().attempt == attempt) {
+      ++runs.back().count;
+    } else {
+      runs.push_back({index, 1, attempt});
+    }
+  };
+  while (left > 0 && !again_.empty()) {
+    const std::uint32_t index = *again_.begin();
+    again_.erase(again_.begin());
+    if (soft_[index] == Soft::kFree) take(index);
+  }
+  for (; left > 0 && fresh_ < bound_below_; ++fresh_) {
+    if (soft_[fresh_] == Soft::kFree) take(fresh_);
+  }
+  for (const TaskRun& run : runs) nodes[node].bound.add(run);
+  return runs;
+}
+
+void LedJob::free(const Job& job, std::uint32_t index, Instant now) {
+  const TaskDetail* detail = job.detail(index);
+  if (backoff_.us > 0 && detail != nullptr && detail->failures > 0) {
+    set_soft(index, Soft::kBackoff);
+    backoffs_.emplace(now + backoff_after(backoff_, detail->failures), index);
+    return;
+  }
+  set_soft(index, Soft::kFree);
+  if (index < fresh_) again_.insert(index);
+}
+
+bool LedJob::end_backoffs(Instant now) {
+  bool any = false;
+  while (!backoffs_.empty() && backoffs_.begin()->first <= now) {
+    const std::uint32_t index = backoffs_.begin()->second;
+    backoffs_.erase(backoffs_.begin());
+    if (soft_[index] != Soft::kBackoff) continue;
+    set_soft(index, Soft::kFree);
+    if (index < fresh_) again_.insert(index);
+    any = true;
+  }
+  return any;
+}
+
+Instant LedJob::next_backoff() const {
+  return backoffs_.empty() ? Instant::never() : backoffs_.begin()->first;
+}
+
+void LedJob::raise_bound(const Job& job) {
+  bound_asked = false;
+  while (bound_below_ < job.head.bound_below) {
+    if (soft_[bound_below_] == Soft::kFree) ++free_below_;
+    ++bound_below_;
+  }
+}
+
+std::optional<std::uint32_t> LedJob::wanted_bound(std::uint32_t cluster_cpus) const {
+  if (bound_below_ >= total_) return std::nullopt;
+  const auto holders = static_cast<std::uint32_t>(std::max<std::size_t>(1, nodes.size()));
+  const std::uint64_t window =
+      std::max<std::uint64_t>({kLeastWindow, 4ULL * cluster_cpus, 4ULL * widest_bind_ * holders});
+  if (free_below_ >= window / 2) return std::nullopt;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(total_, bound_below_ + window));
+}
+
+void LedJob::resolve_unknown(const Job& job, Instant now) {
+  if (count(Soft::kUnknown) == 0) return;
+  // Tasks come free all over the range: the search for fresh ones starts anew instead of listing
+  // each of them.
+  for (std::uint32_t index = 0; index < bound_below_; ++index) {
+    if (soft_[index] != Soft::kUnknown) continue;
+    fresh_ = std::min(fresh_, index);
+    free(job, index, now);
+  }
+}
+
+void LedJob::finish(std::uint32_t index) {
+  set_soft(index, Soft::kFinal);
+}
+
+bool LedJob::is_held() const {
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& entry) {
+    const Holding& holding = entry.second;
+    return !holding.bound.is_empty() || !holding.losing.is_empty() || !holding.dropping.is_empty();
+  });
+}
+
+std::optional<std::pair<NodeId, Attempt>> LedJob::holder(std::uint32_t index) const {
+  for (const auto& [node, holding] : nodes) {
+    if (const std::optional<Attempt> attempt = holding.bound.find(index)) {
+      return std::pair{node, *attempt};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace dunlin::sched

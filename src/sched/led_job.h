@@ -1,0 +1,103 @@
+// What a coordinator alone knows of a job that it leads: which tasks wait, which are bound to whom,
+// what is on its way into the log. Soft state: lost with the lead, found again by asking the nodes.
+// One byte a task, and runs for what is bound.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "sched/job_record.h"
+
+namespace dunlin::sched {
+
+enum class Soft : std::uint8_t {
+  kFree,        // may be bound
+  kBackoff,     // may be bound again later
+  kUnknown,     // after a takeover: perhaps held by a node that has not answered yet
+  kBound,       // held by a node
+  kCommitting,  // its result is on the way into the log
+  kFinal,
+};
+
+// What a node is believed to hold of the job.
+struct Holding {
+  Boot boot = 0;
+  AttemptRuns bound;               // given to it, or adopted from it
+  AttemptRuns losing;              // it is known to hold them no more: a loss is being committed
+  AttemptRuns dropping;            // told to end them
+  bool node_lost = false;          // of `losing`
+  std::uint64_t losing_token = 0;  // the proposal that commits the loss; 0: none is on its way
+  std::uint64_t last_pull = 0;
+  std::uint64_t pull_before = 0;
+  std::vector<TaskRun> last_tasks;  // what answered it
+  std::uint32_t offered = 0;        // tasks it may still pull, as far as it was told
+  WallTime bound_at;                // the last binding
+};
+
+class LedJob {
+ public:
+  LedJob(const Job& job, GroupId group, bool may_be_running);
+
+  // ---- tasks ----------------------------------------------------------------------------------
+  Soft soft(std::uint32_t index) const { return soft_[index]; }
+  void set_soft(std::uint32_t index, Soft state);
+  std::uint32_t count(Soft state) const { return counts_[static_cast<std::size_t>(state)]; }
+  // Tasks that may be bound now: free, below the committed bound, within the job's limit.
+  std::uint32_t bindable() const;
+  // Is it the job's own --limit that keeps tasks from being bound?
+  bool is_limited() const;
+  // Binds up to `want` tasks to the node under this epoch.
+  std::vector<TaskRun> bind(const Job& job, const NodeId& node, Term epoch, std::uint32_t want);
+  // An open task that nobody holds any more.
+  void free(const Job& job, std::uint32_t index, Instant now);
+  // Backoffs that are over become free; true when there were any.
+  bool end_backoffs(Instant now);
+  Instant next_backoff() const;
+  void raise_bound(const Job& job);
+  // The bound that the next entry should commit; nothing while there is enough room below it.
+  std::optional<std::uint32_t> wanted_bound(std::uint32_t cluster_cpus) const;
+  // Everything kUnknown is free: each node that could hold it has answered.
+  void resolve_unknown(const Job& job, Instant now);
+  // Takes the task's final state over from the log.
+  void finish(std::uint32_t index);
+
+  // ---- nodes ----------------------------------------------------------------------------------
+  std::map<NodeId, Holding> nodes;
+  std::set<NodeId> awaited;  // named in the log before this lead, not heard of yet
+  bool is_held() const;      // by any node, as far as is known
+  std::optional<std::pair<NodeId, Attempt>> holder(std::uint32_t index) const;
+
+  // ---- probing --------------------------------------------------------------------------------
+  Instant next_probe = Instant::never();
+  Duration probe_interval;
+  std::size_t breadth = 0;
+  std::uint64_t probe_token = 0;  // a ProbeCommand on its way
+  bool bound_asked = false;       // a higher bound is on its way
+
+  const GroupId group;
+  Instant deadline = Instant::never();   // as entered in the coordinator's timers
+  Instant repeat_at = Instant::never();  // when drops and losses are repeated
+  Instant asked_at;                      // when a client last asked, for attended jobs
+  std::uint32_t version = 1;
+
+ private:
+  std::uint32_t limit_room() const;
+
+  std::uint32_t total_;
+  std::uint32_t limit_;
+  Duration backoff_;
+  std::uint32_t bound_below_;
+  std::uint32_t widest_bind_ = 0;
+  std::vector<Soft> soft_;
+  std::array<std::uint32_t, 6> counts_{};
+  std::uint32_t free_below_ = 0;   // free ones below the bound
+  std::uint32_t fresh_ = 0;        // no free task below it is outside again_
+  std::set<std::uint32_t> again_;  // free tasks that were bound before
+  std::set<std::pair<Instant, std::uint32_t>> backoffs_;
+};
+
+}  // namespace dunlin::sched

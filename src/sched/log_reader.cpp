@@ -1,0 +1,210 @@
+#include "sched/log_reader.h"
+
+#include <algorithm>
+
+namespace dunlin::sched {
+
+namespace {
+
+constexpr Duration kTailHold = seconds(5);
+constexpr Duration kTailPatience = seconds(2);  // beyond the hold
+constexpr Duration kPause = milliseconds(100);
+
+}  // namespace
+
+void LogReader::read(Turn& turn, std::uint64_t request, const ReadLog& what) {
+  if (reads_.size() >= kMaxReads) {
+    turn.raise(Answer{request, fail(Code::kLimit, "too many reads at this node")});
+    return;
+  }
+  if (what.id.is_none()) {
+    turn.raise(Answer{request, fail(Code::kUsage, "no job is named")});
+    return;
+  }
+  Read& read = reads_[request];
+  read.what = what;
+  read.what.limit = std::clamp(what.limit, 1U, kMaxReadBytes);
+  read.until = turn.now + (what.follow ? kFollow : kReadPatience);
+  locate(turn, request, read);
+}
+
+LogReader::Read* LogReader::find(std::uint64_t token, std::uint64_t& request) {
+  const auto at = tokens_.find(token);
+  if (at == tokens_.end()) return nullptr;
+  request = at->second;
+  tokens_.erase(at);
+  const auto read = reads_.find(request);
+  return read == reads_.end() || read->second.token != token ? nullptr : &read->second;
+}
+
+void LogReader::answer(Turn& turn, std::uint64_t request, const Read& read, Bytes data, bool end) {
+  turn.raise(Answer{request, LogChunk{read.attempt.number, read.what.offset, std::move(data), end,
+                                      read.truncated}});
+  tokens_.erase(read.token);
+  reads_.erase(request);
+}
+
+void LogReader::fail_read(Turn& turn, std::uint64_t request, const Error& error) {
+  turn.raise(Answer{request, tl::unexpected(error)});
+  tokens_.erase(reads_.at(request).token);
+  reads_.erase(request);
+}
+
+void LogReader::locate(Turn& turn, std::uint64_t request, Read& read) {
+  read.locate_at = Instant::never();
+  read.step_until = Instant::never();
+  tokens_.erase(read.token);
+  read.token = next_token_++;
+  tokens_[read.token] = request;
+  turn.raise(AskGroup{read.token, read.what.id.group(group_count_),
+                      encode(GroupRequest{LocateLog{read.what, read.ended}}),
+                      std::max(read.until, turn.now + seconds(5)) + seconds(1)});
+}
+
+void LogReader::again(Turn& turn, std::uint64_t request, Read& read) {
+  if (read.until <= turn.now) {
+    answer(turn, request, read, {}, false);
+    return;
+  }
+  read.step_until = Instant::never();
+  read.locate_at = turn.now + kPause;
+}
+
+bool LogReader::on_reply(Turn& turn, std::uint64_t token, const Result<Bytes>& reply) {
+  if (!tokens_.contains(token)) return false;
+  std::uint64_t request = 0;
+  Read* read = find(token, request);
+  if (read == nullptr) return true;
+  if (!reply) {
+    fail_read(turn, request, reply.error());
+    return true;
+  }
+  const Result<GroupAnswer> answer = decode<GroupAnswer>(*reply);
+  if (!answer || !std::holds_alternative<LogPlace>(*answer)) {
+    fail_read(turn, request, {Code::kFailed, "the leader's answer makes no sense", {}});
+    return true;
+  }
+  take(turn, request, *read, std::get<LogPlace>(*answer));
+  return true;
+}
+
+void LogReader::take(Turn& turn, std::uint64_t request, Read& read, const LogPlace& place) {
+  if (!place.exists) {
+    if (read.what.follow) return again(turn, request, read);
+    return answer(turn, request, read, {}, false);
+  }
+  // The attempt that this answer is about stays the same while it is put together.
+  read.attempt = place.attempt;
+  if (read.what.attempt == 0 && place.node) read.what.attempt = place.attempt.number;
+  std::uint64_t& offset = read.what.offset;
+  const std::uint64_t rest_end = place.rest.offset + place.rest.bytes.size();
+  if (!place.pieces.empty()) {
+    const LogPiece& piece = place.pieces.front();
+    if (piece.offset > offset) {
+      // Nothing before it was kept.
+      read.truncated = true;
+      offset = piece.offset;
+    }
+    read.piece = piece;
+    read.token = next_token_++;
+    tokens_[read.token] = request;
+    read.step_until = Instant::never();
+    turn.raise(FetchBlob{read.token, piece.segment, {}});
+    return;
+  }
+  if (rest_end > offset) {
+    if (place.rest.offset > offset) {
+      read.truncated = true;
+      offset = place.rest.offset;
+    }
+    const std::size_t from = static_cast<std::size_t>(offset - place.rest.offset);
+    const std::size_t count =
+        std::min<std::size_t>(read.what.limit, place.rest.bytes.size() - from);
+    Bytes data = to_bytes(ByteView(place.rest.bytes).subspan(from, count));
+    return answer(turn, request, read, std::move(data), offset + count == rest_end);
+  }
+  if (place.is_over) return answer(turn, request, read, {}, true);
+  if (place.node && place.attempt != read.ended) return tail(turn, request, read, place);
+  again(turn, request, read);
+}
+
+bool LogReader::on_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content) {
+  if (!tokens_.contains(token)) return false;
+  std::uint64_t request = 0;
+  Read* read = find(token, request);
+  if (read == nullptr) return true;
+  if (!content) {
+    fail_read(turn, request, content.error());
+    return true;
+  }
+  const LogPiece& piece = read->piece;
+  const std::uint64_t skip = read->what.offset - piece.offset;
+  const std::size_t count =
+      std::min<std::size_t>(read->what.limit, static_cast<std::size_t>(piece.length - skip));
+  if (piece.at + skip + count > content->size()) {
+    fail_read(turn, request, {Code::kCorrupt, "a log segment is shorter than it should be", {}});
+    return true;
+  }
+  answer(turn, request, *read,
+         to_bytes(ByteView(*content).subspan(static_cast<std::size_t>(piece.at + skip), count)),
+         false);
+  return true;
+}
+
+// ---- live ---------------------------------------------------------------------------------------
+
+void LogReader::tail(Turn& turn, std::uint64_t request, Read& read, const LogPlace& place) {
+  Duration hold{};
+  if (read.what.follow) hold = std::min(kTailHold, read.until - turn.now);
+  read.token = next_token_++;
+  tokens_[read.token] = request;
+  read.step_until = turn.now + hold + kTailPatience;
+  turn.send(*place.node,
+            TailLog{read.token, read.what.id, place.index, place.attempt, read.what.is_stderr,
+                    read.what.offset, read.what.limit, std::max(hold, Duration{})});
+}
+
+void LogReader::on(Turn& turn, const TailReply& reply) {
+  std::uint64_t request = 0;
+  Read* read = find(reply.token, request);
+  if (read == nullptr) return;
+  if (!reply.is_here) return again(turn, request, *read);
+  if (reply.ended && reply.data.empty()) {
+    read->ended = read->attempt;
+    return locate(turn, request, *read);
+  }
+  if (reply.data.empty() && read->what.follow) return again(turn, request, *read);
+  if (reply.truncated && reply.offset > read->what.offset) {
+    read->truncated = true;
+    read->what.offset = reply.offset;
+  }
+  if (reply.offset != read->what.offset) return again(turn, request, *read);
+  Bytes data = reply.data;
+  if (data.size() > read->what.limit) data.resize(read->what.limit);
+  answer(turn, request, *read, std::move(data), false);
+}
+
+void LogReader::tick(Turn& turn) {
+  std::vector<std::uint64_t> due;
+  for (const auto& [request, read] : reads_) {
+    if (read.locate_at <= turn.now || read.step_until <= turn.now) due.push_back(request);
+  }
+  for (const std::uint64_t request : due) {
+    Read& read = reads_.at(request);
+    if (read.until <= turn.now) {
+      answer(turn, request, read, {}, false);
+    } else {
+      locate(turn, request, read);
+    }
+  }
+}
+
+Instant LogReader::next_deadline() const {
+  Instant next = Instant::never();
+  for (const auto& [request, read] : reads_) {
+    next = std::min({next, read.locate_at, read.step_until});
+  }
+  return next;
+}
+
+}  // namespace dunlin::sched

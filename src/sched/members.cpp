@@ -1,0 +1,89 @@
+#include "sched/members.h"
+
+#include <algorithm>
+
+namespace dunlin::sched {
+
+void Members::set(std::map<NodeId, SchedMember> members, Ring ring) {
+  for (auto& [id, member] : members) member.boot = std::max(member.boot, boot(id));
+  members_ = std::move(members);
+  ring_ = std::move(ring);
+}
+
+bool Members::is_usable(const NodeId& node) const {
+  const auto at = members_.find(node);
+  return at != members_.end() && at->second.state == SchedMemberState::kAlive &&
+         !at->second.draining && at->second.cpus > 0;
+}
+
+bool Members::is_gone(const NodeId& node) const {
+  const auto at = members_.find(node);
+  return at != members_.end() && (at->second.state == SchedMemberState::kDead ||
+                                  at->second.state == SchedMemberState::kLeft);
+}
+
+bool Members::has_left(const NodeId& node) const {
+  const auto at = members_.find(node);
+  return at != members_.end() && at->second.state == SchedMemberState::kLeft;
+}
+
+Boot Members::boot(const NodeId& node) const {
+  const auto at = members_.find(node);
+  return at == members_.end() ? 0 : at->second.boot;
+}
+
+void Members::learn_boot(const NodeId& node, Boot boot) {
+  const auto at = members_.find(node);
+  if (at != members_.end()) at->second.boot = std::max(at->second.boot, boot);
+}
+
+void Members::set_state(const NodeId& node, SchedMemberState state) {
+  const auto at = members_.find(node);
+  if (at != members_.end()) at->second.state = state;
+}
+
+bool Members::fits(const NodeId& node, std::uint32_t cpus, std::uint64_t memory) const {
+  if (!is_usable(node)) return false;
+  const SchedMember& member = members_.at(node);
+  return member.cpus >= cpus && (memory == 0 || member.memory == 0 || member.memory >= memory);
+}
+
+std::vector<NodeId> Members::candidates(const JobId& job, std::uint32_t cpus, std::uint64_t memory,
+                                        std::size_t count) const {
+  std::vector<NodeId> chosen;
+  const std::uint64_t position = Ring::position_of(as_bytes(job.text()));
+  // Most nodes fit as a rule: look a little further than needed before looking at all.
+  for (std::size_t breadth = count + 8;; breadth = ring_.size()) {
+    chosen.clear();
+    for (const NodeId& node : ring_.successors(position, breadth)) {
+      if (chosen.size() < count && fits(node, cpus, memory)) chosen.push_back(node);
+    }
+    if (chosen.size() >= count || breadth >= ring_.size()) break;
+  }
+  // Nodes that store nothing do not stand on the ring, and can compute all the same.
+  for (const auto& [node, member] : members_) {
+    if (chosen.size() >= count) break;
+    if (!fits(node, cpus, memory)) continue;
+    if (std::find(chosen.begin(), chosen.end(), node) == chosen.end()) chosen.push_back(node);
+  }
+  return chosen;
+}
+
+std::size_t Members::feasible(std::uint32_t cpus, std::uint64_t memory) const {
+  std::size_t count = 0;
+  for (const auto& [node, member] : members_) count += fits(node, cpus, memory) ? 1 : 0;
+  return count;
+}
+
+std::uint32_t Members::cpus() const {
+  std::uint32_t sum = 0;
+  for (const auto& [node, member] : members_) sum += is_usable(node) ? member.cpus : 0;
+  return sum;
+}
+
+std::string Members::name_of(const NodeId& node) const {
+  const auto at = members_.find(node);
+  return at == members_.end() || at->second.name.empty() ? node.short_text() : at->second.name;
+}
+
+}  // namespace dunlin::sched

@@ -1,0 +1,45 @@
+// The members as the scheduler sees them: who can run what, and who is gone for good.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "dht/ring.h"
+#include "sched/sched.h"
+
+namespace dunlin::sched {
+
+class Members {
+ public:
+  void set(std::map<NodeId, SchedMember> members, Ring ring);
+
+  const std::map<NodeId, SchedMember>& all() const { return members_; }
+  // Takes new work: alive, not draining, with processors.
+  bool is_usable(const NodeId& node) const;
+  bool is_known(const NodeId& node) const { return members_.contains(node); }
+  // Dead or left: what it held is lost.
+  bool is_gone(const NodeId& node) const;
+  bool has_left(const NodeId& node) const;
+  // The newest life of the node that was heard of; 0 when unknown.
+  Boot boot(const NodeId& node) const;
+  void learn_boot(const NodeId& node, Boot boot);
+  void set_state(const NodeId& node, SchedMemberState state);
+
+  // Up to `count` usable nodes big enough for such a task, in ring order from the job's position.
+  std::vector<NodeId> candidates(const JobId& job, std::uint32_t cpus, std::uint64_t memory,
+                                 std::size_t count) const;
+  // How many candidates there are at all.
+  std::size_t feasible(std::uint32_t cpus, std::uint64_t memory) const;
+  // Of all usable nodes.
+  std::uint32_t cpus() const;
+  std::string name_of(const NodeId& node) const;
+
+ private:
+  bool fits(const NodeId& node, std::uint32_t cpus, std::uint64_t memory) const;
+
+  std::map<NodeId, SchedMember> members_;
+  Ring ring_;
+};
+
+}  // namespace dunlin::sched

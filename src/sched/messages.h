@@ -1,0 +1,279 @@
+// What coordinators, executors and readers say to each other: frames of Module::kSched. Orders
+// carry the coordinator's epoch; what an executor says names its boot. Any message may be lost,
+// doubled or overtaken, and each is repeated until what it asks for is seen to be so.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/effects.h"
+#include "sched/attempt_runs.h"
+#include "sched/requests.h"
+#include "sched/results.h"
+
+namespace dunlin::sched {
+
+// ---- coordinator to executor --------------------------------------------------------------------
+
+// Sets (never adds to) the number of tasks of this job that the node may pull.
+struct Probe {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  std::string user;
+  std::int32_t priority = 0;
+  std::uint32_t cpus = 0;  // of each task; 0 where a task needs no room
+  std::uint64_t memory = 0;
+  std::uint32_t allowed = 0;
+  static constexpr auto fields() {
+    using P = Probe;
+    return std::tuple{&P::group,    &P::epoch, &P::job,    &P::user,
+                      &P::priority, &P::cpus,  &P::memory, &P::allowed};
+  }
+};
+
+// Answers a Pull; the same pull is answered with the same tasks.
+struct Bind {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  std::uint64_t pull = 0;
+  std::vector<TaskRun> tasks;
+  std::uint32_t allowed = 0;  // as in Probe, from now on
+  std::optional<Bytes> spec;
+  static constexpr auto fields() {
+    using B = Bind;
+    return std::tuple{&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec};
+  }
+};
+
+// The spec of a job of which the executor holds attempts and knows no more than their labels.
+struct Describe {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  std::string user;
+  std::int32_t priority = 0;
+  Bytes spec;
+  static constexpr auto fields() {
+    using D = Describe;
+    return std::tuple{&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec};
+  }
+};
+
+// The batch is in the group's log: the executor may forget it.
+struct Committed {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  std::uint64_t sequence = 0;
+  static constexpr auto fields() {
+    using C = Committed;
+    return std::tuple{&C::group, &C::epoch, &C::job, &C::sequence};
+  }
+};
+struct LogsCommitted {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  std::uint64_t sequence = 0;
+  static constexpr auto fields() {
+    using C = LogsCommitted;
+    return std::tuple{&C::group, &C::epoch, &C::job, &C::sequence};
+  }
+};
+
+// These attempts are wanted no more: end them, report nothing. Repeated until none is held.
+struct Drop {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  std::vector<TaskRun> attempts;
+  static constexpr auto fields() {
+    using D = Drop;
+    return std::tuple{&D::group, &D::epoch, &D::job, &D::attempts};
+  }
+};
+
+// What do you hold of this group? Also how a new coordinator makes itself known.
+struct AskHeld {
+  GroupId group;
+  Term epoch = 0;
+  static constexpr auto fields() { return std::tuple{&AskHeld::group, &AskHeld::epoch}; }
+};
+
+// ---- executor to coordinator --------------------------------------------------------------------
+
+// Room for `want` tasks now. Ids rise over all jobs of a node and over its boots.
+struct Pull {
+  GroupId group;
+  JobId job;
+  Boot boot = 0;
+  std::uint64_t pull = 0;
+  std::uint32_t want = 0;
+  bool has_spec = false;
+  static constexpr auto fields() {
+    using P = Pull;
+    return std::tuple{&P::group, &P::job, &P::boot, &P::pull, &P::want, &P::has_spec};
+  }
+};
+
+struct Results {
+  GroupId group;
+  JobId job;
+  Boot boot = 0;
+  std::uint64_t sequence = 0;  // rises over the boots
+  ResultBatch batch;
+  static constexpr auto fields() {
+    using R = Results;
+    return std::tuple{&R::group, &R::job, &R::boot, &R::sequence, &R::batch};
+  }
+};
+
+struct Logs {
+  GroupId group;
+  JobId job;
+  Boot boot = 0;
+  std::uint64_t sequence = 0;
+  std::vector<AttemptLogs> logs;
+  static constexpr auto fields() {
+    using L = Logs;
+    return std::tuple{&L::group, &L::job, &L::boot, &L::sequence, &L::logs};
+  }
+};
+
+struct JobHeld {
+  JobId job;
+  std::uint64_t pull_seen = 0;  // the highest pull whose answer has come
+  bool needs_spec = false;
+  std::vector<TaskRun> attempts;
+  static constexpr auto fields() {
+    using J = JobHeld;
+    return std::tuple{&J::job, &J::pull_seen, &J::needs_spec, &J::attempts};
+  }
+};
+// All attempts of the group that the node holds, results not yet committed included.
+struct HeldList {
+  GroupId group;
+  Term epoch = 0;  // of the question
+  Boot boot = 0;
+  std::uint64_t last_pull = 0;  // the highest pull this node had sent for any job
+  std::vector<JobHeld> jobs;
+  static constexpr auto fields() {
+    using H = HeldList;
+    return std::tuple{&H::group, &H::epoch, &H::boot, &H::last_pull, &H::jobs};
+  }
+};
+
+// Once a second while anything is held or reserved; a digest that differs from the coordinator's
+// is answered by AskHeld.
+struct JobStatus {
+  JobId job;
+  std::uint64_t digest = 0;
+  bool needs_spec = false;
+  static constexpr auto fields() {
+    return std::tuple{&JobStatus::job, &JobStatus::digest, &JobStatus::needs_spec};
+  }
+};
+struct Status {
+  GroupId group;
+  Boot boot = 0;
+  std::vector<JobStatus> jobs;
+  static constexpr auto fields() {
+    return std::tuple{&Status::group, &Status::boot, &Status::jobs};
+  }
+};
+
+// An order of a lower epoch than the one this node obeys.
+struct Refused {
+  GroupId group;
+  Term epoch = 0;
+  static constexpr auto fields() { return std::tuple{&Refused::group, &Refused::epoch}; }
+};
+
+// ---- readers ------------------------------------------------------------------------------------
+
+// Output of a running attempt from `offset`, from its executor's memory. Waits up to `hold` for a
+// byte or the end.
+struct TailLog {
+  std::uint64_t token = 0;
+  JobId job;
+  std::uint32_t index = 0;
+  Attempt attempt;
+  bool is_stderr = false;
+  std::uint64_t offset = 0;
+  std::uint32_t limit = 0;
+  Duration hold;
+  static constexpr auto fields() {
+    using T = TailLog;
+    return std::tuple{&T::token,     &T::job,    &T::index, &T::attempt,
+                      &T::is_stderr, &T::offset, &T::limit, &T::hold};
+  }
+};
+struct TailReply {
+  std::uint64_t token = 0;
+  bool is_here = false;    // the attempt is held, and bytes from `offset` on are in memory
+  bool truncated = false;  // bytes before `offset` were cut out by the log limit
+  bool ended = false;      // no byte will follow these
+  std::uint64_t offset = 0;
+  Bytes data;
+  static constexpr auto fields() {
+    using T = TailReply;
+    return std::tuple{&T::token, &T::is_here, &T::truncated, &T::ended, &T::offset, &T::data};
+  }
+};
+
+// Jobs of these groups (empty: of all that the node has replicas of), from applied state.
+struct AskJobs {
+  std::uint64_t token = 0;
+  std::vector<GroupId> groups;
+  ListJobs query;
+  WallTime now;  // what "within a day" is reckoned from
+  bool count_only = false;
+  static constexpr auto fields() {
+    using A = AskJobs;
+    return std::tuple{&A::token, &A::groups, &A::query, &A::now, &A::count_only};
+  }
+};
+struct JobsReply {
+  std::uint64_t token = 0;
+  std::vector<GroupId> led;         // answered by their leader: complete
+  std::vector<GroupId> replicated;  // by a replica that knows of a living leader
+  std::vector<GroupId> orphaned;    // by a replica that knows of none: perhaps old
+  std::vector<JobSummary> jobs;     // newest first
+  bool cut = false;
+  std::vector<std::pair<GroupId, std::vector<std::uint32_t>>> counts;  // by JobState
+  static constexpr auto fields() {
+    using R = JobsReply;
+    return std::tuple{&R::token, &R::led, &R::replicated, &R::orphaned,
+                      &R::jobs,  &R::cut, &R::counts};
+  }
+};
+
+// A job as any replica last knew it.
+struct AskJob {
+  std::uint64_t token = 0;
+  JobId job;
+  static constexpr auto fields() { return std::tuple{&AskJob::token, &AskJob::job}; }
+};
+struct JobReply {
+  std::uint64_t token = 0;
+  std::optional<JobView> job;
+  LogIndex changed = 0;
+  static constexpr auto fields() {
+    return std::tuple{&JobReply::token, &JobReply::job, &JobReply::changed};
+  }
+};
+
+using SchedMessage = std::variant<Probe, Bind, Describe, Committed, LogsCommitted, Drop, AskHeld,
+                                  Pull, Results, Logs, HeldList, Status, Refused, TailLog,
+                                  TailReply, AskJobs, JobsReply, AskJob, JobReply>;
+
+Bytes encode_frame(const SchedMessage& message);
+// kCorrupt for anything that is no frame of this module.
+Result<SchedMessage> decode_frame(ByteView frame);
+
+}  // namespace dunlin::sched

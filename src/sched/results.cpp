@@ -1,0 +1,52 @@
+#include "sched/results.h"
+
+#include <algorithm>
+
+namespace dunlin::sched {
+
+std::vector<TaskRun> attempts_of(const ResultBatch& batch) {
+  std::vector<TaskRun> runs;
+  runs.reserve(batch.plain.size() + batch.others.size());
+  for (const PlainResults& plain : batch.plain) runs.push_back(plain.run);
+  for (const TaskResult& result : batch.others) runs.push_back({result.index, 1, result.attempt});
+  return runs;
+}
+
+bool is_well_formed(const ResultBatch& batch, std::uint32_t task_count) {
+  const auto fits = [](const Bytes& column, std::size_t size) {
+    return column.empty() || column.size() == size;
+  };
+  std::uint64_t tasks = 0;
+  for (const PlainResults& plain : batch.plain) {
+    const std::size_t count = plain.run.count;
+    tasks += count;
+    if (!is_within(plain.run, task_count)) return false;
+    if (!fits(plain.finished_after, 2 * count) || !fits(plain.durations, 2 * count)) return false;
+    if (!fits(plain.usage, 4 * count)) return false;
+  }
+  if (tasks > kMaxBatchTasks || batch.others.size() > kMaxBatchResults) return false;
+  return std::all_of(batch.others.begin(), batch.others.end(), [&](const TaskResult& result) {
+    return result.index < task_count && result.detail.size() <= kMaxDetail &&
+           result.out.bytes.size() <= kMaxInlineOutput &&
+           result.err.bytes.size() <= kMaxInlineOutput;
+  });
+}
+
+bool is_well_formed(const AttemptLogs& logs, std::uint32_t task_count) {
+  if (logs.index >= task_count || logs.pieces.size() > kMaxLogPieces) return false;
+  return std::all_of(logs.pieces.begin(), logs.pieces.end(), [](const LogPiece& piece) {
+    return std::uint64_t{piece.at} + piece.length <= piece.segment.length;
+  });
+}
+
+std::uint16_t column_at(const Bytes& column, std::size_t at) {
+  if (column.empty()) return 0;
+  return static_cast<std::uint16_t>(column[2 * at] | (column[2 * at + 1] << 8));
+}
+
+void column_push(Bytes& column, std::uint16_t value) {
+  column.push_back(static_cast<std::uint8_t>(value));
+  column.push_back(static_cast<std::uint8_t>(value >> 8));
+}
+
+}  // namespace dunlin::sched

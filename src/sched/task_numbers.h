@@ -1,0 +1,44 @@
+// Tasks have two names. People use the *number* (--array 10-90:10 has 10, 20, ... 90); the
+// scheduler uses the dense *index* 0 .. count-1 in number order, so that columns have no holes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "sched/job.h"
+
+namespace dunlin::sched {
+
+// Indices first .. first + count - 1.
+struct IndexRun {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  auto operator<=>(const IndexRun&) const = default;
+  static constexpr auto fields() { return std::tuple{&IndexRun::first, &IndexRun::count}; }
+};
+
+// Ascending, disjoint, none empty: what TaskNumbers takes.
+bool are_ascending(const std::vector<TaskRange>& ranges);
+
+class TaskNumbers {
+ public:
+  TaskNumbers() = default;
+  // Asserts are_ascending(ranges).
+  explicit TaskNumbers(const std::vector<TaskRange>& ranges);
+
+  std::uint32_t count() const { return count_; }
+  std::uint32_t number_of(std::uint32_t index) const;
+  std::optional<std::uint32_t> index_of(std::uint32_t number) const;
+  // The index of the first task whose number is at least this; count() when there is none.
+  std::uint32_t first_from(std::uint32_t number) const;
+  // Those of the given numbers that are tasks, as disjoint ascending runs.
+  std::vector<IndexRun> indices_of(const std::vector<TaskRange>& numbers) const;
+
+ private:
+  std::vector<TaskRange> ranges_;
+  std::vector<std::uint32_t> starts_;  // index of each range's first task
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace dunlin::sched

@@ -1,0 +1,134 @@
+#include "sched/validate.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/codec.h"
+#include "sched/task_numbers.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+bool is_inside(const std::string& path) {
+  if (path.empty() || path.front() == '/' || path.find('\0') != std::string::npos) return false;
+  std::size_t from = 0;
+  while (from <= path.size()) {
+    const std::size_t slash = std::min(path.find('/', from), path.size());
+    const std::string_view part = std::string_view(path).substr(from, slash - from);
+    if (part.empty() || part == "." || part == "..") return false;
+    from = slash + 1;
+  }
+  return true;
+}
+
+bool has_nul(const std::string& text) {
+  return text.find('\0') != std::string::npos;
+}
+
+Result<void> usage(std::string message, std::string hint = {}) {
+  return fail(Code::kUsage, std::move(message), std::move(hint));
+}
+
+Result<void> over(const std::string& what, std::size_t limit, std::string hint = {}) {
+  return fail(Code::kLimit, what + " (the limit is " + std::to_string(limit) + ")",
+              std::move(hint));
+}
+
+Result<void> validate_command(const JobSpec& spec) {
+  if (spec.argv.empty() || spec.argv[0].empty()) return usage("the job has no command");
+  if (spec.argv.size() > kMaxWords) return over("the command has too many words", kMaxWords);
+  if (std::any_of(spec.argv.begin(), spec.argv.end(), has_nul)) {
+    return usage("a word of the command contains a NUL byte");
+  }
+  for (const auto& [name, value] : spec.environment) {
+    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value)) {
+      return usage("'" + name + "' cannot be the name of an environment variable");
+    }
+  }
+  return {};
+}
+
+Result<void> validate_tasks(const JobSpec& spec) {
+  if (spec.tasks.empty()) return usage("the job has no tasks");
+  if (!are_ascending(spec.tasks)) {
+    return usage("task numbers must be ascending ranges that do not overlap");
+  }
+  const std::uint32_t count = spec.task_count();
+  if (count > kMaxTasks) return over("the job has too many tasks", kMaxTasks);
+  if (!spec.many && count != 1) return usage("a single command cannot have several tasks");
+  std::uint64_t entries = spec.entries.size();
+  std::size_t bytes = 0;
+  for (const std::string& entry : spec.entries) bytes += entry.size();
+  for (const EntryBlock& block : spec.entry_blocks) entries += block.count;
+  if (bytes > kMaxInlineEntryBytes) {
+    return over("the entries are too long to travel with the job", kMaxInlineEntryBytes,
+                "store them as blobs");
+  }
+  if (entries == 0) return {};
+  if (!spec.entries.empty() && !spec.entry_blocks.empty()) {
+    return usage("entries are either given with the job or as blobs, not both");
+  }
+  if (entries != count || spec.tasks != std::vector<TaskRange>{{1, count, 1}}) {
+    return usage("with entries the tasks are 1 to the number of entries");
+  }
+  return {};
+}
+
+Result<void> validate_resources(const JobSpec& spec) {
+  if (spec.cpus == 0 || spec.cpus > kMaxTaskCpus) {
+    return usage("a task needs 1 to " + std::to_string(kMaxTaskCpus) + " cpus");
+  }
+  if (spec.retries > kMaxRetries) return over("too many retries", kMaxRetries);
+  const std::initializer_list<Duration> times = {spec.backoff, spec.time_limit, spec.grace,
+                                                 spec.keep};
+  if (std::any_of(times.begin(), times.end(), [](Duration d) { return d.us < 0; })) {
+    return usage("a duration is negative");
+  }
+  return {};
+}
+
+Result<void> validate_files(const JobSpec& spec) {
+  if (spec.files.size() > kMaxFiles) {
+    return over("the job ships too many files", kMaxFiles, "pack them into one archive");
+  }
+  std::set<std::string> names;
+  for (const ShippedFile& file : spec.files) {
+    if (!is_inside(file.name))
+      return usage("'" + file.name + "' lies outside the task's directory");
+    if (!names.insert(file.name).second) return usage("two shipped files are called " + file.name);
+    std::uint64_t size = 0;
+    for (const BlobRef& piece : file.content) size += piece.length;
+    if (size != file.size) return usage("the pieces of " + file.name + " do not make up its size");
+  }
+  if (spec.outputs.size() > kMaxOutputGlobs) {
+    return over("too many output patterns", kMaxOutputGlobs);
+  }
+  for (const std::string& glob : spec.outputs) {
+    if (!is_inside(glob))
+      return usage("the output '" + glob + "' lies outside the task's directory");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> validate(const JobSpec& spec) {
+  for (const auto check : {validate_command, validate_tasks, validate_resources, validate_files}) {
+    if (Result<void> result = check(spec); !result) return result;
+  }
+  if (spec.name.size() > kMaxName) return over("the job's name is too long", kMaxName);
+  if (encode(spec).size() > kMaxSpecBytes) {
+    return over("the job's description is too long", kMaxSpecBytes, "ship long content as files");
+  }
+  return {};
+}
+
+Result<void> validate(const SubmitJob& request) {
+  if (request.id.is_none()) return usage("the job has no id");
+  if (request.user.empty() || request.user.size() > kMaxName) return usage("the job has no user");
+  if (request.key.size() > kMaxName) return over("the key is too long", kMaxName);
+  return validate(request.spec);
+}
+
+}  // namespace dunlin::sched
