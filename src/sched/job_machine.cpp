@@ -373,7 +373,12 @@ const TaskDetail* Job::detail(std::uint32_t index) const {
 std::uint32_t Job::next_attempt(std::uint32_t index) const {
   if (details.empty()) return 1;
   const TaskDetail* known = detail(index);
-  return known == nullptr ? 1 : known->closed + 1;
+  if (known == nullptr) return 1;
+  std::uint32_t highest = known->closed;
+  for (const AttemptRecord& record : known->attempts) {
+    highest = std::max(highest, record.attempt.number);
+  }
+  return highest + 1;
 }
 
 }  // namespace dunlin::sched

@@ -20,6 +20,7 @@ TEST(HealthyCluster, RunsASingleTaskAndAnswersFromAnyNode) {
 
 TEST(HealthyCluster, ASingleTaskTakesFewMillisecondsBeyondItsOwn) {
   Cluster cluster({});
+  cluster.run_for(milliseconds(10));
   const Instant before = cluster.now();
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "0"}));
   ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(2)));

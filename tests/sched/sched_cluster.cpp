@@ -681,7 +681,7 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
   process.pid = next_pid_++;
   const std::vector<std::string>& argv = process.argv;
   const std::string what = argv[0];
-  std::uint64_t ms = word(argv, argv.size() > 2 && what != "make" ? 2 : 1);
+  const std::uint64_t ms = what == "make" ? 1 : word(argv, argv.size() > 2 ? 2 : 1);
   std::int32_t code = 0;
   if (what == "exit") code = static_cast<std::int32_t>(word(argv, 1));
   if (what == "flaky" && std::stoull(process.environment["DUNLIN_ATTEMPT"]) <= word(argv, 1)) {
@@ -691,7 +691,6 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
   process.writes_at_once = what == "print";
   if (what == "make") {
     process.files[argv[1]] = Bytes(word(argv, 2), 'x');
-    ms = 1;
   }
   const std::uint64_t to_write = process.to_write;
   hosts_[host].running.push_back(std::move(process));

@@ -1,0 +1,346 @@
+// Retries, limits, time, cancellation, outputs and logs, through whole clusters.
+#include <gtest/gtest.h>
+
+#include "sched/sched_cluster.h"
+
+namespace dunlin::sched::testing {
+namespace {
+
+TaskView task(Cluster& cluster, const JobId& job, std::uint32_t number) {
+  const Result<JobAnswer> answer =
+      cluster.call(0, ListTasks{job, {{number, number, 1}}, std::nullopt, 0, 10});
+  if (!answer) return {};
+  const TaskList& list = std::get<TaskList>(*answer);
+  return list.tasks.empty() ? TaskView{} : list.tasks[0];
+}
+
+TEST(Retries, FurtherAttemptsFollowAFailureWithDoublingBackoff) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"flaky", "3", "1"});
+  spec.retries = 3;
+  spec.backoff = seconds(2);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  cluster.run_for(milliseconds(500));
+  const JobSummary waiting = cluster.show(job);
+  EXPECT_EQ(waiting.state, JobState::kRunning);
+  EXPECT_EQ(waiting.tasks.waiting, 1u);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+  EXPECT_GE(cluster.now().us, seconds(14).us);
+  EXPECT_LT(cluster.now().us, seconds(16).us);
+  const TaskView view = task(cluster, job, 1);
+  EXPECT_EQ(view.state, TaskState::kDone);
+  EXPECT_EQ(view.attempt, 4u);
+}
+
+TEST(Retries, AreUsedUpThenTheTaskFailsForGood) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"flaky", "9", "1"});
+  spec.retries = 2;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  EXPECT_EQ(cluster.starts(job), 3u);
+  EXPECT_EQ(cluster.show(job).exit_code, 1);
+}
+
+TEST(Limit, NoMoreTasksRunAtOnceThanTheJobAllows) {
+  Cluster cluster({.nodes = 3, .cpus = 8});
+  JobSpec spec = cluster.spec({"work", "100"}, 40);
+  spec.limit = 5;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  std::size_t most = 0;
+  ASSERT_TRUE(cluster.run_until(
+      [&] {
+        most = std::max(most, cluster.running(job));
+        return cluster.is_final(job);
+      },
+      seconds(20)));
+  EXPECT_EQ(most, 5u);
+  // Eight rounds of 100 ms, with little between them.
+  EXPECT_LT(cluster.now().us, seconds(2).us);
+}
+
+TEST(TimeLimit, EndsWithTermAndThenWithKill) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"stubborn", "600000"});
+  spec.time_limit = seconds(2);
+  spec.grace = seconds(3);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  EXPECT_GE(cluster.now().us, seconds(5).us);
+  EXPECT_LT(cluster.now().us, seconds(6).us);
+  const TaskView view = task(cluster, job, 1);
+  EXPECT_EQ(view.reason, Reason::kTimeLimit);
+  EXPECT_EQ(view.signal, 9);
+}
+
+TEST(Cancel, EndsEveryProcessOfTheJobEvenAStubbornOne) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  JobSpec spec = cluster.spec({"stubborn", "600000"}, 30);
+  spec.grace = seconds(2);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
+  const Result<JobAnswer> answer = cluster.call(2, CancelTasks{job, {}, "u", false});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(std::get<Cancelled>(*answer).job.state, JobState::kCancelled);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(3)));
+  cluster.run_for(seconds(5));
+  EXPECT_EQ(cluster.starts(job), 12u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(cluster.processes(i).empty());
+}
+
+TEST(Cancel, ReachesAProcessAlthoughTheOrderIsLostAndTheCoordinatorChanges) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "600000"}, 12));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
+  cluster.cut(1, 0, true);
+  ASSERT_TRUE(cluster.call(2, CancelTasks{job, {}, "u", false}).has_value());
+  cluster.run_for(seconds(2));
+  EXPECT_EQ(cluster.running(job), 4u);
+  cluster.lead(GroupId{1}, 2);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(5)));
+}
+
+TEST(Cancel, OfSomeTasksLeavesTheOthers) {
+  Cluster cluster({.nodes = 2, .cpus = 4});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "1000"}, 20));
+  cluster.run_for(milliseconds(100));
+  ASSERT_TRUE(cluster.call(0, CancelTasks{job, {{1, 2, 1}, {19, 20, 1}}, "u", false}).has_value());
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+  const JobSummary summary = cluster.show(job);
+  EXPECT_EQ(summary.tasks.cancelled, 4u);
+  EXPECT_EQ(summary.tasks.done, 16u);
+  EXPECT_EQ(summary.state, JobState::kCancelled);
+}
+
+TEST(Cancel, ByAnotherUserIsRefused) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "1000"}));
+  const Result<JobAnswer> answer = cluster.call(0, CancelTasks{job, {}, "mallory", false});
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kRefused);
+}
+
+TEST(Attended, AJobNobodyAsksForIsCancelled) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"work", "600000"});
+  spec.attended = true;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  cluster.run_for(seconds(20));
+  cluster.show(job);
+  cluster.run_for(seconds(20));
+  EXPECT_FALSE(cluster.is_final(job));
+  cluster.run_for(seconds(12));
+  EXPECT_TRUE(cluster.is_final(job));
+}
+
+TEST(Submit, TheSameIdAndSpecIsOneJobAndAnotherSpecIsAConflict) {
+  Cluster cluster({});
+  const JobId id = cluster.make_id(GroupId{1});
+  const SubmitJob once{id, "u", "key", cluster.spec({"work", "10"})};
+  SubmitJob other = once;
+  other.spec.argv[1] = "20";
+  const std::uint64_t a = cluster.ask(0, once);
+  const std::uint64_t b = cluster.ask(2, once);
+  const std::uint64_t c = cluster.ask(1, other);
+  cluster.run_for(seconds(1));
+  int accepted = 0, conflicts = 0;
+  for (const std::uint64_t request : {a, b, c}) {
+    const Result<JobAnswer>& answer = cluster.answers.at(request);
+    accepted += answer.has_value() ? 1 : 0;
+    conflicts += !answer && answer.error().code == Code::kConflict ? 1 : 0;
+  }
+  EXPECT_EQ(accepted + conflicts, 3);
+  EXPECT_GE(conflicts, 1);
+  EXPECT_EQ(cluster.starts(id), 1u);
+}
+
+TEST(Submit, WhatMakesNoSenseIsRefusedWithALine) {
+  Cluster cluster({});
+  const JobId id = cluster.make_id(GroupId{1});
+  const Result<JobAnswer> answer = cluster.call(0, SubmitJob{id, "u", "", JobSpec{}});
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUsage);
+  EXPECT_EQ(answer.error().message, "the job has no command");
+}
+
+TEST(Submit, AJobThatFitsNoNodeWaitsAndSaysSo) {
+  Cluster cluster({.nodes = 3, .cpus = 2});
+  JobSpec spec = cluster.spec({"work", "1"});
+  spec.cpus = 64;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  cluster.run_for(seconds(3));
+  const JobSummary summary = cluster.show(job);
+  EXPECT_EQ(summary.state, JobState::kWaiting);
+  EXPECT_EQ(summary.reason, Reason::kImpossible);
+}
+
+TEST(Start, AMissingExecutableHasItsReason) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"missing"}));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  EXPECT_EQ(cluster.show(job).exit_code, 127);
+  EXPECT_EQ(task(cluster, job, 1).reason, Reason::kMissingExecutable);
+}
+
+TEST(Start, AFileThatCannotBeHadFailsTheTask) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"work", "1"});
+  BlobRef nowhere;
+  nowhere.id.raw[0] = 1;
+  nowhere.length = 5;
+  spec.files.push_back({"input", 0644, 5, {nowhere}});
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  EXPECT_EQ(task(cluster, job, 1).reason, Reason::kFileMissing);
+}
+
+TEST(Outputs, AreKeptAsBlobsWithTheResult) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"make", "out.bin", "2500000"});
+  spec.outputs = {"*.bin"};
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  const TaskView view = task(cluster, job, 1);
+  ASSERT_EQ(view.outputs.size(), 1u);
+  EXPECT_EQ(view.outputs[0].size, 2'500'000u);
+  EXPECT_EQ(view.outputs[0].content.size(), 3u);
+}
+
+TEST(Logs, SmallOutputRidesInTheResult) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "3000", "10"}));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  EXPECT_EQ(cluster.put_bytes(), 0u);
+  EXPECT_EQ(cluster.read_log(2, job, 1).size(), 3000u);
+}
+
+TEST(Logs, LargeOutputLiesInSegmentsAndReadsBackWhole) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "3000000", "10"}));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  const std::string text = cluster.read_log(2, job, 1);
+  ASSERT_EQ(text.size(), 3'000'000u);
+  for (std::size_t i = 0; i < text.size(); i += 997) ASSERT_EQ(text[i], 'a' + i % 26);
+}
+
+TEST(Logs, AreFollowedLiveThroughATakeoverWithoutGapOrRepeat) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"slow-print", "200", "20000"}));
+  cluster.run_for(seconds(1));
+  const GroupId group{1};
+  // The leader moves again and again while the log is followed.
+  std::string text;
+  ReadLog read;
+  read.id = job;
+  read.follow = true;
+  std::size_t answers = 0;
+  for (bool end = false; !end;) {
+    const Result<JobAnswer> answer = cluster.call(2, read);
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+    const LogChunk& chunk = std::get<LogChunk>(*answer);
+    ASSERT_EQ(chunk.offset, text.size());
+    text += to_text(chunk.data);
+    read.offset = text.size();
+    if (chunk.attempt != 0) read.attempt = chunk.attempt;
+    end = chunk.end;
+    if (++answers % 20 == 0) cluster.lead(group, answers / 20 % 3);
+  }
+  ASSERT_EQ(text.size(), 200u);
+  for (std::size_t i = 0; i < text.size(); ++i) ASSERT_EQ(text[i], 'a' + i % 26);
+  EXPECT_GT(answers, 50u);
+}
+
+TEST(Logs, ATaskThatWritesForEverIsCutAndFillsNothing) {
+  Cluster cluster({.nodes = 1});
+  JobSpec spec = cluster.spec({"print", "50000000", "10"});
+  spec.log_limit = 2'000'000;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+  EXPECT_LE(cluster.put_bytes(), 2'100'000u);
+  EXPECT_TRUE(task(cluster, job, 1).log_truncated);
+  const std::string text = cluster.read_log(0, job, 1);
+  EXPECT_EQ(text.size(), 2'000'000u + 5u);
+  EXPECT_NE(text.find("[cut]"), std::string::npos);
+  EXPECT_EQ(text.back(), 'a' + (50'000'000 - 1) % 26);
+}
+
+TEST(Logs, OfALostHostAreReadableUpToTheLastSeconds) {
+  Cluster cluster({.nodes = 3, .cpus = 1});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"slow-print", "600", "600000"}));
+  cluster.run_for(seconds(30));
+  std::size_t host = 0;
+  while (cluster.processes(host).empty()) ++host;
+  cluster.crash(host);
+  cluster.run_for(seconds(8));
+  const std::size_t reader = host == 0 ? 1 : 0;
+  ReadLog read;
+  read.id = job;
+  read.attempt = 1;
+  std::string text;
+  for (int i = 0; i < 100; ++i) {
+    const Result<JobAnswer> answer = cluster.call(reader, read);
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+    const LogChunk& chunk = std::get<LogChunk>(*answer);
+    text += to_text(chunk.data);
+    read.offset = text.size();
+    if (chunk.end || chunk.data.empty()) break;
+  }
+  EXPECT_GE(text.size(), 27u);
+  EXPECT_LE(text.size(), 30u);
+}
+
+TEST(Watch, AnswersWhenSomethingChangesAndAtTheEnd) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "3000"}, 4));
+  std::uint64_t seen = 0;
+  int answers = 0;
+  for (;;) {
+    const Result<JobAnswer> answer = cluster.call(1, WatchJob{job, seen, seconds(20)});
+    ASSERT_TRUE(answer.has_value());
+    const JobSummary& summary = std::get<JobChanged>(*answer).job;
+    EXPECT_GT(summary.version, seen);
+    const TaskCounts& t = summary.tasks;
+    EXPECT_EQ(t.total, t.waiting + t.queued + t.running + t.done + t.failed + t.cancelled);
+    seen = summary.version;
+    ++answers;
+    if (is_final(summary.state)) break;
+  }
+  EXPECT_LT(answers, 20);
+  EXPECT_LT(cluster.now().us, seconds(4).us);
+}
+
+TEST(Lists, GatherAllGroupsAndNameTheSilentOnes) {
+  Cluster cluster({.nodes = 3, .groups = 6});
+  for (std::uint16_t g = 0; g < 6; ++g) {
+    cluster.submit(0, GroupId{g}, cluster.spec({"work", "10"}));
+  }
+  cluster.run_for(seconds(1));
+  ListJobs all;
+  Result<JobAnswer> answer = cluster.call(1, all);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(std::get<JobList>(*answer).jobs.size(), 6u);
+  EXPECT_EQ(std::get<JobList>(*answer).silent_groups, 0u);
+  const std::uint64_t counting = cluster.count(2);
+  cluster.run_for(milliseconds(100));
+  ASSERT_TRUE(cluster.counted.contains(counting));
+  EXPECT_EQ(cluster.counted[counting].by_state[static_cast<std::size_t>(JobState::kDone)], 6u);
+
+  cluster.crash(1);
+  cluster.lead(GroupId{4}, std::nullopt);
+  answer = cluster.call(0, all, seconds(3));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_GE(std::get<JobList>(*answer).jobs.size(), 5u);
+}
+
+TEST(Fairness, TwoUsersShareANodeAlthoughOneCameFirst) {
+  Cluster cluster({.nodes = 1, .cpus = 4});
+  const JobId first = cluster.submit(0, GroupId{1}, cluster.spec({"work", "500"}, 400), "ann");
+  cluster.run_for(seconds(2));
+  const JobId second = cluster.submit(0, GroupId{2}, cluster.spec({"work", "500"}, 400), "ben");
+  cluster.run_for(seconds(2));
+  EXPECT_EQ(cluster.running(first), 2u);
+  EXPECT_EQ(cluster.running(second), 2u);
+}
+
+}  // namespace
+}  // namespace dunlin::sched::testing

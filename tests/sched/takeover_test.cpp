@@ -1,0 +1,134 @@
+// Coordinators that die, nodes that vanish or come back, processes that outlive their node process.
+#include <gtest/gtest.h>
+
+#include "sched/sched_cluster.h"
+
+namespace dunlin::sched::testing {
+namespace {
+
+TEST(Takeover, RestartsNoneOfAHundredLongTasks) {
+  Cluster cluster({.nodes = 5, .cpus = 20});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "60000"}, 100));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 100; }, seconds(5)));
+  cluster.lead(GroupId{1}, 3);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(70)));
+  EXPECT_EQ(cluster.starts(job), 100u);
+  EXPECT_EQ(cluster.show(job).tasks.done, 100u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Takeover, RunsAgainOnlyWhatTheDeadCoordinatorsHostHeld) {
+  Cluster cluster({.nodes = 5, .cpus = 20});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "60000"}, 80));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 80; }, seconds(5)));
+  const std::size_t held = cluster.processes(1).size();
+  EXPECT_GT(held, 0u);
+  cluster.crash(1);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(90)));
+  EXPECT_EQ(cluster.starts(job), 80u + held);
+  EXPECT_EQ(cluster.show(job).tasks.done, 80u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Takeover, BindsTasksThatNobodyCanHoldWhileANodeIsSilent) {
+  Cluster cluster({.nodes = 5, .cpus = 2});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "50"}, 5000));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.job(job)->head.done > 500; }, seconds(20)));
+  cluster.crash(1, seconds(60));
+  cluster.run_for(seconds(4));
+  const std::uint32_t before = cluster.job(job)->head.done;
+  cluster.run_for(seconds(10));
+  EXPECT_GT(cluster.job(job)->head.done, before + 500);
+}
+
+TEST(Takeover, ManyInARowLoseAndDoubleNothing) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "300"}, 200));
+  for (int i = 0; i < 20; ++i) {
+    cluster.run_for(milliseconds(170));
+    cluster.lead(GroupId{1}, static_cast<std::size_t>(i) % 3);
+  }
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+  EXPECT_EQ(cluster.starts(job), 200u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Restart, OfTheNodeProcessAloneGoesOnWithItsTasks) {
+  Cluster cluster({.nodes = 3, .cpus = 10});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "20000"}, 30));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 30; }, seconds(5)));
+  cluster.crash_process(2);
+  cluster.run_for(milliseconds(800));
+  cluster.restart(2);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(40)));
+  EXPECT_EQ(cluster.starts(job), 30u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Restart, OfTheCoordinatorsOwnProcessGoesOnWithItsTasks) {
+  Cluster cluster({.nodes = 1, .cpus = 10});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "100", "20000"}, 10));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 10; }, seconds(5)));
+  cluster.crash_process(0);
+  cluster.run_for(seconds(25));
+  cluster.restart(0);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+  EXPECT_EQ(cluster.starts(job), 10u);
+  EXPECT_EQ(cluster.read_log(0, job, 4).size(), 100u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Restart, OfAHostLosesItsTasksWithoutUsingUpARetry) {
+  Cluster cluster({.nodes = 3, .cpus = 10});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "5000"}, 30));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 30; }, seconds(5)));
+  const std::size_t held = cluster.processes(2).size();
+  cluster.crash(2);
+  cluster.run_for(milliseconds(300));
+  cluster.restart(2);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(40)));
+  EXPECT_EQ(cluster.starts(job), 30u + held);
+  EXPECT_EQ(cluster.show(job).tasks.done, 30u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Loss, ATaskThatKillsThreeHostsFailsAndNamesThem) {
+  Cluster cluster({.nodes = 6, .groups = 1, .cpus = 1});
+  const JobId job = cluster.submit(0, GroupId{0}, cluster.spec({"work", "600000"}));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(20)));
+    std::size_t host = 0;
+    while (cluster.processes(host).empty()) ++host;
+    // The coordinator must see the loss: keep it off the host that dies.
+    cluster.lead(GroupId{0}, host == 0 ? 5 : 0);
+    cluster.run_for(seconds(1));
+    cluster.crash(host);
+    cluster.run_for(seconds(5));
+  }
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  const JobSummary summary = cluster.show(job);
+  EXPECT_EQ(summary.state, JobState::kFailed);
+  EXPECT_EQ(summary.reason, Reason::kCrashLimit);
+}
+
+TEST(Loss, OfMessagesOfAllKindsDelaysAndLosesNothing) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    Cluster cluster({.nodes = 4,
+                     .cpus = 3,
+                     .seed = seed,
+                     .loss = 0.15,
+                     .duplication = 0.15,
+                     .least_delay = microseconds(100),
+                     .most_delay = milliseconds(30)});
+    const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "9", "40"}, 120));
+    const JobId other = cluster.submit(1, GroupId{2}, cluster.spec({":"}, 3000));
+    const bool done = cluster.run_until(
+        [&] { return cluster.is_final(job) && cluster.is_final(other); }, seconds(120));
+    EXPECT_TRUE(done) << "seed " << seed;
+    EXPECT_EQ(cluster.job(job)->head.done, 120u) << "seed " << seed;
+    for (const std::string& line : cluster.violations()) ADD_FAILURE() << seed << ": " << line;
+  }
+}
+
+}  // namespace
+}  // namespace dunlin::sched::testing
