@@ -12,10 +12,10 @@
 namespace dunlin {
 
 // Limits (Q10). Over one of the first three, the answer is a failed event with Code::kLimit.
-constexpr std::size_t kMaxPuts = 1024;                     // at once, from this node
-constexpr std::uint64_t kMaxPutBytes = 128 * 1024 * 1024;  // of content, in those puts
-constexpr std::size_t kMaxFetches = 4096;                  // blobs being fetched at once
-constexpr std::uint64_t kPackSize = 64 * 1024 * 1024;      // a pack that has reached it is closed
+constexpr std::size_t kMaxPuts = 1024;                    // at once, from this node
+constexpr std::uint64_t kMaxPutBytes = 64 * 1024 * 1024;  // of content, in those puts
+constexpr std::size_t kMaxFetches = 4096;                 // blobs being fetched at once
+constexpr std::uint64_t kPackSize = 64 * 1024 * 1024;     // a pack that has reached it is closed
 
 // Keeps a blob from collection for one intent of one group, open in that group's log. A pin whose
 // intent is closed means nothing.

@@ -12,7 +12,7 @@ namespace {
 
 // A search that meets a full reading queue on its own disk tries again after this.
 constexpr Duration kReadAgain = milliseconds(20);
-constexpr std::uint32_t kMaxDoublings = 3;
+constexpr std::uint32_t kMaxDoublings = 1;
 // What a blob of full size may take on the wire, at 8 MiB/s.
 constexpr Duration kSlowestBlob = milliseconds(500);
 
@@ -129,7 +129,7 @@ bool Fetches::ask_likely(Instant now, Number number, Search& search, Effects& ou
   std::ranges::stable_partition(nodes, [&](NodeId node) { return members_.is_trusted(node); });
   bool is_starved = false;
   for (const NodeId node : nodes) {
-    if (!may_ask(search, node, now)) continue;
+    if (!may_ask(search, node)) continue;
     const auto busy = gets_of_.find(node);
     if (gets_ >= kMaxGets || (busy != gets_of_.end() && busy->second >= kMaxGetsPerPeer)) {
       is_starved = true;
@@ -148,17 +148,24 @@ void Fetches::inquire(Instant now, Number number, Search& search, Effects& out) 
   for (const bool trusted : {true, false}) {
     for (const NodeId node : members_.present()) {
       if (inquired >= kMaxInquiries) return;
-      if (members_.is_trusted(node) != trusted || !may_ask(search, node, now)) continue;
+      if (members_.is_trusted(node) != trusted || !may_inquire(search, node, now)) continue;
       ask(now, number, search, node, true, out);
       ++inquired;
     }
   }
 }
 
-bool Fetches::may_ask(const Search& search, NodeId node, Instant now) const {
+bool Fetches::may_ask(const Search& search, NodeId node) const {
   if (node == self_ || !members_.is_present(node)) return false;
   const auto known = search.peers.find(node);
-  if (known == search.peers.end() || known->second.state == State::kHas) return true;
+  return known == search.peers.end() || known->second.state == State::kHas;
+}
+
+// Those who were silent are asked again only when everybody has been asked once.
+bool Fetches::may_inquire(const Search& search, NodeId node, Instant now) const {
+  if (node == self_) return false;
+  const auto known = search.peers.find(node);
+  if (known == search.peers.end()) return true;
   return known->second.state == State::kSilent && known->second.deadline <= now;
 }
 

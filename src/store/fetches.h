@@ -89,7 +89,8 @@ class Fetches {
   bool ask_likely(Instant now, Number number, Search& search, Effects& out);
   void inquire(Instant now, Number number, Search& search, Effects& out);
   void give_up_if_all_answered(Number number, Search& search, Effects& out);
-  bool may_ask(const Search& search, NodeId node, Instant now) const;
+  bool may_ask(const Search& search, NodeId node) const;
+  bool may_inquire(const Search& search, NodeId node, Instant now) const;
   void ask(Instant now, Number number, Search& search, NodeId node, bool only_asking, Effects& out);
   void expire_peers(Instant now, Search& search);
   void settle(Peer& peer, NodeId node, State state);

@@ -13,22 +13,26 @@ std::vector<NodeId> View::owners(const BlobId& id, std::size_t count) const {
   return ring.owners(position_of(id), count);
 }
 
-void Members::set(std::vector<StoreMember> members) {
-  members_.clear();
+bool Members::set(std::vector<StoreMember> members) {
+  std::map<NodeId, StoreMember> fresh;
   for (StoreMember& member : members) {
-    if (members_.size() == kMaxMembers) break;
+    if (fresh.size() == kMaxMembers) break;
     const NodeId id = member.id;
-    members_.emplace(id, std::move(member));
+    fresh.emplace(id, std::move(member));
   }
+  if (fresh == members_) return false;
+  members_ = std::move(fresh);
   rebuild();
+  return true;
 }
 
-void Members::set_suspected(NodeId peer, bool suspected) {
-  if (suspected && members_.contains(peer)) {
-    suspected_.insert(peer);
-  } else {
-    suspected_.erase(peer);
-  }
+bool Members::set_suspected(NodeId peer, bool suspected) {
+  if (suspected) return members_.contains(peer) && suspected_.insert(peer).second;
+  return suspected_.erase(peer) != 0;
+}
+
+std::size_t Members::holders_needed(std::size_t write_holders) const {
+  return std::max<std::size_t>(1, std::min(write_holders, view_.ring.size()));
 }
 
 void Members::leave() {

@@ -28,9 +28,9 @@ class Members {
  public:
   explicit Members(NodeId self) : self_(self) {}
 
-  // Members beyond kMaxMembers are ignored.
-  void set(std::vector<StoreMember> members);
-  void set_suspected(NodeId peer, bool suspected);
+  // Members beyond kMaxMembers are ignored. False when nothing is new.
+  bool set(std::vector<StoreMember> members);
+  bool set_suspected(NodeId peer, bool suspected);
   // This node hands everything over: it owns nothing any more, in its own view.
   void leave();
   bool is_leaving() const { return leaving_; }
@@ -39,6 +39,8 @@ class Members {
   // Neither dead nor left; this node too, unless it is leaving.
   const std::vector<NodeId>& present() const { return present_; }
   bool is_present(NodeId node) const;
+  // W, or as many as could hold anything.
+  std::size_t holders_needed(std::size_t write_holders) const;
   // Worth asking first: alive, and not suspected by anyone we listen to.
   bool is_trusted(NodeId node) const;
   // Where to put a blob, best first: its owners and then `spare` more, trusted ones ahead.

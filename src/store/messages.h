@@ -22,6 +22,7 @@ namespace dunlin::store {
 // Above it a putter asks before it sends.
 constexpr std::size_t kMaxUnasked = 4096;
 constexpr std::size_t kMaxPinsInMessage = 1024;
+constexpr std::size_t kMaxPinsEntrusted = 64;  // with one blob
 constexpr std::size_t kMaxItemsInMessage = 4096;
 constexpr std::size_t kMaxCellsInMessage = 4096;
 
@@ -163,11 +164,17 @@ struct PinsOf {
   static constexpr auto fields() { return std::tuple{&PinsOf::id, &PinsOf::pins, &PinsOf::more}; }
 };
 
-// From a holder that is no owner, or is leaving: hold these, and say which you do.
+struct Trusted {
+  BlobRef blob;
+  std::vector<Pin> pins;  // ascending; when there are kMaxPinsEntrusted there may be more
+  static constexpr auto fields() { return std::tuple{&Trusted::blob, &Trusted::pins}; }
+};
+
+// From a holder that is no owner, or is leaving: hold these with their pins, and say which you do.
 struct Entrust {
   std::uint64_t operation = 0;
   bool verified = false;  // answer only for copies that were read and verified
-  std::vector<BlobRef> blobs;
+  std::vector<Trusted> blobs;
   static constexpr auto fields() {
     return std::tuple{&Entrust::operation, &Entrust::verified, &Entrust::blobs};
   }

@@ -51,7 +51,7 @@ void Misplaced::tick(Instant now, Effects& out) {
 
 // Tells owners about the next blobs; they are spoken of again only in the next round.
 void Misplaced::next_slice(Instant now, Effects& out) {
-  std::map<NodeId, std::vector<BlobRef>> lists;
+  std::map<NodeId, std::vector<Trusted>> lists;
   std::size_t spoken_of = 0;
   BlobId next;
   blobs_.scan(cursor_, [&](const Blob& blob) {
@@ -59,7 +59,8 @@ void Misplaced::next_slice(Instant now, Effects& out) {
     const std::vector<NodeId> owners = inventory_.owners(blob.id);
     for (std::size_t i = 0; i < owners.size(); ++i) {
       if ((blob.held_by >> i & 1) != 0 || !members_.is_trusted(owners[i])) continue;
-      lists[owners[i]].push_back(shelf_.ref(blob.id));
+      lists[owners[i]].push_back(
+          {shelf_.ref(blob.id), shelf_.pins(blob.id, Pin{}, kMaxPinsEntrusted)});
     }
     return ++spoken_of < kMaxEntrustedAtOnce;
   });
@@ -114,10 +115,13 @@ void Misplaced::on_entrust(Instant now, NodeId from, const Entrust& message, Eff
   if (members_.is_leaving() || message.blobs.size() > kMaxBlobsInMessage) return;
   Entrusted answer{message.operation, {}};
   std::size_t checks = 0;
-  for (const BlobRef& blob : message.blobs) {
+  for (const auto& [blob, pins] : message.blobs) {
     if (!shelf_.holds(blob.id)) {
       if (blob.length <= kMaxBlob) pulls_.want(now, blob, from);
-    } else if (!message.verified || shelf_.is_verified(now, blob.id)) {
+      continue;
+    }
+    take_pins(from, blob.id, pins, out);
+    if (!message.verified || shelf_.is_verified(now, blob.id)) {
       answer.held.push_back(blob.id);
     } else if (checks < kMaxChecksAtOnce) {
       // Verified by the time that the question comes again.
@@ -128,14 +132,19 @@ void Misplaced::on_entrust(Instant now, NodeId from, const Entrust& message, Eff
   out.send_when_durable(from, Channel::kStream, frame_of(std::move(answer)));
 }
 
-std::size_t Misplaced::holders_needed() const {
-  return std::max<std::size_t>(1, std::min(config_.write_holders, members_.present().size()));
+void Misplaced::take_pins(NodeId from, const BlobId& id, const std::vector<Pin>& pins,
+                          Effects& out) {
+  if (pins.size() > kMaxPinsEntrusted) return;
+  for (const Pin pin : pins) shelf_.add_pin(id, pin, out);
+  if (pins.size() < kMaxPinsEntrusted) return;
+  out.send(from, Channel::kStream, frame_of(AskPins{id, pins.back()}));
 }
 
 LeaveState Misplaced::leave_state() const {
+  const std::size_t needed = members_.holders_needed(config_.write_holders);
   LeaveState state{members_.is_leaving() && inventory_.is_complete(), 0, 0};
   blobs_.scan(BlobId{}, [&](const Blob& blob) {
-    if (static_cast<std::size_t>(std::popcount(blob.held_by)) < holders_needed()) {
+    if (static_cast<std::size_t>(std::popcount(blob.held_by)) < needed) {
       state.blobs_only_here += 1;
       state.bytes_only_here += shelf_.ref(blob.id).length;
     }

@@ -54,7 +54,7 @@ class Misplaced {
 
   Duration pause() const;
   void next_slice(Instant now, Effects& out);
-  std::size_t holders_needed() const;
+  void take_pins(NodeId from, const BlobId& id, const std::vector<Pin>& pins, Effects& out);
 
   const StoreConfig& config_;
   const Members& members_;

@@ -9,8 +9,14 @@ namespace dunlin::store {
 
 namespace {
 
-constexpr std::uint32_t kMaxDoublings = 3;
+constexpr std::uint32_t kMaxDoublings = 1;
+constexpr Duration kBusyPause = milliseconds(100);
 constexpr std::uint64_t kSlowestBytesPerSecond = 8 * 1024 * 1024;
+
+// What a blob takes of a peer's window; even an empty one takes some.
+std::uint64_t weight_of(const BlobRef& blob) {
+  return std::uint64_t{blob.length} + 128;
+}
 
 std::string mebibytes(std::uint64_t bytes) {
   return std::to_string(bytes >> 20) + " MiB";
@@ -53,16 +59,12 @@ void Puts::put(Instant now, std::uint64_t token, Pin pin, Bytes data, Effects& o
   advance(now, number, out);
 }
 
-std::size_t Puts::needed() const {
-  return std::max<std::size_t>(1, std::min(config_.write_holders, members_.present().size()));
-}
-
 // Everything that may follow from a change of one put, to the end.
 void Puts::advance(Instant now, Number number, Effects& out) {
   const auto found = puts_.find(number);
   if (found == puts_.end()) return;
   Put& put = found->second;
-  expire_targets(now, put);
+  expire_targets(now, number, put, out);
   recruit(now, number, put, out);
   if (finish(now, number, put)) return;
   Instant next = put.deadline;
@@ -72,10 +74,14 @@ void Puts::advance(Instant now, Number number, Effects& out) {
   deadlines_.set(number, next);
 }
 
-void Puts::expire_targets(Instant now, Put& put) {
+void Puts::expire_targets(Instant now, Number number, Put& put, Effects& out) {
   for (auto& [node, target] : put.targets) {
-    const bool pending = target.state == State::kOffered || target.state == State::kSending;
-    if (pending && target.deadline <= now) retry_later(now, put, node, target);
+    if (target.state >= State::kStored || target.deadline > now) continue;
+    if (target.state == State::kBusy) {
+      start(now, number, put, node, out);
+    } else {
+      retry_later(now, put, node, target);
+    }
   }
 }
 
@@ -91,6 +97,7 @@ void Puts::recruit(Instant now, Number number, Put& put, Effects& out) {
     if (nodes.empty()) nodes = members_.candidates(put.blob.id, config_.replicas, kSpareCandidates);
     const NodeId node = next_candidate(now, put, nodes);
     if (node.is_none() || (active >= needed() && !members_.is_trusted(node))) return;
+    put.targets[node].attempts += 1;
     start(now, number, put, node, out);
   }
 }
@@ -113,10 +120,11 @@ NodeId Puts::next_candidate(Instant now, const Put& put, const std::vector<NodeI
 
 void Puts::start(Instant now, Number number, Put& put, NodeId node, Effects& out) {
   Target& target = put.targets[node];
-  target.attempts += 1;
   if (node == self_) return keep_here(now, number, put, out);
-  if (put.blob.length <= kMaxUnasked || target.wanted)
+  const bool is_busy = target.busy_since != Instant::never();
+  if (target.wanted || (put.blob.length <= kMaxUnasked && !is_busy)) {
     return send_data(now, number, put, node, out);
+  }
   target.state = State::kOffered;
   target.deadline = now + config_.answer_timeout *
                               (std::int64_t{1} << std::min(target.attempts - 1, kMaxDoublings));
@@ -130,7 +138,7 @@ void Puts::keep_here(Instant now, Number number, Put& put, Effects& out) {
   const BlobId& id = put.blob.id;
   if (shelf_.holds(id) && !shelf_.is_verified(now, id)) {
     const bool reading = shelf_.read(id, {ReadFor::kPut, number, self_, put.pin}, out);
-    if (!reading) retry_later(now, put, self_, target);
+    if (!reading) wait_for_busy(now, put, self_, target);
     return;
   }
   if (!shelf_.holds(id)) {
@@ -139,7 +147,7 @@ void Puts::keep_here(Instant now, Number number, Put& put, Effects& out) {
       target.disk_free = shelf_.disk_free();
       return;
     }
-    if (shelf_.is_behind()) return retry_later(now, put, self_, target);
+    if (shelf_.is_behind()) return wait_for_busy(now, put, self_, target);
     shelf_.add(now, put.blob, put.data, out);
   }
   shelf_.add_pin(id, put.pin, out);
@@ -168,18 +176,18 @@ void Puts::on_own_durable(Instant now, const Ticket& ticket, Effects& out) {
 void Puts::send_data(Instant now, Number number, Put& put, NodeId node, Effects& out) {
   Target& target = put.targets[node];
   const std::uint64_t in_flight = in_flight_[node];
-  if (in_flight != 0 && in_flight + put.blob.length > kMaxInFlightPerPeer) {
+  if (in_flight != 0 && in_flight + weight_of(put.blob) > kMaxInFlightPerPeer) {
     target.state = State::kQueued;
     target.deadline = Instant::never();
     queued_[node].insert(number);
     return;
   }
-  in_flight_[node] += put.blob.length;
+  in_flight_[node] += weight_of(put.blob);
   target.state = State::kSending;
   target.deadline =
       now +
       config_.answer_timeout * (std::int64_t{1} << std::min(target.attempts - 1, kMaxDoublings)) +
-      time_to_send(in_flight + put.blob.length);
+      time_to_send(in_flight + weight_of(put.blob));
   out.send(node, Channel::kStream,
            frame_of(Deposit{number, put.blob.id, put.pin, put.data}, put.data.size()));
 }
@@ -206,8 +214,8 @@ void Puts::use_freed_windows(Instant now, Effects& out) {
 void Puts::settle(Put& put, NodeId node, Target& target, State state) {
   if (target.state == State::kSending && node != self_) {
     const auto in_flight = in_flight_.find(node);
-    ASSERT(in_flight != in_flight_.end() && in_flight->second >= put.blob.length);
-    in_flight->second -= put.blob.length;
+    ASSERT(in_flight != in_flight_.end() && in_flight->second >= weight_of(put.blob));
+    in_flight->second -= weight_of(put.blob);
     if (in_flight->second == 0) in_flight_.erase(in_flight);
     freed_.insert(node);
   }
@@ -215,9 +223,20 @@ void Puts::settle(Put& put, NodeId node, Target& target, State state) {
   target.deadline = Instant::never();
 }
 
+// A disk that is a moment behind is no reason to turn to somebody else; a longer while is.
+void Puts::wait_for_busy(Instant now, Put& put, NodeId node, Target& target) {
+  const Instant since = std::min(target.busy_since, now);
+  if (now - since >= config_.answer_timeout) return retry_later(now, put, node, target);
+  settle(put, node, target, State::kBusy);
+  target.busy_since = since;
+  target.wanted = false;  // asked again before the content is sent again
+  target.deadline = now + kBusyPause;
+}
+
 void Puts::retry_later(Instant now, Put& put, NodeId node, Target& target) {
   settle(put, node, target, State::kSilent);
-  target.deadline = now + config_.answer_timeout;
+  target.busy_since = Instant::never();
+  target.deadline = now + config_.answer_timeout / 2;
 }
 
 void Puts::on_answer(Instant now, NodeId from, const PutAnswer& answer, Effects& out) {
@@ -230,7 +249,7 @@ void Puts::on_answer(Instant now, NodeId from, const PutAnswer& answer, Effects&
   switch (answer.verdict) {
     case PutVerdict::kStored: settle(put, from, target, State::kStored); break;
     case PutVerdict::kWanted:
-      if (target.state != State::kOffered && target.state != State::kSilent) return;
+      if (target.state == State::kSending || target.state == State::kStored) return;
       target.wanted = true;
       send_data(now, answer.operation, put, from, out);
       break;
@@ -239,7 +258,7 @@ void Puts::on_answer(Instant now, NodeId from, const PutAnswer& answer, Effects&
       settle(put, from, target, State::kFull);
       break;
     case PutVerdict::kLeaving: settle(put, from, target, State::kGone); break;
-    case PutVerdict::kBusy: retry_later(now, put, from, target); break;
+    case PutVerdict::kBusy: wait_for_busy(now, put, from, target); break;
   }
   advance(now, answer.operation, out);
   use_freed_windows(now, out);

@@ -50,10 +50,21 @@ class Puts {
   std::size_t size() const { return puts_.size(); }
 
  private:
-  enum class State : std::uint8_t { kQueued, kOffered, kSending, kStored, kSilent, kFull, kGone };
+  // Up to kStored a target is on its way to hold the blob.
+  enum class State : std::uint8_t {
+    kQueued,   // for room in its window
+    kOffered,  // the question is under way
+    kSending,  // the content is; for this node itself, its own disk is at it
+    kBusy,     // it asked to wait a moment
+    kStored,
+    kSilent,
+    kFull,
+    kGone,
+  };
   struct Target {
     State state = State::kQueued;
     bool wanted = false;  // it asked for the content
+    Instant busy_since = Instant::never();
     std::uint32_t attempts = 0;
     Instant deadline = Instant::never();
     std::uint64_t disk_free = 0;
@@ -70,15 +81,16 @@ class Puts {
   using Number = std::uint64_t;
 
   // The putter's steps.
-  std::size_t needed() const;
+  std::size_t needed() const { return members_.holders_needed(config_.write_holders); }
   void advance(Instant now, Number number, Effects& out);
-  void expire_targets(Instant now, Put& put);
+  void expire_targets(Instant now, Number number, Put& put, Effects& out);
   void recruit(Instant now, Number number, Put& put, Effects& out);
   NodeId next_candidate(Instant now, const Put& put, const std::vector<NodeId>& nodes) const;
   void start(Instant now, Number number, Put& put, NodeId node, Effects& out);
   void keep_here(Instant now, Number number, Put& put, Effects& out);
   void send_data(Instant now, Number number, Put& put, NodeId node, Effects& out);
   void settle(Put& put, NodeId node, Target& target, State state);
+  void wait_for_busy(Instant now, Put& put, NodeId node, Target& target);
   void retry_later(Instant now, Put& put, NodeId node, Target& target);
   void use_freed_windows(Instant now, Effects& out);
   bool finish(Instant now, Number number, Put& put);

@@ -162,18 +162,15 @@ void Blobs::Parts::dispatch(Instant now, const ReadDone& done, Effects& out) {
 }
 
 void Blobs::set_members(Instant now, std::vector<StoreMember> members, Effects& out) {
-  parts_->members.set(std::move(members));
-  parts_->on_members(now, out);
+  if (parts_->members.set(std::move(members))) parts_->on_members(now, out);
 }
 
 void Blobs::peer_suspected(Instant now, NodeId peer, Effects& out) {
-  parts_->members.set_suspected(peer, true);
-  parts_->on_members(now, out);
+  if (parts_->members.set_suspected(peer, true)) parts_->on_members(now, out);
 }
 
 void Blobs::peer_recovered(Instant now, NodeId peer, Effects& out) {
-  parts_->members.set_suspected(peer, false);
-  parts_->on_members(now, out);
+  if (parts_->members.set_suspected(peer, false)) parts_->on_members(now, out);
 }
 
 void Blobs::set_disk(std::uint64_t total, std::uint64_t free) {

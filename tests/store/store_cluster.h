@@ -18,6 +18,7 @@
 
 #include "base/codec.h"
 #include "base/random.h"
+#include "store/messages.h"
 #include "store/pack.h"
 #include "store/store.h"
 
@@ -29,9 +30,18 @@ struct Weather {
   Duration shortest = microseconds(100);
   Duration longest = milliseconds(2);
   Duration longest_sync = milliseconds(5);
-  // Breaks the harness, to show that the checkers see it.
+  std::set<std::size_t> mute;  // kinds of messages that never arrive
+  // Break the harness, to show that the checkers see it.
   bool answers_leave_before_they_are_durable = false;
+  bool contents_are_spoilt_on_the_way_out = false;
+  bool disks_forget_pins = false;
 };
+
+// The index of a message's type, which is the third byte of its frame.
+template <class Message>
+constexpr std::size_t kind_of() {
+  return store::Message(Message{}).index();
+}
 
 struct Batch {
   std::vector<Fact> facts;
@@ -39,6 +49,11 @@ struct Batch {
   std::vector<Send> sends;
   std::vector<Ticket> tickets;
 };
+
+inline std::string pin_key(const BlobId& id, Pin pin) {
+  return "pin/" + id.text() + "/" + std::to_string(pin.group.value) + "/" +
+         std::to_string(pin.intent);
+}
 
 struct Disk {
   std::map<std::string, Bytes> facts;
@@ -88,10 +103,7 @@ struct Disk {
     const auto bytes = read(*extent);
     return bytes && blob_id_of(*bytes) == id;
   }
-  bool has_pin(const BlobId& id, Pin pin) const {
-    return facts.contains("pin/" + id.text() + "/" + std::to_string(pin.group.value) + "/" +
-                          std::to_string(pin.intent));
-  }
+  bool has_pin(const BlobId& id, Pin pin) const { return facts.contains(pin_key(id, pin)); }
 };
 
 struct Acknowledged {
@@ -110,6 +122,9 @@ class StoreCluster {
     std::uint64_t life = 0;  // counts crashes: what was under way for an earlier one is void
     bool up = false;
     Disk disk;
+    std::set<std::string> once_durable;  // keys of facts
+    std::set<BlobId> rotten;             // copies spoilt on purpose
+    bool disk_destroyed = false;
     std::deque<Batch> unsynced;
     Instant disk_free_at;
     bool disk_hangs = false;
@@ -129,6 +144,8 @@ class StoreCluster {
   // ---- acts -----------------------------------------------------------------------------------
 
   Weather weather;
+  // Sees every message that sets out.
+  std::function<void(std::size_t from, std::size_t to, const Bytes& frame)> tap;
 
   std::size_t add_host(std::string zone = {}) {
     Host host;
@@ -152,6 +169,13 @@ class StoreCluster {
     host.blobs.reset();
     host.life += 1;
     host.up = false;
+  }
+
+  // The host is gone for ever, with all that it had.
+  void destroy(std::size_t i) {
+    crash(i);
+    hosts_[i].disk = Disk{};
+    hosts_[i].disk_destroyed = true;
   }
 
   void restart(std::size_t i) {
@@ -191,6 +215,7 @@ class StoreCluster {
     const auto extent = disk.find(id);
     if (!extent || extent->length == 0 || !disk.has_sound(id)) return false;
     disk.files[extent->file][extent->offset + random_.below(extent->length)] ^= 0x04;
+    hosts_[i].rotten.insert(id);
     return true;
   }
 
@@ -307,15 +332,16 @@ class StoreCluster {
     }
     return count;
   }
-  // Q6: pins once acknowledged stay on the disks of their holders.
-  std::size_t lost_pins() const {
-    std::size_t lost = 0;
-    for (const Acknowledged& ack : acknowledged_) {
-      for (const NodeId& holder : ack.holders) {
-        lost += hosts_[index_of(holder)].disk.has_pin(ack.blob.id, ack.pin) ? 0 : 1;
+  // Q6, where nothing was released: what once was durable stays on its disk.
+  std::size_t deleted() const {
+    std::size_t count = 0;
+    for (const Host& host : hosts_) {
+      if (host.disk_destroyed) continue;
+      for (const std::string& key : host.once_durable) {
+        count += host.disk.facts.contains(key) ? 0 : 1;
       }
     }
-    return lost;
+    return count;
   }
 
  private:
@@ -338,9 +364,11 @@ class StoreCluster {
     for (const Host& host : hosts_) members.push_back({host.id, host.state, 1, host.zone});
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       const Duration delay = random_.between(microseconds(0), milliseconds(200));
+      members[i].state = StoreMemberState::kAlive;  // nobody takes himself for dead
       at(now_ + delay, i, [this, i, members] {
         with(i, [&](Blobs& blobs, Effects& out) { blobs.set_members(now_, members, out); });
       });
+      members[i].state = hosts_[i].state;
     }
   }
 
@@ -404,6 +432,10 @@ class StoreCluster {
     const Batch batch = std::move(host.unsynced.front());
     host.unsynced.pop_front();
     host.disk.apply(batch);
+    if (weather.disks_forget_pins) {
+      std::erase_if(host.disk.facts, [](const auto& fact) { return fact.first[0] == 'p'; });
+    }
+    for (const Fact& fact : batch.facts) host.once_durable.insert(fact.key);
     for (const Send& send : batch.sends) transmit(i, send);
     for (const Ticket& ticket : batch.tickets) {
       with(i, [&](Blobs& blobs, Effects& out) { blobs.on_durable(now_, ticket, out); });
@@ -414,11 +446,13 @@ class StoreCluster {
     const std::size_t to = index_of(send.to);
     messages_ += 1;
     bytes_ += send.frame.size();
-    if (send.frame.size() > 3) kinds_[send.frame[2]] += 1;
+    if (send.frame.size() > 2) kinds_[send.frame[2]] += 1;
     trace_ = blake2b_64(encode(std::pair{trace_, std::pair{now_.us, send.frame.size()}}));
     if (send.frame.size() > kMaxFrame) broken_.push_back("a frame over kMaxFrame");
     if (to == hosts_.size() || !hosts_[to].up) return;
     if (side_.contains(from) != side_.contains(to)) return;
+    if (send.frame.size() > 2 && weather.mute.contains(send.frame[2])) return;
+    if (tap) tap(from, to, send.frame);
     if (from != to && random_.chance(weather.loss)) return;
     const int copies = random_.chance(weather.doubling) ? 2 : 1;
     for (int copy = 0; copy < copies; ++copy) {
@@ -433,7 +467,9 @@ class StoreCluster {
   // The first half of Q5, and that content is what its name says, at the moment it is said.
   void observe(std::size_t i, BlobEvent event) {
     if (const auto* stored = std::get_if<BlobStored>(&event)) check_stored(*stored);
-    if (const auto* fetched = std::get_if<BlobFetched>(&event)) {
+    if (auto* fetched = std::get_if<BlobFetched>(&event)) {
+      const bool spoil = weather.contents_are_spoilt_on_the_way_out && fetched->content;
+      if (spoil && !fetched->content->empty()) fetched->content->front() ^= 1;
       if (fetched->content && blob_id_of(*fetched->content) != fetched->id) {
         broken_.push_back("fetched content is not " + fetched->id.short_text());
       }
@@ -446,15 +482,21 @@ class StoreCluster {
     hosts_[i].events.push_back(std::move(event));
   }
 
+  // Was what this host said true when it left the host? A disk may die or rot on the way.
+  static bool had_it(const Host& host, const BlobId& id, Pin pin) {
+    if (host.disk_destroyed) {
+      return host.once_durable.contains("blob/" + id.text()) &&
+             host.once_durable.contains(pin_key(id, pin));
+    }
+    const bool is_sound = host.disk.has_sound(id) || host.rotten.contains(id);
+    return is_sound && host.disk.find(id) && host.disk.has_pin(id, pin);
+  }
+
   void check_stored(const BlobStored& stored) {
     const Pin pin = puts_.at(stored.token);
     std::set<NodeId> sound;
     for (const NodeId& holder : stored.holders) {
-      const Disk& disk = hosts_[index_of(holder)].disk;
-      if (disk.find(stored.blob.id) && disk.has_sound(stored.blob.id) &&
-          disk.has_pin(stored.blob.id, pin)) {
-        sound.insert(holder);
-      }
+      if (had_it(hosts_[index_of(holder)], stored.blob.id, pin)) sound.insert(holder);
     }
     std::size_t not_dead = 0;
     for (const Host& host : hosts_) not_dead += host.state <= StoreMemberState::kSuspect ? 1 : 0;
