@@ -33,9 +33,9 @@ namespace dunlin {
 
 constexpr std::uint16_t kProtocolVersion = 1;
 // Frames are sealed in pieces of this size, so that a large one needs no second buffer as large.
-constexpr std::size_t kMaxRecord = std::size_t{16} * 1024;
+constexpr std::size_t kMaxRecord = 16 * 1024;
 // A token admits to one question and one answer; neither is large.
-constexpr std::size_t kMaxJoinFrame = std::size_t{256} * 1024;
+constexpr std::size_t kMaxJoinFrame = 256 * 1024;
 
 enum class SessionMode : std::uint8_t {
   kMember = 1,  // proves the cluster's key

@@ -18,14 +18,14 @@
 namespace dunlin {
 
 // Shared by all connections of a loop: what was read is used up before the next read.
-using ReadBuffer = std::array<char, std::size_t{64} * 1024>;
+using ReadBuffer = std::array<char, 64 * 1024>;
 
 // A host that vanishes without a word is noticed after this while something is unacknowledged,
 // and after about three times kKeepalive otherwise.
 constexpr Duration kUserTimeout = seconds(10);
 constexpr Duration kKeepalive = seconds(15);
 // What is sealed and handed to the kernel at once.
-constexpr std::size_t kWriteSize = std::size_t{128} * 1024;
+constexpr std::size_t kWriteSize = 128 * 1024;
 
 class Connection {
  public:

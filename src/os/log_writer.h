@@ -30,8 +30,8 @@ class LogWriter {
   static constexpr std::uint64_t kMaxGroupBytes = 8 * 1024 * 1024;
   // Far above what a healthy node lets wait: the disk has stopped and nobody noticed.
   static constexpr std::uint64_t kMaxWaitingBytes = 1024 * 1024 * 1024;
-  static constexpr int kIdleLogPages = 250;  // worth a checkpoint when nothing waits: 1 MiB
-  static constexpr int kMaxLogPages = 1000;  // a checkpoint whatever waits: 4 MiB
+  static constexpr int kIdleLogPages = 1000;  // worth a checkpoint when nothing waits: 4 MiB
+  static constexpr int kMaxLogPages = 4000;   // a checkpoint whatever waits: 16 MiB
 
   // `reserve`: bytes to set aside against a full disk; 0: none.
   LogWriter(DataDirectory& directory, LogDatabase log, std::uint64_t reserve,

@@ -24,11 +24,11 @@
 namespace dunlin {
 
 // Over it the oldest frames are dropped and counted.
-constexpr std::size_t kMaxQueuedBytes = std::size_t{12} * 1024 * 1024;
+constexpr std::size_t kMaxQueuedBytes = 12 * 1024 * 1024;
 // Frames that waited longer than this for a connection are dropped when an attempt fails.
 constexpr Duration kMaxQueueAge = seconds(5);
 // Frames given to a connection beyond what the kernel has taken: only they are lost with it.
-constexpr std::size_t kMaxInSession = std::size_t{256} * 1024;
+constexpr std::size_t kMaxInSession = 256 * 1024;
 constexpr Duration kMinBackoff = milliseconds(50);
 constexpr Duration kMaxBackoff = seconds(2);
 constexpr Duration kHandshakeTimeout = seconds(5);

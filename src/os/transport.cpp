@@ -109,7 +109,7 @@ Transport::~Transport() {
 // ---- listening ---------------------------------------------------------------------------------
 
 Result<SocketAddress> Transport::listen(const SocketAddress& address) {
-  Result<SocketAddress> bound = open_sockets(address);
+  const Result<SocketAddress> bound = open_sockets(address);
   if (!bound) return bound;
   links_.set_local(*bound);
 
@@ -136,7 +136,7 @@ Result<SocketAddress> Transport::listen(const SocketAddress& address) {
 
 Result<SocketAddress> Transport::open_sockets(const SocketAddress& address) {
   ASSERT(open_handles_ == 2);
-  Result<BoundSockets> bound = bind_both(address);
+  const Result<BoundSockets> bound = bind_both(address);
   if (!bound) return tl::unexpected(bound.error());
   uv_tcp_init(loop_, &listener_);
   uv_udp_init(loop_, &udp_);

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -27,6 +28,11 @@ struct RunnerHeld {
   bool exited = false;             // its ProcessExited follows, after the untaken output
   std::uint64_t stdout_taken = 0;  // ProcessOutput goes on from these offsets: what lies before
   std::uint64_t stderr_taken = 0;  // was acknowledged by OutputTaken
+  static constexpr auto fields() {
+    return std::tuple{&RunnerHeld::key,         &RunnerHeld::label,  &RunnerHeld::pid,
+                      &RunnerHeld::started_at,  &RunnerHeld::exited, &RunnerHeld::stdout_taken,
+                      &RunnerHeld::stderr_taken};
+  }
 };
 
 // The whole truth about what is held: a key that is not in the list is gone, and so are its files.
@@ -43,6 +49,7 @@ struct RunnerLost {};
 struct ProcessStarted {
   ProcessKey key = 0;
   std::int32_t pid = 0;
+  static constexpr auto fields() { return std::tuple{&ProcessStarted::key, &ProcessStarted::pid}; }
 };
 
 // At most kMaxOutputPiece bytes. The runner keeps what is not taken, up to kMaxUntaken a stream,
@@ -52,6 +59,10 @@ struct ProcessOutput {
   bool is_stderr = false;
   std::uint64_t offset = 0;
   Bytes bytes;
+  static constexpr auto fields() {
+    return std::tuple{&ProcessOutput::key, &ProcessOutput::is_stderr, &ProcessOutput::offset,
+                      &ProcessOutput::bytes};
+  }
 };
 constexpr std::uint64_t kMaxUntaken = 1024 * 1024;
 constexpr std::uint64_t kMaxOutputPiece = 64 * 1024;
@@ -72,6 +83,19 @@ struct ProcessExited {
   std::uint64_t max_rss = 0;  // bytes; of the whole tree where a cgroup or the watcher knows it
   std::uint64_t stdout_end = 0;
   std::uint64_t stderr_end = 0;
+  static constexpr auto fields() {
+    return std::tuple{&ProcessExited::key,
+                      &ProcessExited::exit_code,
+                      &ProcessExited::signal,
+                      &ProcessExited::start_error,
+                      &ProcessExited::killed_for_memory,
+                      &ProcessExited::started_at,
+                      &ProcessExited::finished_at,
+                      &ProcessExited::cpu_ms,
+                      &ProcessExited::max_rss,
+                      &ProcessExited::stdout_end,
+                      &ProcessExited::stderr_end};
+  }
 };
 
 struct FoundOutput {

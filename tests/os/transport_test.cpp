@@ -6,12 +6,136 @@
 #include <unistd.h>
 
 #include <memory>
+#include <set>
 
 #include "base/random.h"
-#include "os/transport_nodes.h"
+#include "os/clock.h"
+#include "os/dial.h"
 
 namespace dunlin {
 namespace {
+
+constexpr Duration kPatience = seconds(20);
+
+ClusterId cluster_of(std::uint8_t n) {
+  ClusterId id;
+  id.raw[0] = n;
+  return id;
+}
+
+Key32 key_of(std::uint8_t n) {
+  Key32 key{};
+  key[0] = n;
+  return key;
+}
+
+NodeId id_of(std::uint8_t seed) {
+  return node_id_of(key_pair_from_seed(key_of(seed)).public_key);
+}
+
+// A loop that runs until something is true.
+struct Loop {
+  uv_loop_t loop;
+  uv_timer_t guard;
+
+  Loop() {
+    uv_loop_init(&loop);
+    uv_timer_init(&loop, &guard);
+    // Wakes the loop so that conditions that only time makes true are seen.
+    uv_timer_start(
+        &guard, [](uv_timer_t*) {}, 20, 20);
+  }
+  ~Loop() {
+    uv_close(reinterpret_cast<uv_handle_t*>(&guard), nullptr);
+    while (uv_run(&loop, UV_RUN_DEFAULT) != 0) {
+    }
+    EXPECT_EQ(uv_loop_close(&loop), 0) << "something was left open";
+  }
+
+  template <class Condition>
+  bool run_until(Condition condition, Duration patience = kPatience) {
+    const Instant end = monotonic_now() + patience;
+    while (!condition()) {
+      if (monotonic_now() > end) return false;
+      uv_run(&loop, UV_RUN_ONCE);
+    }
+    return true;
+  }
+};
+
+struct Node {
+  struct Got {
+    NodeId from;
+    Channel channel;
+    Bytes frame;
+  };
+
+  Loop& loop;
+  Identity identity;
+  SocketAddress address;
+  std::unique_ptr<Transport> transport;
+  std::vector<Got> got;
+  std::vector<NodeId> resets;
+  std::vector<JoinRequest> joins;
+  std::vector<Error> troubles;
+  std::set<NodeId> banned;
+  std::optional<JoinToken> token;
+  bool echo = false;
+  bool saw_newer_self = false;
+
+  Node(Loop& on, std::uint8_t seed, Boot boot = 1, const std::string& ip = "127.0.0.1",
+       std::uint16_t port = 0, ClusterId cluster = cluster_of(1))
+      : loop(on), identity{key_pair_from_seed(key_of(seed)), boot, cluster} {
+    Transport::Callbacks callbacks;
+    callbacks.on_frame = [this](NodeId from, Channel channel, Bytes frame) {
+      if (echo) transport->send(from, channel, frame);
+      got.push_back({from, channel, std::move(frame)});
+    };
+    callbacks.on_peer_reset = [this](NodeId id) { resets.push_back(id); };
+    callbacks.on_join = [this](JoinRequest request) { joins.push_back(std::move(request)); };
+    callbacks.on_trouble = [this](const std::string&, const Error& e) { troubles.push_back(e); };
+    callbacks.on_newer_self = [this] { saw_newer_self = true; };
+    callbacks.is_admitted = [this](NodeId id, const PublicKey&) { return !banned.contains(id); };
+    callbacks.token_psk = [this](const TokenId& id) -> std::optional<Key32> {
+      if (token && token->id == id) return token->psk();
+      return std::nullopt;
+    };
+    transport = std::make_unique<Transport>(&loop.loop, identity, std::move(callbacks));
+    const auto bound = transport->listen(*SocketAddress::from_ip(ip, port));
+    EXPECT_TRUE(bound) << (bound ? "" : bound.error().message);
+    if (bound) address = *bound;
+    transport->set_keys({{{1, key_of(200)}}});
+  }
+  ~Node() { stop(); }
+
+  void stop() {
+    if (!transport) return;
+    bool is_closed = false;
+    transport->close([&] { is_closed = true; });
+    EXPECT_TRUE(loop.run_until([&] { return is_closed; }));
+    transport.reset();
+  }
+
+  NodeId id() const { return identity.id(); }
+  void knows(const Node& other, Boot boot = 0) {
+    transport->set_peer(other.id(), other.identity.keys.public_key, other.address.text(), boot);
+  }
+  void send(const Node& to, Channel channel, Bytes frame) {
+    transport->send(to.id(), channel, std::move(frame));
+  }
+};
+
+Bytes frame_of(std::size_t size, std::uint8_t fill) {
+  return Bytes(size, fill);
+}
+
+void acquaint(std::vector<Node*> nodes) {
+  for (Node* a : nodes) {
+    for (Node* b : nodes) {
+      if (a != b) a->knows(*b);
+    }
+  }
+}
 
 // A plain client socket, to misbehave with.
 struct RawSocket {
@@ -385,6 +509,103 @@ TEST(Transport, SaysThatItsPortIsInUse) {
   bool is_closed = false;
   second.close([&] { is_closed = true; });
   EXPECT_TRUE(loop.run_until([&] { return is_closed; }));
+}
+
+// ---- joining -----------------------------------------------------------------------------------
+
+struct Joiner {
+  Loop& loop;
+  std::unique_ptr<JoinDial> dial;
+  std::vector<std::pair<std::string, Error>> failures;
+  std::optional<Result<JoinDial::Reply>> result;
+
+  Joiner(Loop& on, const JoinToken& token, const std::string& request,
+         std::vector<std::string> servers)
+      : loop(on) {
+    JoinDial::Callbacks callbacks;
+    callbacks.on_attempt_failed = [this](const std::string& server, const Error& error) {
+      failures.emplace_back(server, error);
+    };
+    callbacks.on_done = [this](Result<JoinDial::Reply> reply) { result = std::move(reply); };
+    dial = std::make_unique<JoinDial>(&loop.loop,
+                                      Identity{key_pair_from_seed(key_of(77)), 1, ClusterId()},
+                                      token, to_bytes(request), std::move(callbacks));
+    dial->start(std::move(servers));
+  }
+  ~Joiner() {
+    bool is_closed = false;
+    dial->close([&] { is_closed = true; });
+    EXPECT_TRUE(loop.run_until([&] { return is_closed; }));
+  }
+};
+
+JoinToken token_of(std::uint8_t seed, ClusterId cluster = cluster_of(1)) {
+  JoinToken token;
+  token.cluster = cluster;
+  token.id.raw[0] = seed;
+  token.secret[0] = seed;
+  return token;
+}
+
+TEST(JoinDial, AsksAndIsAnsweredAfterTryingWhoIsNotThere) {
+  Loop loop;
+  Node a(loop, 1);
+  a.token = token_of(5);
+  Joiner joiner(loop, token_of(5), "let me in", {"nonsense", "127.0.0.1:1", a.address.text()});
+  ASSERT_TRUE(loop.run_until([&] { return a.joins.size() == 1; }));
+  const JoinRequest& request = a.joins[0];
+  EXPECT_EQ(to_text(request.request), "let me in");
+  EXPECT_EQ(request.token, token_of(5).id);
+  EXPECT_EQ(request.key, key_pair_from_seed(key_of(77)).public_key);
+  EXPECT_EQ(request.node, node_id_of(request.key));
+
+  const Bytes answer(kMaxJoinFrame, 9);
+  a.transport->reply_join(request.id, answer);
+  ASSERT_TRUE(loop.run_until([&] { return joiner.result.has_value(); }));
+  ASSERT_TRUE(*joiner.result);
+  EXPECT_EQ((*joiner.result)->bytes, answer);
+  EXPECT_EQ((*joiner.result)->from.id, a.id());
+  ASSERT_EQ(joiner.failures.size(), 2U);
+  EXPECT_EQ(joiner.failures[0].first, "nonsense");
+  EXPECT_EQ(joiner.failures[1].first, "127.0.0.1:1");
+  EXPECT_EQ(joiner.failures[1].second.code, Code::kUnreachable);
+  a.transport->reply_join(request.id, answer);  // is over: nothing happens
+}
+
+TEST(JoinDial, SaysThatTheTokenIsNotValid) {
+  Loop loop;
+  Node a(loop, 1);
+  a.token = token_of(5);
+  JoinToken guessed = token_of(5);
+  guessed.secret[3] ^= 1;
+  for (const JoinToken& token : {token_of(6), guessed}) {
+    Joiner joiner(loop, token, "let me in", {a.address.text(), "127.0.0.1:1"});
+    ASSERT_TRUE(loop.run_until([&] { return joiner.result.has_value(); }));
+    ASSERT_FALSE(*joiner.result);
+    EXPECT_EQ(joiner.result->error().code, Code::kRefused);
+    EXPECT_EQ(joiner.result->error().message, "the join token is not valid there (any more)");
+  }
+  EXPECT_TRUE(a.joins.empty());
+}
+
+TEST(JoinDial, SaysThatTheTokenIsOfAnotherCluster) {
+  Loop loop;
+  Node a(loop, 1);
+  Joiner joiner(loop, token_of(5, cluster_of(9)), "let me in", {a.address.text()});
+  ASSERT_TRUE(loop.run_until([&] { return joiner.result.has_value(); }));
+  ASSERT_FALSE(*joiner.result);
+  EXPECT_EQ(joiner.result->error().code, Code::kConflict);
+}
+
+TEST(JoinDial, FindsServersByName) {
+  Loop loop;
+  Node a(loop, 1);
+  a.token = token_of(5);
+  Joiner joiner(loop, token_of(5), "let me in", {"localhost:" + std::to_string(a.address.port())});
+  ASSERT_TRUE(loop.run_until([&] { return a.joins.size() == 1; }));
+  a.transport->reply_join(a.joins[0].id, {});
+  ASSERT_TRUE(loop.run_until([&] { return joiner.result.has_value(); }));
+  EXPECT_TRUE(*joiner.result);
 }
 
 }  // namespace

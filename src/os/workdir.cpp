@@ -1,0 +1,108 @@
+#include "os/workdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace dunlin {
+
+namespace {
+
+constexpr timespec kLongPast{1, 0};
+
+std::string errno_text(const std::string& doing) {
+  return doing + ": " + strerror(errno);
+}
+
+std::vector<std::string> entries_of(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* directory = opendir(path.c_str());
+  if (directory == nullptr) return names;
+  while (const dirent* entry = readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  closedir(directory);
+  return names;
+}
+
+}  // namespace
+
+Result<Workdirs> Workdirs::open(std::string root, std::optional<FileOwner> owner) {
+  // Tasks of another user pass through it, and see nothing but their own.
+  const mode_t mode = owner ? 0711 : 0700;
+  if (mkdir(root.c_str(), mode) != 0 && errno != EEXIST) {
+    return fail(Code::kFailed, errno_text("cannot make " + root));
+  }
+  if (chmod(root.c_str(), mode) != 0) {
+    return fail(Code::kFailed, errno_text("cannot set the mode of " + root));
+  }
+  Workdirs workdirs;
+  workdirs.root_ = std::move(root);
+  workdirs.owner_ = owner;
+  // Numbers go on where an earlier life stopped: its directories may be in use, or on their way
+  // out.
+  for (const std::string& name : entries_of(workdirs.root_)) {
+    workdirs.next_ =
+        std::max<std::uint64_t>(workdirs.next_, strtoull(name.c_str(), nullptr, 10) + 1);
+  }
+  return workdirs;
+}
+
+std::optional<Workdirs::Mark> Workdirs::mark_of(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return std::nullopt;
+  if (info.st_mtim.tv_sec != kLongPast.tv_sec || info.st_mtim.tv_nsec != 0) return std::nullopt;
+  return Mark{info.st_ctim};
+}
+
+tl::expected<std::string, int> Workdirs::make() {
+  std::string path = root_ + "/" + std::to_string(next_++);
+  if (mkdir(path.c_str(), 0700) != 0) return tl::unexpected(errno);
+  if (owner_ && lchown(path.c_str(), owner_->uid, owner_->gid) != 0) return tl::unexpected(errno);
+  return path;
+}
+
+tl::expected<std::string, int> Workdirs::take_empty() {
+  if (!pool_.empty()) {
+    auto [path, mark] = std::move(pool_.back());
+    pool_.pop_back();
+    lent_.emplace(path, mark);
+    return path;
+  }
+  auto path = make();
+  if (!path) return path;
+  const timespec times[2] = {kLongPast, kLongPast};
+  utimensat(AT_FDCWD, path->c_str(), times, AT_SYMLINK_NOFOLLOW);
+  if (const auto mark = mark_of(*path)) lent_.emplace(*path, *mark);
+  return path;
+}
+
+bool Workdirs::give_back(const std::string& path) {
+  const auto at = lent_.find(path);
+  if (at == lent_.end()) return false;
+  const Mark lent = at->second;
+  lent_.erase(at);
+  if (pool_.size() >= kMaxPooledWorkdirs || mark_of(path) != lent) return false;
+  pool_.emplace_back(path, lent);
+  return true;
+}
+
+std::vector<std::string> Workdirs::leftovers(const std::set<std::string>& held) const {
+  std::vector<std::string> paths;
+  for (const std::string& name : entries_of(root_)) {
+    std::string path = root_ + "/" + name;
+    const bool is_pooled = std::any_of(pool_.begin(), pool_.end(),
+                                       [&](const auto& pooled) { return pooled.first == path; });
+    if (!is_pooled && !held.contains(path)) paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+}  // namespace dunlin
