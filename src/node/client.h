@@ -3,6 +3,7 @@
 // `last` set; only LeaveNode is answered by more than one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -65,6 +66,8 @@ struct CreateToken {
   std::string user;
   Duration ttl;            // 0: does not expire
   std::uint32_t uses = 1;  // 0: any number
+  // For the id and the secret, from the operating system's generator.
+  std::array<std::uint8_t, 24> entropy{};
 };
 struct TokenCreated {
   std::string token;

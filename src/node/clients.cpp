@@ -1,0 +1,262 @@
+// What clients ask of the node itself; what they ask about jobs goes to the scheduler.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "node/parts.h"
+
+namespace dunlin {
+
+namespace {
+
+// How long a leaver waits for its good-bye to spread.
+constexpr Duration kFarewell = seconds(3);
+
+}  // namespace
+
+void Node::on_client(client::RequestId request, client::Request body) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  if (p.waiting.size() >= kMaxClientRequests) {
+    p.output.replies.push_back(
+        {request,
+         fail(Code::kLimit,
+              "this node serves " + std::to_string(kMaxClientRequests) + " requests already",
+              "try again, or ask another node"),
+         true});
+    return;
+  }
+  p.waiting.insert(request);
+  p.serve(request, body);
+}
+
+void Node::on_client_gone(client::RequestId request) {
+  Parts& p = *parts_;
+  p.waiting.erase(request);
+  p.leaving.clients.erase(request);
+}
+
+void Node::Parts::answer(client::RequestId request, Result<client::Answer> what, bool last) {
+  if (!waiting.contains(request)) return;
+  if (last) waiting.erase(request);
+  output.replies.push_back({request, std::move(what), last});
+}
+
+void Node::Parts::serve(client::RequestId request, client::Request& body) {
+  std::visit([&](auto& one) { serve(request, one); }, body);
+}
+
+void Node::Parts::serve(client::RequestId request, JobRequest& body) {
+  sched.request(now, wall, request, std::move(body), out);
+}
+
+void Node::Parts::serve(client::RequestId request, const client::PickGroup&) {
+  const std::uint16_t count = start.membership.group_count;
+  const auto first = static_cast<std::uint16_t>(random.below(count));
+  for (std::uint16_t i = 0; i < count; ++i) {
+    const GroupId group{static_cast<std::uint16_t>((first + i) % count)};
+    const std::optional<NodeId> leader = groups.leader(group);
+    if (!leader) continue;
+    const auto member = gossip.members().find(*leader);
+    if (member == gossip.members().end() || member->second.state != MemberState::kAlive) continue;
+    answer(request, client::Answer(client::PickedGroup{group, count}));
+    return;
+  }
+  answer(request, fail(Code::kTimeout, "no group has a leader that this node can reach",
+                       "see which hosts are missing: dunlin nodes"));
+}
+
+void Node::Parts::serve(client::RequestId request, client::PutBlob& body) {
+  // Nothing refers to the blob yet: an intent of its own keeps it until something does.
+  const Pin pin{kClusterGroup, random.next()};
+  blobs.put(now, asked_blobs.issue(BlobAsker::kClient, request), pin, std::move(body.data), out);
+}
+
+void Node::Parts::serve(client::RequestId request, const client::GetBlob& body) {
+  blobs.fetch(now, asked_blobs.issue(BlobAsker::kClient, request), body.id, {}, out);
+}
+
+void Node::Parts::serve(client::RequestId request, const client::ListNodes&) {
+  client::NodeList list;
+  list.self = self;
+  list.now = now;
+  for (const auto& [id, member] : gossip.members()) list.nodes.push_back(member);
+  answer(request, client::Answer(std::move(list)));
+}
+
+void Node::Parts::serve(client::RequestId request, const client::GetStatus&) {
+  if (!status.begin(now, request, gossip.members(), out)) {
+    answer(request, fail(Code::kLimit, "too many ask for the status at once", "try again"));
+  }
+}
+
+void Node::Parts::serve(client::RequestId request, const client::CreateToken& body) {
+  if (body.role != "node" && body.role != "user") {
+    answer(request, fail(Code::kUsage, "no role '" + body.role + "'", "use node or user"));
+    return;
+  }
+  JoinToken token;
+  token.cluster = start.membership.cluster;
+  std::copy_n(body.entropy.begin(), token.id.raw.size(), token.id.raw.begin());
+  std::copy_n(body.entropy.begin() + 8, token.secret.size(), token.secret.begin());
+  TokenRecord record;
+  record.id = token.id;
+  record.psk.raw = token.psk();
+  record.role = body.role;
+  record.user = body.user;
+  record.uses = body.uses;
+  if (body.ttl.us > 0) record.expires_at = {wall.ms + body.ttl.milliseconds()};
+  new_tokens[request] = {token.text(), token.id.text(), record.expires_at};
+  admission.issue(request, AddToken{std::move(record)});
+}
+
+void Node::Parts::serve(client::RequestId request, const client::StopNode&) {
+  answer(request, client::Answer(client::Done{}));
+  output.stop = true;
+}
+
+// ---- leaving ------------------------------------------------------------------------------------
+
+void Node::Parts::serve(client::RequestId request, const client::LeaveNode& body) {
+  if (body.node == self) {
+    if (Result<void> allowed = may_begin_leaving(); !allowed && !body.now) {
+      answer(request, tl::unexpected(allowed.error()));
+      return;
+    }
+    leaving.clients.insert(request);
+    begin_leaving(body.now);
+    return;
+  }
+  const auto member = gossip.members().find(body.node);
+  if (member == gossip.members().end()) {
+    answer(request, fail(Code::kNotFound, "no node " + body.node.text()));
+  } else if (member->second.state == MemberState::kDead) {
+    answer(request, fail(Code::kRefused, member->second.facts.name + " is dead and cannot leave",
+                         "if it never comes back: dunlin forget " + member->second.facts.name));
+  } else {
+    const std::uint64_t order = next_order++;
+    leave_orders[order] = request;
+    out.send(body.node, Channel::kStream, node_frame(LeaveOrder{order, body.now}));
+  }
+}
+
+Result<void> Node::Parts::may_begin_leaving() const {
+  for (const auto& [id, member] : gossip.members()) {
+    if (id != self && member.state == MemberState::kAlive) return {};
+  }
+  return fail(Code::kRefused, "this is the last node: all jobs and blobs would be lost",
+              "add --now to do it anyway, or stop it with: dunlin down");
+}
+
+void Node::Parts::begin_leaving(bool at_once) {
+  leaving.active = true;
+  leaving.at_once = leaving.at_once || at_once;
+  load.draining = true;
+  gossip.set_load(now, load);
+  groups.prepare_to_leave(now, out);
+  blobs.prepare_to_leave(now, out);
+  follow_leaving();
+}
+
+std::size_t Node::Parts::seats() const {
+  std::size_t count = 0;
+  for (std::uint16_t group = 0; group < start.membership.group_count; ++group) {
+    if (groups.config({group})) ++count;
+  }
+  return count;
+}
+
+// Called on every tick while leaving: says what is still to be handed over, and goes at the end.
+void Node::Parts::follow_leaving() {
+  if (!leaving.active) return;
+  const LeaveState state = blobs.leave_state();
+  const bool ready = (groups.may_leave() && state.ready) || leaving.at_once;
+  if (!ready) {
+    groups.prepare_to_leave(now, out);
+    say_leaving(std::to_string(seats()) + " groups and " + std::to_string(state.blobs_only_here) +
+                    " blobs to hand over",
+                false, false);
+    return;
+  }
+  if (!leaving.gossip_said) {
+    leaving.gossip_said = true;
+    leaving.said_at = now;
+    gossip.leave(now, out);
+    return;
+  }
+  if (!gossip.is_quiet() && now < leaving.said_at + kFarewell) return;
+  say_leaving("left", true, false);
+  output.stop = true;
+}
+
+void Node::Parts::say_leaving(const std::string& line, bool done, bool refused) {
+  if (line == leaving.last_line) return;
+  leaving.last_line = line;
+  for (const client::RequestId client : std::set(leaving.clients)) {
+    answer(client, client::Answer(client::Progress{line}), false);
+    if (done) answer(client, client::Answer(client::Done{}));
+  }
+  for (const auto& [order, node] : leaving.orders) {
+    out.send(node, Channel::kStream, node_frame(LeaveProgress{order, line, done, refused}));
+  }
+}
+
+// ---- messages between nodes ---------------------------------------------------------------------
+
+void Node::Parts::receive(NodeId from, const NodeMessage& message) {
+  if (const auto* query = std::get_if<RecordQuery>(&message)) {
+    admission.on_query(from, *query, out);
+  } else if (const auto* copy = std::get_if<RecordCopyMessage>(&message)) {
+    if (!groups.config(kClusterGroup)) (void)admission.merge_record(copy->copy);
+  } else if (const auto* asked = std::get_if<StatusQuery>(&message)) {
+    out.send(from, Channel::kStream, node_frame(share_of_status(asked->query)));
+  } else if (const auto* share = std::get_if<StatusShare>(&message)) {
+    status.on_share(from, *share, gossip.members());
+  } else if (const auto* order = std::get_if<LeaveOrder>(&message)) {
+    on_leave_order(from, *order);
+  } else if (const auto* progress = std::get_if<LeaveProgress>(&message)) {
+    on_leave_progress(*progress);
+  }
+}
+
+void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
+  if (Result<void> allowed = may_begin_leaving(); !allowed && !order.now) {
+    out.send(from, Channel::kStream,
+             node_frame(LeaveProgress{order.order, allowed.error().message, true, true}));
+    return;
+  }
+  leaving.orders[order.order] = from;
+  begin_leaving(order.now);
+}
+
+void Node::Parts::on_leave_progress(const LeaveProgress& progress) {
+  const auto order = leave_orders.find(progress.order);
+  if (order == leave_orders.end()) return;
+  if (progress.refused) {
+    answer(order->second, fail(Code::kRefused, progress.text));
+  } else {
+    answer(order->second, client::Answer(client::Progress{progress.text}), false);
+    if (progress.done) answer(order->second, client::Answer(client::Done{}));
+  }
+  if (progress.done) leave_orders.erase(order);
+}
+
+StatusShare Node::Parts::share_of_status(std::uint64_t query) const {
+  StatusShare share;
+  share.query = query;
+  for (std::uint16_t group = 0; group < start.membership.group_count; ++group) {
+    if (!groups.is_leading({group})) continue;
+    GroupStatus led;
+    led.group = {group};
+    if (const std::optional<GroupConfig> config_now = groups.config({group})) {
+      for (const auto& voter : config_now->voters) led.voters.push_back(voter.node);
+    }
+    share.led.push_back(std::move(led));
+  }
+  const StoreStats stats = blobs.stats();
+  share.blobs = stats.total;
+  share.blobs_under_replicated = stats.under_replicated;
+  share.blobs_missing = stats.missing;
+  return share;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,100 @@
+#include "node/cluster_record.h"
+
+#include "base/codec.h"
+#include "base/crypto.h"
+
+namespace dunlin {
+
+namespace {
+
+// What a copy of the record looks like on the wire and on disk.
+struct RecordCopy {
+  std::uint64_t version = 0;
+  std::vector<TokenRecord> tokens;
+  std::vector<AdmittedNode> admissions;
+  std::vector<NodeId> retired;
+  static constexpr auto fields() {
+    return std::tuple{&RecordCopy::version, &RecordCopy::tokens, &RecordCopy::admissions,
+                      &RecordCopy::retired};
+  }
+};
+
+}  // namespace
+
+Result<void> ClusterRecord::apply(const RecordCommand& command) {
+  ++version_;
+  if (const auto* token = std::get_if<AddToken>(&command)) return add_token(*token);
+  if (const auto* admission = std::get_if<Admit>(&command)) return admit(*admission);
+  retired_.insert(std::get<Retire>(command).node);
+  return {};
+}
+
+const TokenRecord* ClusterRecord::find_token(const TokenId& id) const {
+  const auto found = tokens_.find(id);
+  return found == tokens_.end() ? nullptr : &found->second;
+}
+
+Result<void> ClusterRecord::check_token(const TokenId& id, WallTime at) const {
+  const TokenRecord* token = find_token(id);
+  if (token == nullptr) {
+    return fail(Code::kRefused, "this cluster does not know the token",
+                "make one with: dunlin token create");
+  }
+  if (token->expires_at.ms != 0 && at > token->expires_at) {
+    return fail(Code::kRefused, "the token expired at " + to_rfc3339(token->expires_at),
+                "make a new one with: dunlin token create");
+  }
+  if (token->uses != 0 && token->used >= token->uses) {
+    return fail(Code::kRefused, "the token was used up",
+                "make a new one with: dunlin token create");
+  }
+  return {};
+}
+
+Result<void> ClusterRecord::add_token(const AddToken& command) {
+  if (tokens_.size() >= kMaxTokens) {
+    return fail(Code::kLimit,
+                "the cluster holds " + std::to_string(kMaxTokens) + " tokens already");
+  }
+  tokens_.emplace(command.token.id, command.token);
+  return {};
+}
+
+Result<void> ClusterRecord::admit(const Admit& command) {
+  const NodeId node = node_id_of(command.key);
+  if (admissions_.contains(node)) return {};
+  if (Result<void> allowed = check_token(command.token, command.at); !allowed) return allowed;
+  if (admissions_.size() >= kMaxAdmissions) {
+    return fail(Code::kLimit,
+                "the cluster admitted " + std::to_string(kMaxAdmissions) + " nodes already");
+  }
+  ++tokens_.at(command.token).used;
+  admissions_.emplace(node, AdmittedNode{command.key, command.name, command.token});
+  return {};
+}
+
+Bytes ClusterRecord::encode() const {
+  RecordCopy copy;
+  copy.version = version_;
+  for (const auto& [id, token] : tokens_) copy.tokens.push_back(token);
+  for (const auto& [id, admission] : admissions_) copy.admissions.push_back(admission);
+  copy.retired.assign(retired_.begin(), retired_.end());
+  return dunlin::encode(copy);
+}
+
+Result<void> ClusterRecord::merge(ByteView bytes) {
+  Result<RecordCopy> copy = decode<RecordCopy>(bytes);
+  if (!copy) return fail(Code::kCorrupt, "a copy of the cluster record is malformed");
+  if (copy->version <= version_) return {};
+  version_ = copy->version;
+  tokens_.clear();
+  for (TokenRecord& token : copy->tokens) tokens_.emplace(token.id, std::move(token));
+  admissions_.clear();
+  for (AdmittedNode& admission : copy->admissions) {
+    admissions_.emplace(node_id_of(admission.key), std::move(admission));
+  }
+  retired_ = {copy->retired.begin(), copy->retired.end()};
+  return {};
+}
+
+}  // namespace dunlin

@@ -1,0 +1,110 @@
+// The cluster record: the state machine of group 0 beside its jobs. Who was admitted under which
+// token, which ids are retired, and which keys seal the cluster's traffic. Every node holds a copy,
+// so that any of them can let a new host in; running work never waits for it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "base/token.h"
+
+namespace dunlin {
+
+constexpr std::size_t kMaxTokens = 10'000;
+constexpr std::size_t kMaxAdmissions = 100'000;
+
+using TokenPsk = OpaqueId<struct TokenPskTag, 32>;
+
+struct TokenRecord {
+  TokenId id;
+  TokenPsk psk;  // derived from the token's secret, which nobody keeps
+  std::string role = "node";
+  std::string user;
+  WallTime expires_at;     // 0: never
+  std::uint32_t uses = 1;  // 0: any number
+  std::uint32_t used = 0;
+  static constexpr auto fields() {
+    using T = TokenRecord;
+    return std::tuple{&T::id, &T::psk, &T::role, &T::user, &T::expires_at, &T::uses, &T::used};
+  }
+};
+
+// ---- commands, as they stand in group 0's log ---------------------------------------------------
+
+struct AddToken {
+  TokenRecord token;
+  static constexpr auto fields() { return std::tuple{&AddToken::token}; }
+};
+
+// Binds a public key to a use of a token. `at` is the leader's clock when it proposed: expiry is
+// judged by it, so that every replica judges alike.
+struct Admit {
+  TokenId token;
+  PublicKey key;
+  std::string name;
+  WallTime at;
+  static constexpr auto fields() {
+    return std::tuple{&Admit::token, &Admit::key, &Admit::name, &Admit::at};
+  }
+};
+
+// The id left, was forgotten, or lost its memory: it never votes or promises again.
+struct Retire {
+  NodeId node;
+  static constexpr auto fields() { return std::tuple{&Retire::node}; }
+};
+
+using RecordCommand = std::variant<AddToken, Admit, Retire>;
+
+// ---- the state ----------------------------------------------------------------------------------
+
+struct AdmittedNode {
+  PublicKey key;
+  std::string name;
+  TokenId token;
+  static constexpr auto fields() {
+    return std::tuple{&AdmittedNode::key, &AdmittedNode::name, &AdmittedNode::token};
+  }
+};
+
+class ClusterRecord {
+ public:
+  // Applies one command. An Admit that the token does not allow changes nothing and says why;
+  // the same key admitted again is well.
+  Result<void> apply(const RecordCommand& command);
+
+  const TokenRecord* find_token(const TokenId& id) const;
+  // Would this token let a stranger in at that time?
+  Result<void> check_token(const TokenId& id, WallTime at) const;
+  bool is_admitted(const NodeId& node) const { return admissions_.contains(node); }
+  bool is_retired(const NodeId& node) const { return retired_.contains(node); }
+  const std::map<NodeId, AdmittedNode>& admissions() const { return admissions_; }
+
+  // Counts commands applied: of two copies the higher is the newer.
+  std::uint64_t version() const { return version_; }
+
+  Bytes encode() const;
+  // Takes the copy if it is newer than this one. kCorrupt when it is not a record.
+  Result<void> merge(ByteView copy);
+
+ private:
+  Result<void> add_token(const AddToken& command);
+  Result<void> admit(const Admit& command);
+
+  std::uint64_t version_ = 0;
+  std::map<TokenId, TokenRecord> tokens_;
+  std::map<NodeId, AdmittedNode> admissions_;
+  std::set<NodeId> retired_;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,85 @@
+// What nodes say to each other outside gossip, groups, blobs and jobs: copies of the cluster
+// record, each node's share of the cluster's status, orders to leave. Also how frames and log
+// entries of this module are told from others'.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "base/codec.h"
+#include "base/effects.h"
+#include "base/ids.h"
+
+namespace dunlin {
+
+struct RecordQuery {
+  std::uint64_t version = 0;  // what the asker has
+  static constexpr auto fields() { return std::tuple{&RecordQuery::version}; }
+};
+struct RecordCopyMessage {
+  Bytes copy;
+  static constexpr auto fields() { return std::tuple{&RecordCopyMessage::copy}; }
+};
+
+struct StatusQuery {
+  std::uint64_t query = 0;
+  static constexpr auto fields() { return std::tuple{&StatusQuery::query}; }
+};
+// One group, as its leader sees it.
+struct GroupStatus {
+  GroupId group;
+  std::vector<NodeId> voters;
+  static constexpr auto fields() { return std::tuple{&GroupStatus::group, &GroupStatus::voters}; }
+};
+// What one node knows first-hand: the groups it leads, the blobs it counts.
+struct StatusShare {
+  std::uint64_t query = 0;
+  std::vector<GroupStatus> led;
+  std::uint64_t blobs = 0;
+  std::uint64_t blobs_under_replicated = 0;
+  std::uint64_t blobs_missing = 0;
+  static constexpr auto fields() {
+    using S = StatusShare;
+    return std::tuple{&S::query, &S::led, &S::blobs, &S::blobs_under_replicated, &S::blobs_missing};
+  }
+};
+
+// Leave the cluster, on behalf of a client at another node.
+struct LeaveOrder {
+  std::uint64_t order = 0;
+  bool now = false;
+  static constexpr auto fields() { return std::tuple{&LeaveOrder::order, &LeaveOrder::now}; }
+};
+struct LeaveProgress {
+  std::uint64_t order = 0;
+  std::string text;
+  bool done = false;
+  bool refused = false;
+  static constexpr auto fields() {
+    using L = LeaveProgress;
+    return std::tuple{&L::order, &L::text, &L::done, &L::refused};
+  }
+};
+
+using NodeMessage = std::variant<RecordQuery, RecordCopyMessage, StatusQuery, StatusShare,
+                                 LeaveOrder, LeaveProgress>;
+
+inline Bytes with_module(Module module, Bytes body) {
+  body.insert(body.begin(), static_cast<std::uint8_t>(module));
+  return body;
+}
+
+template <class Message>
+Bytes node_frame(Message message) {
+  return with_module(Module::kNode, encode(NodeMessage(std::move(message))));
+}
+
+// Entries of a group's log and requests to its leader bear the module that reads them, too.
+inline Bytes node_payload(Bytes body) {
+  return with_module(Module::kNode, std::move(body));
+}
+
+}  // namespace dunlin

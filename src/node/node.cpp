@@ -1,0 +1,272 @@
+#include "node/node.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "node/parts.h"
+
+namespace dunlin {
+
+Node::Parts::Parts(NodeConfig config_given, NodeStart start_given, Journal journal_given,
+                   Random random_given)
+    : config(std::move(config_given)),
+      start(std::move(start_given)),
+      self(start.membership.id()),
+      journal(std::move(journal_given)),
+      random(random_given),
+      gossip(config.facts, start.boot, config.gossip, random.fork()),
+      liveness(self, start.boot, config.liveness, random.fork()),
+      groups(self, start.boot, config.groups, random.fork()),
+      router(self, groups, random.fork()),
+      blobs(self, config.store, random.fork()),
+      sched(self, start.boot, config.sched, random.fork()),
+      admission(start.membership, random.fork()),
+      status(self, start.membership.cluster, start.membership.group_count),
+      checkpointer(config.checkpoint_delay, config.checkpoint_changes) {}
+
+Node::Node(NodeConfig config, NodeStart start, Journal journal, Recovered recovered, Random random,
+           Instant now, WallTime wall) {
+  config.facts.id = start.membership.id();
+  config.facts.key = start.membership.keys.public_key;
+  config.groups.group_count = start.membership.group_count;
+  config.sched.group_count = start.membership.group_count;
+  parts_ = std::make_unique<Parts>(std::move(config), std::move(start), std::move(journal), random);
+  parts_->durable_row = parts_->journal.last_row();
+  parts_->now = now;
+  parts_->wall = wall;
+  parts_->out.row = parts_->journal.next_row();
+  parts_->recover(std::move(recovered));
+}
+
+Node::~Node() = default;
+
+// ---- turns --------------------------------------------------------------------------------------
+
+void Node::begin_turn(Instant now, WallTime wall) {
+  ASSERT(!parts_->in_turn);
+  parts_->in_turn = true;
+  parts_->now = now;
+  parts_->wall = wall;
+}
+
+Output Node::end_turn() {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.settle();
+  p.checkpoint_if_due();
+  p.seal_batch();
+  for (const Send& send : p.out.sends) {
+    if (send.to != p.self) p.liveness.sent(p.now, send.to);
+  }
+  Output output = std::exchange(p.output, {});
+  output.sends.insert(output.sends.begin(), std::make_move_iterator(p.out.sends.begin()),
+                      std::make_move_iterator(p.out.sends.end()));
+  output.file_reads = std::move(p.out.file_reads);
+  output.file_removals = std::move(p.out.file_removals);
+  output.starts = std::move(p.out.starts);
+  output.signals = std::move(p.out.signals);
+  output.taken = std::move(p.out.taken);
+  output.output_searches = std::move(p.out.output_searches);
+  output.output_reads = std::move(p.out.output_reads);
+  output.releases = std::move(p.out.releases);
+  if (p.out.fatal) output.fatal = p.out.fatal;
+  p.out = Effects{};
+  p.out.row = p.journal.next_row();
+  p.in_turn = false;
+  return output;
+}
+
+// Everything durable of the turn becomes one batch; what must not leave before it waits under its
+// row. A promise without new records rests on the rows before, and waits for the last of them.
+void Node::Parts::seal_batch() {
+  const bool waits = !out.sends_when_durable.empty() || !out.tickets.empty();
+  std::uint64_t row = journal.last_row();
+  Gated later{std::move(out.sends_when_durable), std::move(out.tickets)};
+  if (journal.needs_batch(out)) {
+    output.batch = journal.seal(out);
+    row = output.batch->row;
+  }
+  if (!waits) return;
+  Gated& gate = gated[row];
+  std::move(later.sends.begin(), later.sends.end(), std::back_inserter(gate.sends));
+  std::move(later.tickets.begin(), later.tickets.end(), std::back_inserter(gate.tickets));
+}
+
+Instant Node::next_deadline() const {
+  const Parts& p = *parts_;
+  // A gate whose row is durable already was closed within the last turn: it opens in the next.
+  if (!p.gated.empty() && p.gated.begin()->first <= p.durable_row) return p.now;
+  return std::min({p.gossip.next_deadline(), p.liveness.next_deadline(), p.groups.next_deadline(),
+                   p.router.next_deadline(), p.blobs.next_deadline(), p.sched.next_deadline(),
+                   p.admission.next_deadline(), p.status.next_deadline(),
+                   p.checkpointer.next_deadline()});
+}
+
+void Node::tick() {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.release_gated(p.durable_row);
+  p.gossip.tick(p.now, p.out);
+  p.liveness.tick(p.now, p.out);
+  p.blobs.tick(p.now, p.out);
+  p.sched.tick(p.now, p.wall, p.out);
+  p.status.tick(p.now, p.gossip.members());
+  p.spread_record();
+  p.follow_leaving();
+}
+
+// ---- inputs -------------------------------------------------------------------------------------
+
+void Node::receive(NodeId from, Channel, ByteView frame) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  if (frame.empty() || p.admission.record().is_retired(from)) return;
+  if (from != p.self) {
+    p.gossip.heard(p.now, from);
+    p.liveness.heard(p.now, from);
+  }
+  switch (static_cast<Module>(frame[0])) {
+    case Module::kGossip:
+      p.gossip.receive(p.now, from, frame, p.out);
+      p.liveness.receive(p.now, from, frame, p.out);
+      if (const auto mark = p.liveness.last_durable(from)) {
+        p.groups.peer_durable(from, mark->boot, mark->sequence);
+      }
+      break;
+    case Module::kGroups: p.groups.receive(p.now, from, frame, p.out); break;
+    case Module::kRouter: p.router.receive(p.now, from, frame, p.out); break;
+    case Module::kStore: p.blobs.receive(p.now, from, frame, p.out); break;
+    case Module::kSched: p.sched.receive(p.now, from, frame, p.out); break;
+    case Module::kNode:
+      if (const auto message = decode<NodeMessage>(frame.subspan(1))) p.receive(from, *message);
+      break;
+  }
+}
+
+void Node::on_peer_reset(NodeId peer) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.liveness.reset(p.now, peer);
+  p.gossip.doubt(p.now, peer);
+}
+
+void Node::on_disk(std::uint64_t row) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.journal.on_durable(row);
+  p.durable_row = std::max(p.durable_row, row);
+  p.liveness.set_storage(p.now, p.durable_row, false);
+  p.release_gated(p.durable_row);
+}
+
+void Node::Parts::release_gated(std::uint64_t row) {
+  while (!gated.empty() && gated.begin()->first <= row) {
+    Gated ready = std::move(gated.begin()->second);
+    gated.erase(gated.begin());
+    std::move(ready.sends.begin(), ready.sends.end(), std::back_inserter(out.sends));
+    for (const Ticket& ticket : ready.tickets) route_ticket(ticket);
+  }
+}
+
+void Node::Parts::route_ticket(const Ticket& ticket) {
+  switch (ticket.module) {
+    case Module::kGroups: groups.on_durable(now, ticket, out); break;
+    case Module::kStore: blobs.on_durable(now, ticket, out); break;
+    case Module::kSched: sched.on_durable(now, ticket, out); break;
+    case Module::kGossip:
+    case Module::kRouter:
+    case Module::kNode: break;
+  }
+}
+
+void Node::on_checkpoint(std::uint64_t id) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.journal.on_checkpoint(id);
+  if (const auto contents = p.checkpointer.complete(id)) {
+    p.groups.compact(p.now, *contents, p.out);
+  }
+}
+
+void Node::on_file_data(const Ticket& ticket, Result<Bytes> data) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  if (ticket.module == Module::kStore) {
+    p.blobs.on_file_data(p.now, ticket, std::move(data), p.out);
+  }
+}
+
+void Node::on_process(const ProcessEvent& event) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.sched.on_process(p.now, p.wall, event, p.out);
+}
+
+void Node::on_join(JoinId join, const TokenId& token, const PublicKey& key, ByteView request) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.admission.on_join(join, token, key, request, p.wall);
+}
+
+void Node::set_disk_space(std::uint64_t total, std::uint64_t free) {
+  Parts& p = *parts_;
+  p.blobs.set_disk(total, free);
+  p.load.disk_free = free;
+  p.gossip.set_load(p.now, p.load);
+}
+
+void Node::set_storage_stalled(bool stalled) {
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  p.liveness.set_storage(p.now, p.durable_row, stalled);
+}
+
+void Node::stop() {
+  ASSERT(parts_->in_turn);
+  parts_->output.stop = true;
+}
+
+// ---- questions ----------------------------------------------------------------------------------
+
+const Membership& Node::membership() const {
+  return parts_->start.membership;
+}
+NodeId Node::id() const {
+  return parts_->self;
+}
+Boot Node::boot() const {
+  return parts_->start.boot;
+}
+
+std::optional<Key32> Node::token_psk(const TokenId& token) const {
+  const TokenRecord* record = parts_->admission.record().find_token(token);
+  if (record == nullptr) return std::nullopt;
+  return record->psk.raw;
+}
+
+bool Node::is_admitted(const NodeId& id) const {
+  return !parts_->admission.record().is_retired(id);
+}
+
+bool Node::is_ready() const {
+  for (std::uint16_t group = 0; group < parts_->start.membership.group_count; ++group) {
+    if (parts_->groups.leader({group})) return true;
+  }
+  return false;
+}
+
+const Groups& Node::groups() const {
+  return parts_->groups;
+}
+const Gossip& Node::gossip() const {
+  return parts_->gossip;
+}
+const Blobs& Node::blobs() const {
+  return parts_->blobs;
+}
+const Scheduler& Node::scheduler() const {
+  return parts_->sched;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,167 @@
+// The inside of a Node, shared by its source files: node.cpp (turns and inputs), recovery.cpp
+// (start), routing.cpp (events between modules), clients.cpp (what clients ask of the node itself).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "node/admission.h"
+#include "node/checkpointer.h"
+#include "node/node.h"
+#include "node/status.h"
+#include "node/tokens.h"
+
+namespace dunlin {
+
+constexpr std::size_t kMaxClientRequests = 10'000;  // waiting at one node
+
+struct Node::Parts {
+  enum class Asker : std::uint8_t { kSched, kAdmission };
+  enum class BlobAsker : std::uint8_t { kSched, kClient };
+
+  Parts(NodeConfig config, NodeStart start, Journal journal, Random random);
+
+  // recovery.cpp
+  void recover(Recovered recovered);
+  void recover_facts(const std::map<std::string, Bytes>& facts);
+  void recover_state(const std::map<std::string, Bytes>& state, GroupsRecovery& groups);
+
+  // routing.cpp
+  void settle();
+  bool forward_events();
+  void on(const MemberUp& event);
+  void on(const MemberSuspect& event);
+  void on(const MemberDead& event);
+  void on(const MemberLeft& event);
+  void on(const MemberRestarted& event);
+  void on(const MemberChanged& event);
+  void on(const RouteChanged& event);
+  void on(const TwinSeen& event);
+  void on(const PeerSuspected& event);
+  void on(const PeerRecovered& event);
+  void on(const StorageStalled& event);
+  void on(const StorageRecovered& event);
+  void on(Committed& event);
+  void on(const LeadershipGained& event);
+  void on(const LeadershipLost& event);
+  void on(const RouteLearnt& event);
+  void on(const SnapshotWanted& event);
+  void on(const RestoreState& event);
+  void on(const ReplicaRemoved& event);
+  void on(const ReadReady& event);
+  void on(const GroupsFatal& event);
+  void on(RouterReply& event);
+  void on(const RouterRequest& event);
+  void on(BlobStored& event);
+  void on(const BlobPutFailed& event);
+  void on(BlobFetched& event);
+  void on(BlobLocal& event);
+  void on(Answer& event);
+  void on(const JobsCounted& event);
+  void on(AskGroup& event);
+  void on(ReplyGroup& event);
+  void on(const ReadGroup& event);
+  void on(Propose& event);
+  void on(const FetchBlob& event);
+  void on(const LocalizeBlob& event);
+  void on(PutBlob& event);
+  void on(const WatchPeers& event);
+  void on(const Unfinished& event);
+  void on(const LoadChanged& event);
+  void on(Admission::Ask& event);
+  void on(Admission::Propose& event);
+  void on(Admission::Answer& event);
+  void on(Admission::Joined& event);
+  void on(const Admission::Ended& event);
+  void members_changed();
+  void watch_pairs();
+  std::vector<Member> reachable_members() const;
+  Bytes snapshot_of(GroupId group) const;
+  void checkpoint_if_due();
+  void spread_record();
+
+  // clients.cpp
+  void serve(client::RequestId request, client::Request& body);
+  void serve(client::RequestId request, JobRequest& body);
+  void serve(client::RequestId request, const client::PickGroup& body);
+  void serve(client::RequestId request, client::PutBlob& body);
+  void serve(client::RequestId request, const client::GetBlob& body);
+  void serve(client::RequestId request, const client::ListNodes& body);
+  void serve(client::RequestId request, const client::GetStatus& body);
+  void serve(client::RequestId request, const client::CreateToken& body);
+  void serve(client::RequestId request, const client::LeaveNode& body);
+  void serve(client::RequestId request, const client::StopNode& body);
+  void answer(client::RequestId request, Result<client::Answer> answer, bool last = true);
+  void receive(NodeId from, const NodeMessage& message);
+  StatusShare share_of_status(std::uint64_t query) const;
+  void begin_leaving(bool at_once);
+  void follow_leaving();
+  void say_leaving(const std::string& line, bool done, bool refused);
+  Result<void> may_begin_leaving() const;
+  void on_leave_order(NodeId from, const LeaveOrder& order);
+  void on_leave_progress(const LeaveProgress& progress);
+  std::size_t seats() const;
+
+  // node.cpp
+  void release_gated(std::uint64_t durable_row);
+  void route_ticket(const Ticket& ticket);
+  void seal_batch();
+
+  const NodeConfig config;
+  const NodeStart start;
+  const NodeId self;
+  Journal journal;
+  Random random;
+  Instant now;
+  WallTime wall;
+  bool in_turn = false;
+  Effects out;
+  Output output;
+
+  Gossip gossip;
+  Liveness liveness;
+  Groups groups;
+  Router router;
+  Blobs blobs;
+  Scheduler sched;
+  Admission admission;
+  StatusGatherer status;
+  Checkpointer checkpointer;
+
+  // What waits for a batch on its way to the disk, by row.
+  struct Gated {
+    std::vector<Send> sends;
+    std::vector<Ticket> tickets;
+  };
+  std::map<std::uint64_t, Gated> gated;
+  std::uint64_t durable_row = 0;
+
+  Tokens<Asker> asked_groups;
+  Tokens<BlobAsker> asked_blobs;
+  std::set<client::RequestId> waiting;  // clients' requests without their last answer
+  std::map<std::uint64_t, client::TokenCreated> new_tokens;  // by request, until committed
+  std::map<std::uint64_t, client::Status> statuses;          // by request, until jobs are counted
+  std::set<NodeId> sched_peers;
+  std::set<NodeId> watched;
+  bool members_dirty = true;
+  bool seeds_dirty = false;
+  Load load;
+
+  // Leaving: who wants to hear of it, and what was last said.
+  struct Leaving {
+    bool active = false;
+    bool gossip_said = false;
+    std::set<client::RequestId> clients;
+    std::map<std::uint64_t, NodeId> orders;  // order -> the node that sent it
+    std::string last_line;
+    bool at_once = false;  // --now: whatever is lost
+    Instant said_at;       // good-bye
+  };
+  Leaving leaving;
+  std::map<std::uint64_t, client::RequestId> leave_orders;  // sent to others
+  std::uint64_t next_order = 1;
+};
+
+}  // namespace dunlin

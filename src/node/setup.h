@@ -1,0 +1,77 @@
+// Who a node is and which cluster it belongs to: what its disk remembers between lives, how it is
+// born (founding, joining), and the messages of joining.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/crypto.h"
+#include "base/effects.h"
+#include "base/ids.h"
+#include "base/keyring.h"
+#include "base/result.h"
+#include "dht/journal.h"
+#include "gossip/gossip.h"
+
+namespace dunlin {
+
+constexpr std::uint16_t kDefaultGroups = 256;
+
+// What every life of a node on one directory shares.
+struct Membership {
+  KeyPair keys;  // the node's identity
+  ClusterId cluster;
+  std::uint16_t group_count = kDefaultGroups;
+  KeyRing key_ring;
+
+  NodeId id() const { return node_id_of(keys.public_key); }
+};
+
+// Facts under "node/" that make a directory this node's. Durable before the node says anything.
+void put_membership(const Membership& membership, const Key32& identity_seed, Effects& out);
+void put_boot(Boot boot, Effects& out);
+void put_seeds(const std::vector<Member>& members, Effects& out);
+
+// What a disk knows. kNotFound: the directory is empty; kCorrupt: facts that belong together are
+// not all there.
+struct Remembered {
+  Membership membership;
+  Boot boot = 0;  // of the life before
+  std::vector<Member> seeds;
+};
+Result<Remembered> remembered(const std::map<std::string, Bytes>& facts);
+
+// ---- joining: one sealed question and one answer, before the joiner is a node; its key is the one
+// ---- that the session has proved ----------------------------------------------------------------
+
+struct AdmissionRequest {
+  std::string name;
+  std::string address;  // how others are to reach it
+  std::string version;
+  static constexpr auto fields() {
+    return std::tuple{&AdmissionRequest::name, &AdmissionRequest::address,
+                      &AdmissionRequest::version};
+  }
+};
+
+struct AdmissionReply {
+  bool admitted = false;
+  std::string refusal;  // one line, when not admitted
+  std::string hint;
+  ClusterId cluster;
+  std::uint16_t group_count = 0;
+  Bytes key_ring;
+  std::vector<Bytes> seeds;  // encoded members
+  static constexpr auto fields() {
+    using J = AdmissionReply;
+    return std::tuple{&J::admitted,    &J::refusal,  &J::hint, &J::cluster,
+                      &J::group_count, &J::key_ring, &J::seeds};
+  }
+};
+
+Bytes encode_key_ring(const KeyRing& ring);
+Result<KeyRing> decode_key_ring(ByteView bytes);
+
+}  // namespace dunlin

@@ -1,0 +1,123 @@
+#include "node/status.h"
+
+#include <algorithm>
+
+namespace dunlin {
+
+namespace {
+
+constexpr Duration kPatience = seconds(2);
+constexpr std::size_t kFullReplication = 3;
+
+bool is_alive(const std::map<NodeId, Member>& members, const NodeId& id) {
+  const auto found = members.find(id);
+  return found != members.end() && found->second.state == MemberState::kAlive;
+}
+
+void count_members(const std::map<NodeId, Member>& members, client::Status& status) {
+  for (const auto& [id, member] : members) {
+    ++status.total;
+    switch (member.state) {
+      case MemberState::kAlive: ++status.alive; break;
+      case MemberState::kSuspect: ++status.suspect; break;
+      case MemberState::kDead: ++status.dead; break;
+      case MemberState::kLeft: ++status.left; break;
+    }
+    if (member.load.draining) ++status.draining;
+  }
+}
+
+void add_share(const StatusShare& share, client::Status& status) {
+  status.blocks += share.blobs;
+  status.blocks_under_replicated += share.blobs_under_replicated;
+  status.blocks_missing += share.blobs_missing;
+}
+
+}  // namespace
+
+StatusGatherer::StatusGatherer(NodeId self, ClusterId cluster, std::uint16_t group_count)
+    : self_(self), cluster_(cluster), group_count_(group_count) {}
+
+bool StatusGatherer::begin(Instant now, client::RequestId request,
+                           const std::map<NodeId, Member>& members, Effects& out) {
+  if (queries_.size() >= kMaxStatusQueries) return false;
+  const std::uint64_t number = next_query_++;
+  Query& query = queries_[number];
+  query.request = request;
+  query.deadline = now + kPatience;
+  query.silent.insert(self_);
+  for (const auto& [id, member] : members) {
+    if (member.state == MemberState::kAlive || member.state == MemberState::kSuspect) {
+      query.silent.insert(id);
+    }
+  }
+  for (const NodeId& id : query.silent) {
+    out.send(id, Channel::kStream, node_frame(StatusQuery{number}));
+  }
+  return true;
+}
+
+void StatusGatherer::on_share(NodeId from, const StatusShare& share,
+                              const std::map<NodeId, Member>& members) {
+  const auto query = queries_.find(share.query);
+  if (query == queries_.end() || query->second.silent.erase(from) == 0) return;
+  query->second.shares.push_back(share);
+  if (query->second.silent.empty()) finish(query, members);
+}
+
+void StatusGatherer::tick(Instant now, const std::map<NodeId, Member>& members) {
+  for (auto query = queries_.begin(); query != queries_.end();) {
+    const auto due = query++;
+    if (due->second.deadline <= now) finish(due, members);
+  }
+}
+
+Instant StatusGatherer::next_deadline() const {
+  Instant next = Instant::never();
+  for (const auto& [number, query] : queries_) next = std::min(next, query.deadline);
+  return next;
+}
+
+void StatusGatherer::finish(std::map<std::uint64_t, Query>::iterator query,
+                            const std::map<NodeId, Member>& members) {
+  ended_.push_back({query->second.request,
+                    sum_of_shares(cluster_, group_count_, query->second.shares, members)});
+  queries_.erase(query);
+}
+
+client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
+                             const std::vector<StatusShare>& shares,
+                             const std::map<NodeId, Member>& members) {
+  client::Status status;
+  status.cluster = cluster;
+  status.groups = group_count;
+  count_members(members, status);
+
+  std::map<GroupId, const GroupStatus*> groups;
+  for (const StatusShare& share : shares) {
+    add_share(share, status);
+    for (const GroupStatus& group : share.led) groups[group.group] = &group;
+  }
+
+  // A leader that answers has a quorum; how many more voters may go says what can be lost.
+  std::size_t spare = shares.empty() ? 0 : kFullReplication;
+  // Two hosts cannot outvote each other's loss: until the third comes one voter is all there is.
+  const bool three_hosts = status.alive + status.suspect >= kFullReplication;
+  const std::size_t full = three_hosts ? kFullReplication : 1;
+  for (const auto& [id, group] : groups) {
+    const auto alive = static_cast<std::size_t>(
+        std::count_if(group->voters.begin(), group->voters.end(),
+                      [&](const NodeId& voter) { return is_alive(members, voter); }));
+    const std::size_t majority = group->voters.size() / 2 + 1;
+    spare = std::min(spare, alive > majority ? alive - majority : 0);
+    if (alive >= full) ++status.groups_fully_replicated;
+  }
+  status.groups_with_quorum = static_cast<std::uint32_t>(groups.size());
+  status.silent_groups = group_count - status.groups_with_quorum;
+  const bool all_there = status.silent_groups == 0 && status.blocks_missing == 0 &&
+                         status.blocks_under_replicated == 0;
+  status.can_lose = all_there ? static_cast<std::uint32_t>(spare) : 0;
+  return status;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,61 @@
+// Gathers the cluster's status: every living node is asked for what it knows first-hand, and the
+// answers are put together when all are in, or after a while without those that stay silent.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/effects.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "node/client.h"
+#include "node/messages.h"
+
+namespace dunlin {
+
+constexpr std::size_t kMaxStatusQueries = 256;
+
+class StatusGatherer {
+ public:
+  struct Ended {
+    client::RequestId request = 0;
+    client::Status status;
+  };
+
+  StatusGatherer(NodeId self, ClusterId cluster, std::uint16_t group_count);
+
+  // False when too many are under way.
+  bool begin(Instant now, client::RequestId request, const std::map<NodeId, Member>& members,
+             Effects& out);
+  void on_share(NodeId from, const StatusShare& share, const std::map<NodeId, Member>& members);
+  void tick(Instant now, const std::map<NodeId, Member>& members);
+  Instant next_deadline() const;
+  std::vector<Ended> take_ended() { return std::exchange(ended_, {}); }
+
+ private:
+  struct Query {
+    client::RequestId request = 0;
+    Instant deadline;
+    std::set<NodeId> silent;
+    std::vector<StatusShare> shares;
+  };
+  void finish(std::map<std::uint64_t, Query>::iterator query,
+              const std::map<NodeId, Member>& members);
+
+  NodeId self_;
+  ClusterId cluster_;
+  std::uint16_t group_count_;
+  std::uint64_t next_query_ = 1;
+  std::map<std::uint64_t, Query> queries_;
+  std::vector<Ended> ended_;
+};
+
+// What the shares of all nodes add up to; the jobs are counted elsewhere.
+client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
+                             const std::vector<StatusShare>& shares,
+                             const std::map<NodeId, Member>& members);
+
+}  // namespace dunlin

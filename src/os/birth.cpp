@@ -1,0 +1,162 @@
+#include "os/birth.h"
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "base/codec.h"
+#include "os/chance.h"
+#include "os/dial.h"
+#include "os/transport.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::uint64_t kJoinPauseMs = 1000;
+
+void say(const std::string& line) {
+  std::fprintf(stderr, "dunlin: %s\n", line.c_str());
+}
+
+struct Newborn {
+  Key32 seed;
+  Membership membership;
+};
+
+Newborn new_identity() {
+  Newborn child;
+  child.seed = secret_key();
+  child.membership.keys = key_pair_from_seed(child.seed);
+  return child;
+}
+
+// ---- founding -----------------------------------------------------------------------------------
+
+NodeStart found(const NodeOptions& options, Effects& first) {
+  Newborn child = new_identity();
+  fill_with_chance(child.membership.cluster.raw);
+  child.membership.group_count = options.groups.value_or(kDefaultGroups);
+  child.membership.key_ring.keys = {{std::uint8_t{1}, secret_key()}};
+  put_membership(child.membership, child.seed, first);
+  put_boot(1, first);
+  NodeStart start;
+  start.membership = std::move(child.membership);
+  start.founding = true;
+  return start;
+}
+
+// ---- joining ------------------------------------------------------------------------------------
+
+// One round through the servers, with the loop run until it has ended.
+Result<JoinDial::Reply> ask_once(uv_loop_t* loop, const Newborn& child, const JoinToken& token,
+                                 const Bytes& request, const std::vector<std::string>& servers) {
+  Identity self;
+  self.keys = child.membership.keys;
+  self.boot = 1;
+  std::optional<Result<JoinDial::Reply>> outcome;
+  JoinDial::Callbacks callbacks;
+  callbacks.on_attempt_failed = [](const std::string& server, const Error& error) {
+    say("cannot join at " + server + ": " + error.message);
+  };
+  callbacks.on_done = [&](Result<JoinDial::Reply> result) { outcome = std::move(result); };
+  JoinDial dial(loop, self, token, request, std::move(callbacks));
+  dial.start(servers);
+  while (!outcome) uv_run(loop, UV_RUN_ONCE);
+  bool closed = false;
+  dial.close([&] { closed = true; });
+  while (!closed) uv_run(loop, UV_RUN_ONCE);
+  return std::move(*outcome);
+}
+
+void pause(uv_loop_t* loop) {
+  bool over = false;
+  uv_timer_t timer;
+  uv_timer_init(loop, &timer);
+  timer.data = &over;
+  uv_timer_start(
+      &timer, [](uv_timer_t* h) { *static_cast<bool*>(h->data) = true; }, kJoinPauseMs, 0);
+  while (!over) uv_run(loop, UV_RUN_ONCE);
+  over = false;
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer),
+           [](uv_handle_t* h) { *static_cast<bool*>(h->data) = true; });
+  while (!over) uv_run(loop, UV_RUN_ONCE);
+}
+
+Result<NodeStart> take_welcome(Newborn child, const AdmissionReply& reply, Effects& first) {
+  Result<KeyRing> ring = decode_key_ring(reply.key_ring);
+  if (!ring) return tl::unexpected(ring.error());
+  if (reply.group_count == 0 || reply.group_count > kMaxGroups) {
+    return fail(Code::kCorrupt, "the cluster's answer makes no sense");
+  }
+  NodeStart start;
+  for (const Bytes& bytes : reply.seeds) {
+    if (Result<Member> member = decode_member(bytes)) start.seeds.push_back(std::move(*member));
+  }
+  child.membership.cluster = reply.cluster;
+  child.membership.group_count = reply.group_count;
+  child.membership.key_ring = std::move(*ring);
+  put_membership(child.membership, child.seed, first);
+  put_boot(1, first);
+  put_seeds(start.seeds, first);
+  start.membership = std::move(child.membership);
+  return start;
+}
+
+Result<NodeStart> join(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
+                       Effects& first) {
+  const Result<JoinToken> token = JoinToken::parse(options.token);
+  if (!token) return tl::unexpected(token.error());
+  Newborn child = new_identity();
+  const Bytes request = encode(AdmissionRequest{facts.name, facts.address, facts.version});
+  for (;;) {
+    Result<JoinDial::Reply> answer = ask_once(loop, child, *token, request, options.join);
+    if (!answer) {
+      // A refusal is final; silence may pass.
+      if (answer.error().code == Code::kRefused || answer.error().code == Code::kConflict) {
+        return tl::unexpected(answer.error());
+      }
+      pause(loop);
+      continue;
+    }
+    Result<AdmissionReply> reply = decode<AdmissionReply>(answer->bytes);
+    if (!reply) return fail(Code::kCorrupt, "the cluster's answer makes no sense");
+    if (!reply->admitted) return fail(Code::kRefused, reply->refusal, reply->hint);
+    return take_welcome(std::move(child), *reply, first);
+  }
+}
+
+// ---- resuming -----------------------------------------------------------------------------------
+
+Result<NodeStart> resume(const NodeOptions& options, Remembered remembered, Effects& first) {
+  if (!options.token.empty()) {
+    const Result<JoinToken> token = JoinToken::parse(options.token);
+    if (!token) return tl::unexpected(token.error());
+    if (token->cluster != remembered.membership.cluster) {
+      return fail(Code::kRefused,
+                  options.dir + " belongs to cluster " +
+                      remembered.membership.cluster.short_text() + ", the token to cluster " +
+                      token->cluster.short_text(),
+                  "to move this host, empty " + options.dir + " first");
+    }
+  }
+  NodeStart start;
+  start.boot = remembered.boot + 1;
+  start.membership = std::move(remembered.membership);
+  start.seeds = std::move(remembered.seeds);
+  put_boot(start.boot, first);
+  return start;
+}
+
+}  // namespace
+
+Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
+                             const Recovered& recovered, Effects& first) {
+  Result<Remembered> before = remembered(recovered.facts);
+  if (before) return resume(options, std::move(*before), first);
+  if (before.error().code != Code::kNotFound) return tl::unexpected(before.error());
+  if (!options.join.empty()) return join(loop, options, facts, first);
+  return found(options, first);
+}
+
+}  // namespace dunlin

@@ -1,0 +1,21 @@
+// How a life of a node begins: a used directory resumes, an empty one founds a cluster, or joins
+// one by asking the nodes it was given, again and again, until one of them lets it in.
+#pragma once
+
+#include <uv.h>
+
+#include "base/effects.h"
+#include "base/result.h"
+#include "dht/journal.h"
+#include "node/node.h"
+#include "os/node_options.h"
+
+namespace dunlin {
+
+// The start of this life, and in `first` what must be durable before anybody hears of it. Blocks
+// (runs the loop) while it joins, saying on stderr what it tries. kRefused: the cluster says no,
+// or the directory belongs to another cluster.
+Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
+                             const Recovered& recovered, Effects& first);
+
+}  // namespace dunlin

@@ -1,0 +1,338 @@
+#include "os/node_host.h"
+
+#include <csignal>
+#include <cstdio>
+
+#include "os/birth.h"
+#include "os/chance.h"
+#include "os/clock.h"
+#include "os/host_facts.h"
+#include "os/join_token_file.h"
+
+namespace dunlin {
+
+namespace {
+
+// Requests of the host's own, beside those that the API numbers from 1.
+constexpr client::RequestId kFirstTokenRequest = 1ULL << 63;
+constexpr std::uint64_t kChoresMs = 1000;
+constexpr std::uint64_t kMaxTimerMs = 60'000;
+
+void say(const std::string& line) {
+  std::fprintf(stderr, "dunlin: %s\n", line.c_str());
+}
+
+template <class Handle>
+void close_handle(Handle& handle) {
+  auto* raw = reinterpret_cast<uv_handle_t*>(&handle);
+  if (raw->type != UV_UNKNOWN_HANDLE && uv_is_closing(raw) == 0) uv_close(raw, nullptr);
+}
+
+}  // namespace
+
+NodeHost::NodeHost(uv_loop_t* loop, const NodeOptions& options, std::unique_ptr<Storage> storage)
+    : loop_(loop), options_(options), storage_(std::move(storage)) {}
+
+NodeHost::~NodeHost() = default;
+
+// ---- start --------------------------------------------------------------------------------------
+
+Result<void> NodeHost::start() {
+  Result<DiskImage> image = storage_->read_image();
+  if (!image) return tl::unexpected(image.error());
+  Journal journal;
+  Result<Recovered> recovered = journal.open(std::move(*image));
+  if (!recovered) return tl::unexpected(recovered.error());
+  if (recovered->torn) say("the last write before the end was torn; nobody was promised it");
+  Result<NodeFacts> facts = host_facts(options_);
+  if (!facts) return tl::unexpected(facts.error());
+  address_ = facts->address;
+  storage_->start(loop_, storage_callbacks());
+
+  Effects first;
+  first.row = journal.next_row();
+  Result<NodeStart> life = begin_life(loop_, options_, *facts, *recovered, first);
+  if (!life) return tl::unexpected(life.error());
+  founding_ = life->founding;
+  if (Result<void> durable = make_durable(journal, first); !durable) return durable;
+
+  NodeConfig config;
+  config.facts = std::move(*facts);
+  config.sched.cpus = config.facts.cpus;
+  config.sched.memory = config.facts.memory;
+  config.sched.node_name = config.facts.name;
+  config.sched.server = options_.socket;
+  node_ = std::make_unique<Node>(std::move(config), std::move(*life), std::move(journal),
+                                 std::move(*recovered), Random(random_seed()), monotonic_now(),
+                                 wall_now());
+  return open_doors();
+}
+
+// Nobody hears of this life before its boot is on disk.
+Result<void> NodeHost::make_durable(Journal& journal, Effects& first) {
+  DiskBatch batch = journal.seal(first);
+  awaited_row_ = batch.row;
+  storage_->submit(std::move(batch));
+  while (awaited_row_ != 0) uv_run(loop_, UV_RUN_ONCE);
+  journal.on_durable(journal.last_row());
+  return {};
+}
+
+Result<void> NodeHost::open_doors() {
+  Identity identity{node_->membership().keys, node_->boot(), node_->membership().cluster};
+  transport_ = std::make_unique<Transport>(loop_, identity, transport_callbacks());
+  transport_->set_keys(node_->membership().key_ring);
+  const Result<HostPort> place = parse_host_port(options_.listen);
+  if (!place) return tl::unexpected(place.error());
+  const auto address = SocketAddress::from_ip(place->host, place->port);
+  if (!address) return fail(Code::kUsage, "--listen takes IP:PORT, not '" + options_.listen + "'");
+  if (Result<SocketAddress> bound = transport_->listen(*address); !bound) {
+    return tl::unexpected(bound.error());
+  }
+  api_ = std::make_unique<Api>(
+      loop_,
+      [this](client::RequestId id, client::Request request) {
+        input().on_client(id, std::move(request));
+      },
+      [this](client::RequestId id) { input().on_client_gone(id); });
+  if (Result<void> open = api_->listen(options_.socket, options_.socket_mode); !open) return open;
+  runner_ = std::make_unique<Runner>(loop_, options_.dir, runner_callbacks());
+  return runner_->start();
+}
+
+int NodeHost::run() {
+  for (uv_handle_t* handle :
+       {reinterpret_cast<uv_handle_t*>(&prepare_), reinterpret_cast<uv_handle_t*>(&check_),
+        reinterpret_cast<uv_handle_t*>(&idle_), reinterpret_cast<uv_handle_t*>(&timer_),
+        reinterpret_cast<uv_handle_t*>(&chores_), reinterpret_cast<uv_handle_t*>(&terminate_),
+        reinterpret_cast<uv_handle_t*>(&interrupt_)}) {
+    handle->data = this;
+  }
+  uv_prepare_init(loop_, &prepare_);
+  uv_check_init(loop_, &check_);
+  uv_idle_init(loop_, &idle_);
+  uv_timer_init(loop_, &timer_);
+  uv_timer_init(loop_, &chores_);
+  uv_signal_init(loop_, &terminate_);
+  uv_signal_init(loop_, &interrupt_);
+  uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<NodeHost*>(h->data)->end_turn(); });
+  uv_check_start(&check_, [](uv_check_t* h) { static_cast<NodeHost*>(h->data)->end_turn(); });
+  uv_timer_start(
+      &chores_, [](uv_timer_t* h) { static_cast<NodeHost*>(h->data)->check_storage(); }, 0,
+      kChoresMs);
+  const auto on_signal = [](uv_signal_t* h, int) {
+    static_cast<NodeHost*>(h->data)->input().stop();
+  };
+  uv_signal_start(&terminate_, on_signal, SIGTERM);
+  uv_signal_start(&interrupt_, on_signal, SIGINT);
+  input().tick();
+  uv_run(loop_, UV_RUN_DEFAULT);
+  return exit_code_;
+}
+
+// ---- turns --------------------------------------------------------------------------------------
+
+Node& NodeHost::input() {
+  if (!in_turn_) {
+    in_turn_ = true;
+    node_->begin_turn(monotonic_now(), wall_now());
+  }
+  return *node_;
+}
+
+void NodeHost::end_turn() {
+  if (!in_turn_ || is_closing_) return;
+  if (node_->next_deadline() <= monotonic_now()) node_->tick();
+  Output output = node_->end_turn();
+  in_turn_ = false;
+  perform(output);
+  if (is_closing_) return;
+  arm_timer();
+  on_first_ready();
+}
+
+void NodeHost::arm_timer() {
+  const Instant next = node_->next_deadline();
+  const Instant now = monotonic_now();
+  std::uint64_t ms = kMaxTimerMs;
+  if (next <= now) {
+    ms = 0;
+  } else if (next < now + milliseconds(static_cast<std::int64_t>(kMaxTimerMs))) {
+    ms = static_cast<std::uint64_t>((next - now).us + 999) / 1000;
+  }
+  uv_update_time(loop_);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* h) { static_cast<NodeHost*>(h->data)->input().tick(); }, ms, 0);
+}
+
+// Frames of the node to itself make one round a turn: a coordinator that also executes must not
+// do the whole job alone before it hears anyone else.
+void NodeHost::deliver_local() {
+  std::vector<Bytes> frames = std::exchange(local_, {});
+  uv_idle_stop(&idle_);
+  Node& node = input();
+  for (const Bytes& frame : frames) node.receive(node.id(), Channel::kStream, frame);
+}
+
+void NodeHost::perform(Output& output) {
+  for (const PeerAddress& peer : output.peers) {
+    transport_->set_peer(peer.id, peer.key, peer.address, peer.boot);
+  }
+  for (const NodeId& peer : output.forgotten_peers) transport_->forget_peer(peer);
+  if (output.batch) storage_->submit(std::move(*output.batch));
+  for (Send& send : output.sends) {
+    if (send.to == node_->id()) {
+      local_.push_back(std::move(send.frame));
+    } else {
+      transport_->send(send.to, send.channel, std::move(send.frame));
+    }
+  }
+  if (!local_.empty()) {
+    uv_idle_start(&idle_, [](uv_idle_t* h) { static_cast<NodeHost*>(h->data)->deliver_local(); });
+  }
+  if (output.checkpoint) storage_->checkpoint(std::move(*output.checkpoint));
+  for (FileRead& read : output.file_reads) storage_->read_file(std::move(read.extent), read.ticket);
+  for (std::string& file : output.file_removals) storage_->remove_file(std::move(file));
+  perform_processes(output);
+  for (JoinAnswer& answer : output.join_answers) {
+    transport_->reply_join(answer.join, std::move(answer.reply));
+  }
+  for (client::Reply& reply : output.replies) on_reply(std::move(reply));
+  if (output.fatal) {
+    say(*output.fatal);
+    stop(1);
+  } else if (output.stop) {
+    stop(0);
+  }
+}
+
+void NodeHost::perform_processes(Output& output) {
+  for (StartProcess& start : output.starts) runner_->start_process(std::move(start));
+  for (const SignalProcess& signal : output.signals) runner_->signal_process(signal);
+  for (const OutputTaken& taken : output.taken) runner_->output_taken(taken);
+  for (FindOutputs& search : output.output_searches) runner_->find_outputs(std::move(search));
+  for (ReadOutput& read : output.output_reads) runner_->read_output(std::move(read));
+  for (const ReleaseProcess& release : output.releases) runner_->release_process(release);
+}
+
+// ---- inputs -------------------------------------------------------------------------------------
+
+StorageCallbacks NodeHost::storage_callbacks() {
+  StorageCallbacks callbacks;
+  callbacks.on_durable = [this](std::uint64_t row) {
+    if (node_ == nullptr) {
+      if (row >= awaited_row_) awaited_row_ = 0;
+      return;
+    }
+    input().on_disk(row);
+  };
+  callbacks.on_checkpoint = [this](std::uint64_t id) { input().on_checkpoint(id); };
+  callbacks.on_file_data = [this](const Ticket& ticket, Result<Bytes> data) {
+    input().on_file_data(ticket, std::move(data));
+  };
+  callbacks.on_disk_full = [](bool full) {
+    say(full ? "the disk is full: new jobs and blobs are refused until there is room"
+             : "the disk has room again");
+  };
+  return callbacks;
+}
+
+Transport::Callbacks NodeHost::transport_callbacks() {
+  Transport::Callbacks callbacks;
+  callbacks.on_frame = [this](NodeId from, Channel channel, Bytes frame) {
+    input().receive(from, channel, frame);
+  };
+  callbacks.on_peer_reset = [this](NodeId peer) { input().on_peer_reset(peer); };
+  callbacks.on_join = [this](JoinRequest request) {
+    input().on_join(request.id, request.token, request.key, request.request);
+  };
+  callbacks.on_trouble = [](const std::string& address, const Error& error) {
+    say(address + ": " + error.message);
+  };
+  callbacks.on_newer_self = [this] {
+    say("others know a later life of this node: its directory is an old copy; start it with "
+        "--reset to join as a new node");
+    stop(1);
+  };
+  callbacks.is_admitted = [this](NodeId id, const PublicKey&) { return node_->is_admitted(id); };
+  callbacks.token_psk = [this](const TokenId& token) { return node_->token_psk(token); };
+  return callbacks;
+}
+
+Runner::Callbacks NodeHost::runner_callbacks() {
+  Runner::Callbacks callbacks;
+  callbacks.on_event = [this](ProcessEvent event) { input().on_process(std::move(event)); };
+  return callbacks;
+}
+
+void NodeHost::check_storage() {
+  const DiskSpace space = storage_->space();
+  Node& node = input();
+  node.set_disk_space(space.total, space.free);
+  const bool stalled = storage_->stalled_since(monotonic_now()).has_value();
+  if (stalled == storage_stalled_) return;
+  storage_stalled_ = stalled;
+  node.set_storage_stalled(stalled);
+  say(stalled ? "a write has been stuck for more than a second" : "the disk answers again");
+}
+
+// ---- first words --------------------------------------------------------------------------------
+
+void NodeHost::on_first_ready() {
+  if (is_ready_ || !node_->is_ready()) return;
+  is_ready_ = true;
+  std::printf("ready %s %s %s\n", node_->id().text().c_str(), address_.c_str(),
+              node_->membership().cluster.text().c_str());
+  std::fflush(stdout);
+  if (founding_) make_first_token();
+}
+
+void NodeHost::make_first_token() {
+  client::CreateToken token;
+  token.uses = 0;
+  fill_with_chance(token.entropy);
+  input().on_client(kFirstTokenRequest, client::Request(std::move(token)));
+}
+
+void NodeHost::on_reply(client::Reply reply) {
+  if (reply.request != kFirstTokenRequest) {
+    api_->deliver(std::move(reply));
+    return;
+  }
+  if (!reply.answer) {
+    say("no token for joiners could be made: " + reply.answer.error().message);
+    return;
+  }
+  const auto& made = std::get<client::TokenCreated>(*reply.answer);
+  if (Result<void> written = write_join_token(options_.dir, made.token); !written) {
+    say(written.error().message);
+    return;
+  }
+  say("founded cluster " + node_->membership().cluster.text() + "; on the next host run:\n  " +
+      "dunlin up --join " + address_ + " --token " + made.token);
+}
+
+// ---- end ----------------------------------------------------------------------------------------
+
+void NodeHost::stop(int exit_code) {
+  if (is_closing_) return;
+  is_closing_ = true;
+  exit_code_ = exit_code;
+  close_all();
+}
+
+void NodeHost::close_all() {
+  runner_->close(/*end_tasks=*/exit_code_ == 0);
+  api_->close();
+  transport_->close([] {});
+  close_handle(prepare_);
+  close_handle(check_);
+  close_handle(idle_);
+  close_handle(timer_);
+  close_handle(chores_);
+  close_handle(terminate_);
+  close_handle(interrupt_);
+  storage_.reset();
+}
+
+}  // namespace dunlin

@@ -1,0 +1,86 @@
+// One node in the world: performs what the Node wants with the storage, the transport, the runner
+// and the API's socket of this process, and hands it what they bring back.
+//
+// A turn of libuv's loop is a turn of the node: inputs open it, and it ends before the loop waits
+// again, so that everything durable of one turn is one batch and all frames to one peer leave
+// together.
+#pragma once
+
+#include <uv.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/node.h"
+#include "os/api.h"
+#include "os/node_options.h"
+#include "os/runner.h"
+#include "os/storage.h"
+#include "os/transport.h"
+
+namespace dunlin {
+
+class NodeHost {
+ public:
+  NodeHost(uv_loop_t* loop, const NodeOptions& options, std::unique_ptr<Storage> storage);
+  ~NodeHost();
+  NodeHost(const NodeHost&) = delete;
+  NodeHost& operator=(const NodeHost&) = delete;
+
+  // From the data directory to a node that listens; blocks while it joins. The error is one line.
+  Result<void> start();
+  // Runs until the node is told to stop; the process's exit code.
+  int run();
+
+ private:
+  Result<void> make_durable(Journal& journal, Effects& first);
+  Result<void> open_doors();
+  StorageCallbacks storage_callbacks();
+  Transport::Callbacks transport_callbacks();
+  Runner::Callbacks runner_callbacks();
+
+  // Opens the turn if it is not open, and returns the node for an input.
+  Node& input();
+  void end_turn();
+  void perform(Output& output);
+  void perform_processes(Output& output);
+  void arm_timer();
+  void deliver_local();
+  void check_storage();
+  void on_first_ready();
+  void make_first_token();
+  void on_reply(client::Reply reply);
+  void stop(int exit_code);
+  void close_all();
+
+  uv_loop_t* loop_;
+  NodeOptions options_;
+  std::unique_ptr<Storage> storage_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Runner> runner_;
+  std::unique_ptr<Api> api_;
+
+  uv_prepare_t prepare_{};
+  uv_check_t check_{};
+  uv_idle_t idle_{};     // active while local_ holds something
+  uv_timer_t timer_{};   // the node's next deadline
+  uv_timer_t chores_{};  // once a second: disk space, stalled writes
+  uv_signal_t terminate_{};
+  uv_signal_t interrupt_{};
+
+  std::vector<Bytes> local_;  // frames of the node to itself, for the next turn
+  bool in_turn_ = false;
+  bool is_closing_ = false;
+  bool is_ready_ = false;
+  bool storage_stalled_ = false;
+  bool founding_ = false;
+  std::uint64_t awaited_row_ = 0;  // while starting
+  std::string address_;
+  int exit_code_ = 0;
+};
+
+}  // namespace dunlin

@@ -1,0 +1,50 @@
+#include "os/node_process.h"
+
+#include <malloc.h>
+#include <uv.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "base/crypto.h"
+#include "os/node_host.h"
+#include "os/storage.h"
+
+namespace dunlin {
+
+namespace {
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "dunlin: %s%s%s\n", error.message.c_str(), error.hint.empty() ? "" : "; ",
+               error.hint.c_str());
+  return error.code == Code::kUsage ? 2 : error.code == Code::kRefused ? 5 : 1;
+}
+
+// A node is mostly idle and lives for months: memory is given back instead of kept in arenas.
+void keep_memory_small() {
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+}  // namespace
+
+int run_node(const NodeOptions& options) {
+  keep_memory_small();
+  std::signal(SIGPIPE, SIG_IGN);
+  initialise_crypto();
+  Result<std::unique_ptr<Storage>> storage = Storage::open(options.dir);
+  if (!storage) return complain(storage.error());
+  uv_loop_t loop;
+  uv_loop_init(&loop);
+  int exit_code = 0;
+  {
+    NodeHost host(&loop, options, std::move(*storage));
+    if (Result<void> started = host.start(); !started) return complain(started.error());
+    exit_code = host.run();
+  }
+  uv_loop_close(&loop);
+  return exit_code;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,75 @@
+#include "node/status.h"
+
+#include <gtest/gtest.h>
+
+namespace dunlin {
+namespace {
+
+NodeId node(std::uint8_t n) {
+  NodeId id;
+  id.raw[0] = n;
+  return id;
+}
+
+std::map<NodeId, Member> members(std::uint8_t alive, std::uint8_t dead) {
+  std::map<NodeId, Member> all;
+  for (std::uint8_t n = 1; n <= alive + dead; ++n) {
+    Member member;
+    member.facts.id = node(n);
+    member.state = n <= alive ? MemberState::kAlive : MemberState::kDead;
+    all[node(n)] = member;
+  }
+  return all;
+}
+
+StatusShare leads(std::uint16_t group, std::vector<NodeId> voters) {
+  StatusShare share;
+  share.led.push_back({{group}, std::move(voters)});
+  return share;
+}
+
+TEST(Status, OneHostCanLoseNoneAndIsFullyReplicatedAllTheSame) {
+  const client::Status status = sum_of_shares({}, 1, {leads(0, {node(1)})}, members(1, 0));
+  EXPECT_EQ(status.can_lose, 0U);
+  EXPECT_EQ(status.groups_fully_replicated, 1U);
+  EXPECT_EQ(status.groups_with_quorum, 1U);
+}
+
+TEST(Status, ThreeVotersCanLoseOne) {
+  const client::Status status =
+      sum_of_shares({}, 1, {leads(0, {node(1), node(2), node(3)})}, members(3, 0));
+  EXPECT_EQ(status.can_lose, 1U);
+}
+
+TEST(Status, AGroupStillOnOneVoterMeansThatNothingCanBeLost) {
+  StatusShare share = leads(0, {node(1), node(2), node(3)});
+  share.led.push_back({{1}, {node(1)}});
+  const client::Status status = sum_of_shares({}, 2, {share}, members(3, 0));
+  EXPECT_EQ(status.can_lose, 0U);
+  EXPECT_EQ(status.groups_fully_replicated, 1U);
+}
+
+TEST(Status, ADeadVoterUsesUpTheSpare) {
+  const client::Status status =
+      sum_of_shares({}, 1, {leads(0, {node(1), node(2), node(4)})}, members(3, 1));
+  EXPECT_EQ(status.can_lose, 0U);
+  EXPECT_EQ(status.groups_fully_replicated, 0U);
+}
+
+TEST(Status, AGroupThatNobodyLeadsIsNamedAndEndsTheSpare) {
+  const client::Status status =
+      sum_of_shares({}, 2, {leads(0, {node(1), node(2), node(3)})}, members(3, 0));
+  EXPECT_EQ(status.groups_with_quorum, 1U);
+  EXPECT_EQ(status.silent_groups, 1U);
+  EXPECT_EQ(status.can_lose, 0U);
+}
+
+TEST(Status, UnderReplicatedBlobsEndTheSpare) {
+  StatusShare share = leads(0, {node(1), node(2), node(3)});
+  share.blobs = 10;
+  share.blobs_under_replicated = 1;
+  EXPECT_EQ(sum_of_shares({}, 1, {share}, members(3, 0)).can_lose, 0U);
+}
+
+}  // namespace
+}  // namespace dunlin
