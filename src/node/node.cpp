@@ -197,10 +197,10 @@ void Node::on_file_data(const Ticket& ticket, Result<Bytes> data) {
   }
 }
 
-void Node::on_process(const ProcessEvent& event) {
+void Node::on_process(ProcessEvent event) {
   Parts& p = *parts_;
   ASSERT(p.in_turn);
-  p.sched.on_process(p.now, p.wall, event, p.out);
+  p.sched.on_process(p.now, p.wall, std::move(event), p.out);
 }
 
 void Node::on_join(JoinId join, const TokenId& token, const PublicKey& key, ByteView request) {

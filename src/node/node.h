@@ -68,7 +68,7 @@ class Node {
   void on_disk(std::uint64_t row);  // all batches up to it are durable
   void on_checkpoint(std::uint64_t id);
   void on_file_data(const Ticket& ticket, Result<Bytes> data);
-  void on_process(const ProcessEvent& event);
+  void on_process(ProcessEvent event);
   // A question asked under a join token by whoever proved that key; answered by one JoinAnswer.
   void on_join(JoinId join, const TokenId& token, const PublicKey& key, ByteView request);
   void on_client(client::RequestId request, client::Request body);

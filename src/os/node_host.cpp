@@ -96,8 +96,10 @@ Result<void> NodeHost::open_doors() {
       },
       [this](client::RequestId id) { input().on_client_gone(id); });
   if (Result<void> open = api_->listen(options_.socket, options_.socket_mode); !open) return open;
-  runner_ = std::make_unique<Runner>(loop_, options_.dir, runner_callbacks());
-  return runner_->start();
+  Result<std::unique_ptr<Runner>> runner = Runner::open(loop_, runner_options(), runner_listener());
+  if (!runner) return tl::unexpected(runner.error());
+  runner_ = std::move(*runner);
+  return {};
 }
 
 int NodeHost::run() {
@@ -207,12 +209,12 @@ void NodeHost::perform(Output& output) {
 }
 
 void NodeHost::perform_processes(Output& output) {
-  for (StartProcess& start : output.starts) runner_->start_process(std::move(start));
-  for (const SignalProcess& signal : output.signals) runner_->signal_process(signal);
+  for (StartProcess& start : output.starts) runner_->start(std::move(start));
+  for (const SignalProcess& signal : output.signals) runner_->signal(signal);
   for (const OutputTaken& taken : output.taken) runner_->output_taken(taken);
   for (FindOutputs& search : output.output_searches) runner_->find_outputs(std::move(search));
   for (ReadOutput& read : output.output_reads) runner_->read_output(std::move(read));
-  for (const ReleaseProcess& release : output.releases) runner_->release_process(release);
+  for (const ReleaseProcess& release : output.releases) runner_->release(release);
 }
 
 // ---- inputs -------------------------------------------------------------------------------------
@@ -259,10 +261,21 @@ Transport::Callbacks NodeHost::transport_callbacks() {
   return callbacks;
 }
 
-Runner::Callbacks NodeHost::runner_callbacks() {
-  Runner::Callbacks callbacks;
-  callbacks.on_event = [this](ProcessEvent event) { input().on_process(std::move(event)); };
-  return callbacks;
+Runner::Listener NodeHost::runner_listener() {
+  Runner::Listener listener;
+  listener.on_events = [this](std::vector<ProcessEvent> events) {
+    Node& node = input();
+    for (ProcessEvent& event : events) node.on_process(std::move(event));
+  };
+  listener.on_problem = [](const std::string& line) { say(line); };
+  return listener;
+}
+
+RunnerOptions NodeHost::runner_options() const {
+  RunnerOptions options;
+  options.directory = options_.dir;
+  options.run_as = options_.run_as;
+  return options;
 }
 
 void NodeHost::check_storage() {
@@ -322,7 +335,10 @@ void NodeHost::stop(int exit_code) {
 }
 
 void NodeHost::close_all() {
-  runner_->close(/*end_tasks=*/exit_code_ == 0);
+  // A node that ends in order takes its tasks along: they are started anew elsewhere. One that must
+  // stop at once leaves them to the runner, which ends them itself if nobody comes back.
+  if (exit_code_ == 0) runner_->shut_down();
+  runner_->close();
   api_->close();
   transport_->close([] {});
   close_handle(prepare_);

@@ -40,7 +40,8 @@ class NodeHost {
   Result<void> open_doors();
   StorageCallbacks storage_callbacks();
   Transport::Callbacks transport_callbacks();
-  Runner::Callbacks runner_callbacks();
+  Runner::Listener runner_listener();
+  RunnerOptions runner_options() const;
 
   // Opens the turn if it is not open, and returns the node for an input.
   Node& input();

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/crypto.h"
 #include "os/node_host.h"
@@ -40,7 +41,12 @@ int run_node(const NodeOptions& options) {
   int exit_code = 0;
   {
     NodeHost host(&loop, options, std::move(*storage));
-    if (Result<void> started = host.start(); !started) return complain(started.error());
+    if (Result<void> started = host.start(); !started) {
+      const int code = complain(started.error());
+      std::fflush(nullptr);
+      // Nothing has been promised to anyone, and there is no loop any more to take things down on.
+      std::_Exit(code);
+    }
     exit_code = host.run();
   }
   uv_loop_close(&loop);
