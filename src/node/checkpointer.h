@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "dht/dht.h"
 
 namespace dunlin {
 
@@ -34,12 +35,12 @@ class Checkpointer {
     changes_ = 0;
     return std::exchange(groups_, {});
   }
-  void begin(std::uint64_t id, std::map<GroupId, LogIndex> contents) {
+  void begin(std::uint64_t id, std::map<GroupId, AppliedState> contents) {
     under_way_ = id;
     contents_ = std::move(contents);
   }
   // What the completed checkpoint contains; nothing when it is not the one under way.
-  std::optional<std::map<GroupId, LogIndex>> complete(std::uint64_t id) {
+  std::optional<std::map<GroupId, AppliedState>> complete(std::uint64_t id) {
     if (under_way_ != id) return std::nullopt;
     under_way_.reset();
     return std::exchange(contents_, {});
@@ -52,7 +53,7 @@ class Checkpointer {
   std::size_t changes_ = 0;
   std::set<GroupId> groups_;
   std::optional<std::uint64_t> under_way_;
-  std::map<GroupId, LogIndex> contents_;
+  std::map<GroupId, AppliedState> contents_;
 };
 
 }  // namespace dunlin

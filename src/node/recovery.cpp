@@ -86,12 +86,12 @@ void Node::Parts::checkpoint_if_due() {
   if (durable_row == 0) return;
   StateRows rows;
   sched.take_dirty(rows);
-  std::map<GroupId, LogIndex> contents;
+  std::map<GroupId, AppliedState> contents;
   for (const GroupId group : checkpointer.take_groups()) {
     const std::string key = std::string(kAppliedRow) + std::to_string(group.value);
     if (const std::optional<AppliedState> applied = groups.applied(group)) {
       rows[key] = encode(*applied);
-      contents[group] = applied->index;
+      contents[group] = *applied;
     } else {
       rows[key] = std::nullopt;
     }
