@@ -5,6 +5,7 @@
 #include "cli/job_text.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "os/clock.h"
 #include "os/json.h"
 #include "os/task_ranges.h"
 

@@ -1,16 +1,10 @@
 #include "cli/job_text.h"
 
-#include <time.h>
+#include "os/clock.h"
 
 #include "cli/units.h"
 
 namespace dunlin {
-
-WallTime wall_now() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return {std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000};
-}
 
 std::string age_of(WallTime time, WallTime now) {
   return time_between(time, now, now);

@@ -7,7 +7,6 @@
 
 namespace dunlin {
 
-WallTime wall_now();
 // "3m20s" since then; "-" when it is not known.
 std::string age_of(WallTime time, WallTime now);
 // From the first to the second, or to `now` while the second is not known; "-" before it began.
