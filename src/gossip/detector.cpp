@@ -133,7 +133,7 @@ void Detector::follow_probes(Instant now, Effects& out) {
   }
   for (const Prober::Errand& errand : due.vain_errands) {
     if (view_.roster().find(errand.target) == nullptr) continue;
-    const bool answered = view_.roster().peer(errand.target).heard_at >= errand.begun_at;
+    const bool answered = view_.roster().peer(errand.target).heard_at > errand.begun_at;
     const bool was_witness = view_.is_witness(errand.target);
     if (!answered) view_.missed(now, errand.target);
     out.send(errand.asker, Channel::kDatagram,

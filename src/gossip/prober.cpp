@@ -71,7 +71,7 @@ void Prober::asked(std::uint32_t sequence, std::vector<NodeId> helpers) {
 // against the target (Lifeguard 4.A). Once a probe: else the loss of half the cluster would make
 // every survivor slow.
 void Prober::judge_self(const Probe& failed) {
-  if (failed.helpers.empty() || failed.witnesses.size() < failed.helpers.size()) health_.worsen();
+  if (failed.witnesses.size() < failed.helpers.size()) health_.worsen();
 }
 
 Prober::Due Prober::take_due(Instant now) {
