@@ -294,10 +294,18 @@ void NodeHost::check_storage() {
 void NodeHost::on_first_ready() {
   if (is_ready_ || !node_->is_ready()) return;
   is_ready_ = true;
+  // A founder's first word is worth waiting for only when others can join by it.
+  if (founding_) {
+    make_first_token();
+  } else {
+    say_ready();
+  }
+}
+
+void NodeHost::say_ready() {
   std::printf("ready %s %s %s\n", node_->id().text().c_str(), address_.c_str(),
               node_->membership().cluster.text().c_str());
   std::fflush(stdout);
-  if (founding_) make_first_token();
 }
 
 void NodeHost::make_first_token() {
@@ -323,6 +331,7 @@ void NodeHost::on_reply(client::Reply reply) {
   }
   say("founded cluster " + node_->membership().cluster.text() + "; on the next host run:\n  " +
       "dunlin up --join " + address_ + " --token " + made.token);
+  say_ready();
 }
 
 // ---- end ----------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class NodeHost {
   void deliver_local();
   void check_storage();
   void on_first_ready();
+  void say_ready();
   void make_first_token();
   void on_reply(client::Reply reply);
   void stop(int exit_code);
