@@ -31,7 +31,9 @@ enum class StoreMemberState : std::uint8_t { kAlive, kSuspect, kDead, kLeft };
 struct StoreMember {
   NodeId id;
   StoreMemberState state = StoreMemberState::kAlive;
-  std::uint64_t weight = 1;  // total capacity, in any unit that is the same for all; 0 owns nothing
+  // Total capacity, in any coarse unit that is the same for all; 0 owns nothing. A change moves
+  // copies, so it must not follow what is in use.
+  std::uint64_t weight = 1;
   std::string zone;
   bool operator==(const StoreMember&) const = default;
 };

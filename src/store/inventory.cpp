@@ -50,8 +50,7 @@ bool Inventory::count_some(std::vector<BlobId>& misplaced) {
     return slice.size() < kCountedAtOnce;
   });
   for (const BlobId& id : slice) {
-    add(id, shelf_.digest(id), 1);
-    if (!owns(id)) misplaced.push_back(id);
+    if (!add(id, shelf_.digest(id), 1)) misplaced.push_back(id);
   }
   if (slice.size() == kCountedAtOnce) cursor_ = id_after(slice.back());
   complete_ = slice.size() < kCountedAtOnce || cursor_.is_none();
@@ -62,9 +61,9 @@ void Inventory::apply(const ShelfChange& change) {
   if (complete_ || change.blob.id < cursor_) add(change.blob.id, change.delta, change.held);
 }
 
-void Inventory::add(const BlobId& id, std::uint64_t delta, int held) {
+bool Inventory::add(const BlobId& id, std::uint64_t delta, int held) {
   const std::vector<NodeId> nodes = owners(id);
-  if (std::ranges::find(nodes, self_) == nodes.end()) return;
+  if (std::ranges::find(nodes, self_) == nodes.end()) return false;
   const auto sign = static_cast<std::uint32_t>(held);
   const bool counts_it = nodes.front() == self_;
   if (counts_it) counted_ += static_cast<std::uint64_t>(std::int64_t{held});
@@ -78,6 +77,7 @@ void Inventory::add(const BlobId& id, std::uint64_t delta, int held) {
     const bool is_heir = counts_it || (nodes.front() == node && nodes[1] == self_);
     if (is_heir) shared.heir_of += static_cast<std::uint64_t>(std::int64_t{held});
   }
+  return true;
 }
 
 bool Inventory::owns(const BlobId& id) const {

@@ -16,7 +16,7 @@
 namespace dunlin::store {
 
 constexpr std::size_t kCells = 256;
-constexpr std::size_t kCountedAtOnce = 2048;  // blobs of one slice
+constexpr std::size_t kCountedAtOnce = 512;  // blobs of one slice
 
 // What a node and one other owner should have in common, by the first byte of the id.
 struct Shared {
@@ -61,7 +61,8 @@ class Inventory {
   // Calls visit(slot) for all shared blobs of a cell.
   template <class Visit>
   void scan_shared(NodeId peer, const Cell& cell, Visit visit) const;
-  void add(const BlobId& id, std::uint64_t delta, int held);
+  // True when this node is an owner.
+  bool add(const BlobId& id, std::uint64_t delta, int held);
 
   const NodeId self_;
   const StoreConfig& config_;

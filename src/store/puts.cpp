@@ -368,7 +368,7 @@ void Puts::on_offer(Instant now, NodeId from, const Offer& offer, Effects& out) 
 }
 
 void Puts::on_deposit(Instant now, NodeId from, const Deposit& deposit, Effects& out) {
-  if (deposit.data.size() > kMaxBlob || blob_id_of(deposit.data) != deposit.id) return;
+  if (deposit.data.size() > kMaxBlob) return;
   const BlobRef blob{deposit.id, static_cast<std::uint32_t>(deposit.data.size())};
   if (const auto refusal = refusal_of(blob)) {
     return answer(from, deposit.operation, blob.id, *refusal, out);
@@ -376,6 +376,7 @@ void Puts::on_deposit(Instant now, NodeId from, const Deposit& deposit, Effects&
   if (shelf_.holds(blob.id)) {
     return accept_held(now, from, deposit.operation, blob.id, deposit.pin, out);
   }
+  if (blob_id_of(deposit.data) != blob.id) return;
   shelf_.add(now, blob, deposit.data, out);
   pin_and_answer(from, deposit.operation, blob.id, deposit.pin, out);
 }

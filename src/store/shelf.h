@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "store/blob.h"
 #include "store/config.h"
+#include "store/reads.h"
 #include "store/sorted_blocks.h"
 
 namespace dunlin::store {
@@ -26,26 +27,6 @@ constexpr std::size_t kMaxJobsPerRead = 4096;               // waiting for one o
 constexpr std::uint64_t kMaxUnsynced = 64 * 1024 * 1024;    // of content written, not yet durable
 
 constexpr std::size_t kScannedAtOnce = 4096;
-
-// What Ticket::a says.
-enum class TicketKind : std::uint64_t { kWritten = 1, kRead = 2, kPut = 3 };
-
-// Who waits for a read and why; the number and the peer mean what that part likes.
-enum class ReadFor : std::uint8_t { kFetch, kServe, kOffer, kPut, kScrub };
-struct ReadJob {
-  ReadFor reason{};
-  std::uint64_t number = 0;
-  NodeId peer;
-  Pin pin;
-};
-
-// Ends of a read. Without content when the copy was unreadable or rotten (it then counts as
-// missing), or, for kServe alone, with content that was not verified.
-struct ReadDone {
-  BlobId id;
-  std::vector<ReadJob> jobs;
-  Result<Bytes> content;
-};
 
 // Digests are sums, so that a change needs no look at the rest: a held blob adds a hash of its id,
 // and one of each of its pins.

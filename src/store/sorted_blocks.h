@@ -34,9 +34,17 @@ class SortedBlocks {
     auto& run = blocks_[block];
     const auto at = std::ranges::lower_bound(run, record.*Key, {}, Key);
     if (at != run.end() && (*at).*Key == record.*Key) return false;
-    run.insert(at, record);
     ++size_;
-    if (run.size() >= kMaxRun) split(block);
+    if (run.size() < kMaxRun) {
+      run.insert(at, record);
+    } else if (at == run.end() && block + 1 == blocks_.size()) {
+      // Ascending keys, as recovery brings them, leave full runs behind.
+      blocks_.emplace_back().push_back(record);
+    } else {
+      split(block);
+      --size_;
+      return insert(record);
+    }
     return true;
   }
 

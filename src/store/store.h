@@ -47,7 +47,9 @@ class Blobs {
   void on_durable(Instant now, const Ticket& ticket, Effects& out);
   void on_file_data(Instant now, const Ticket& ticket, Result<Bytes> data, Effects& out);
 
-  // All members known, this node too. Dead and left ones own nothing.
+  // All members, this node too; dead and left ones own nothing. It must name everyone admitted who
+  // neither left nor was declared dead, heard of since the start or not (then kSuspect): what W
+  // nodes are is counted against it. Until it is called no put succeeds.
   void set_members(Instant now, std::vector<StoreMember> members, Effects& out);
   // Hints from pairwise liveness: who is not worth waiting for.
   void peer_suspected(Instant now, NodeId peer, Effects& out);
