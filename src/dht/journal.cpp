@@ -71,9 +71,7 @@ void seal_changes(Table table, std::vector<KeyedChange>& changes, SetDigest& dig
 }
 
 tl::unexpected<Error> rotten(std::string what) {
-  return fail(Code::kCorrupt, std::move(what),
-              "this node may have forgotten what it promised, so it cannot go on under its old id; "
-              "let it join again as a new node");
+  return fail(Code::kCorrupt, std::move(what), kAmnesiaHint);
 }
 
 bool is_module(std::uint8_t value) {

@@ -33,6 +33,11 @@
 
 namespace dunlin {
 
+// What to do about every kCorrupt of a node's own disk.
+inline constexpr const char* kAmnesiaHint =
+    "this node may have forgotten what it promised, so it cannot go on under its old id; let it "
+    "join again as a new node";
+
 // A keyed value as it lies on disk (sealed); no value erases the key.
 using KeyedChange = std::pair<std::string, std::optional<Bytes>>;
 

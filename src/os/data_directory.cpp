@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "base/crypto.h"
+#include "dht/journal.h"
 
 namespace dunlin {
 
@@ -62,11 +63,9 @@ Result<void> DataDirectory::check_log_is_not_lost() const {
   if (exists(file("log.db"))) return {};
   for (const char* name : {"log.db-wal", "state.db", "witness", "identity", "packs"}) {
     if (!exists(file(name))) continue;
-    return fail(
-        Code::kCorrupt,
-        "the log is lost: " + file("log.db") + " is gone, but " + name + " is there",
-        "this node may have forgotten what it promised, so it cannot go on under its old id; "
-        "let it join again as a new node");
+    return fail(Code::kCorrupt,
+                "the log is lost: " + file("log.db") + " is gone, but " + name + " is there",
+                kAmnesiaHint);
   }
   return {};
 }

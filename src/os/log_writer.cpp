@@ -1,11 +1,10 @@
 #include "os/log_writer.h"
 
-#include <uv.h>
-
 #include <chrono>
 #include <utility>
 
 #include "base/assert.h"
+#include "os/clock.h"
 
 namespace dunlin {
 
@@ -16,10 +15,6 @@ constexpr std::chrono::seconds kFullDelay{1};       // between tries for which t
 
 constexpr const char* kLastWords =
     "; this node ends here: it has promised nothing that is not on its disk";
-
-Instant now() {
-  return Instant{static_cast<std::int64_t>(uv_hrtime() / 1000)};
-}
 
 std::uint64_t size_of(const DiskBatch& batch) {
   std::uint64_t size = sizeof(DiskBatch) + batch.row_data.size();
@@ -50,11 +45,11 @@ LogWriter::~LogWriter() {
 void LogWriter::submit(DiskBatch batch) {
   ASSERT(batch.row != 0);
   const std::uint64_t size = size_of(batch);
-  enqueue({std::move(batch), {}, now(), size});
+  enqueue({std::move(batch), {}, monotonic_now(), size});
 }
 
 void LogWriter::remove_file(std::string file) {
-  enqueue({{}, std::move(file), now(), 0});
+  enqueue({{}, std::move(file), monotonic_now(), 0});
 }
 
 void LogWriter::enqueue(Job job) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "dht/journal.h"
 
 namespace dunlin {
 
@@ -36,10 +37,7 @@ tl::unexpected<Error> failure(sqlite3* handle) {
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
     // Our own statements are well-formed, so it is the schema that is not ours.
-    case SQLITE_ERROR:
-      return fail(Code::kCorrupt, std::move(what),
-                  "this node may have forgotten what it promised, so it cannot go on under its old "
-                  "id; let it join again as a new node");
+    case SQLITE_ERROR: return fail(Code::kCorrupt, std::move(what), kAmnesiaHint);
     case SQLITE_BUSY:
       return fail(Code::kRefused, std::move(what), "another program holds the database open");
     default: return fail(Code::kFailed, std::move(what));

@@ -60,7 +60,7 @@ class Storage {
   // After all batches submitted so far are durable.
   void remove_file(std::string file);
 
-  // Since when the oldest batch waits (uv_hrtime / 1000), when that is longer than kStallLimit.
+  // Since when the oldest batch waits (on monotonic_now()), when that is longer than kStallLimit.
   std::optional<Instant> stalled_since(Instant now) const;
   // Bytes submitted and not durable yet.
   std::uint64_t backlog() const;

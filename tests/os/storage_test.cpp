@@ -15,6 +15,7 @@
 #include <functional>
 
 #include "base/random.h"
+#include "os/clock.h"
 #include "os/storage_life.h"
 #include "os/temporary_directory.h"
 
@@ -434,7 +435,7 @@ TEST(Storage, AWriteInFlightForLongCountsAsAStall) {
   const TemporaryDirectory directory;
   StorageLife life;
   ASSERT_TRUE(life.open(directory / "node").has_value());
-  const Instant later{static_cast<std::int64_t>(uv_hrtime() / 1000) + seconds(60).us};
+  const Instant later = monotonic_now() + seconds(60);
   EXPECT_EQ(life.storage().stalled_since(later), std::nullopt);
   life.write(4 * 1024 * 1024);
   const bool stalled = life.storage().stalled_since(later).has_value();
