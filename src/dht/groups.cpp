@@ -22,7 +22,7 @@ Groups::Parts::Parts(NodeId own_id, Boot own_boot, GroupsConfig own_config, Rand
       retired(own_config.group_count),
       due_at(own_config.group_count, Instant::never()),
       unfinished(own_config.group_count),
-      seen_config(own_config.group_count),
+      seen_peers(own_config.group_count),
       seen_leader(own_config.group_count),
       mover(own_id, config),
       routes(own_config.group_count) {
@@ -74,8 +74,8 @@ void Groups::Parts::settle(Turn& turn, GroupId group) {
     retire(turn, group);
     return;
   }
-  if (raft.config() != seen_config[group.value]) {
-    seen_config[group.value] = raft.config();
+  if (raft.peers_version() != seen_peers[group.value]) {
+    seen_peers[group.value] = raft.peers_version();
     peers_stale = true;
   }
   campaigns_wanted.erase({!unfinished[group.value], group});
@@ -109,7 +109,7 @@ void Groups::Parts::retire(Turn& turn, GroupId group) {
   campaigns_wanted.erase({!unfinished[group.value], group});
   campaigning.erase(group);
   led.erase(group);
-  seen_config[group.value] = {};
+  seen_peers[group.value] = 0;
   seen_leader[group.value] = {};
   replicas[group.value].reset();
   --replica_count;
@@ -207,6 +207,26 @@ void Groups::Parts::say_leaving(Turn& turn) {
     if (member.id == self || member.state == GroupMemberState::kLeft) continue;
     turn.notes.push_back({member.id, Leaving{}});
   }
+}
+
+void Groups::Parts::doubt(Instant now, GroupId group, const NodeId& node, Effects& out) {
+  Raft* raft = find(group);
+  Route& route = routes[group.value];
+  if (route.leader == node) {
+    route.leader = NodeId{};
+    ++route_version;
+  }
+  if (failed || raft == nullptr || raft->leader() != node) return;
+  Turn turn = begin(now, out);
+  raft->doubt(turn);
+  settle(turn, group);
+  end(turn);
+}
+
+Term Groups::Parts::route_term(GroupId group) const {
+  const Raft* raft = find(group);
+  const Term told = routes[group.value].term;
+  return raft == nullptr ? told : std::max(told, raft->term());
 }
 
 // ---- the facade ---------------------------------------------------------------------------------

@@ -63,6 +63,9 @@ struct Groups::Parts {
   void recovered(Turn& turn, const NodeId& node);
   void tick(Turn& turn);
   void say_leaving(Turn& turn);
+  // For the router: a node that does not lead, or does not answer; the term of leader(group).
+  void doubt(Instant now, GroupId group, const NodeId& node, Effects& out);
+  Term route_term(GroupId group) const;
   void fail(std::string text);
   Instant next_deadline() const;
 
@@ -86,8 +89,8 @@ struct Groups::Parts {
   std::set<std::pair<bool, GroupId>> campaigns_wanted;  // those with unfinished work first
   std::set<GroupId> campaigning;
   std::set<GroupId> led;
-  std::vector<GroupConfig> seen_config;  // by group, as of the last settle()
-  std::vector<NodeId> seen_leader;       // likewise
+  std::vector<std::uint64_t> seen_peers;  // by group, the version at the last settle()
+  std::vector<NodeId> seen_leader;        // likewise
   std::set<NodeId> peer_set;
   bool peers_stale = false;
 

@@ -54,8 +54,12 @@ void Groups::Parts::recover(Turn& turn, GroupsRecovery recovery) {
   for (const auto& [row, record] : recovery.records) {
     if (!recover_record(row, record)) return;
   }
+  for (const auto& replica : replicas) {
+    if (replica == nullptr || replica->recovered(turn)) continue;
+    return fail("the log misses entries of group " + std::to_string(replica->group().value));
+  }
   check.emplace(self, boot, recovery.last_row);
-  each(turn, [&](Raft& raft) { raft.recovered(turn); });
+  each(turn, [](Raft&) {});
   verify_settled(turn);
   check->ask(turn, unverified());
 }
@@ -66,15 +70,12 @@ bool Groups::Parts::recover_record(std::uint64_t row, const Bytes& bytes) {
     fail("row " + std::to_string(row) + " of the log makes no sense");
     return false;
   }
-  return std::visit(
+  std::visit(
       [&](auto& held) {
-        Raft* raft = find(held.group);
-        if (raft == nullptr || raft->recover(row, std::move(held))) return true;
-        fail("entries of group " + std::to_string(raft->group().value) +
-             " are missing before row " + std::to_string(row) + " of the log");
-        return false;
+        if (Raft* raft = find(held.group)) raft->recover(row, std::move(held));
       },
       *record);
+  return true;
 }
 
 std::vector<const Raft*> Groups::Parts::unverified() const {

@@ -28,39 +28,45 @@ Raft::Raft(GroupId group, const NodeId& self, const VoteFact& fact, const Applie
 
 // ---- recovery -----------------------------------------------------------------------------------
 
-bool Raft::recover(std::uint64_t row, EntryRecord record) {
-  if (record.generation != self_.generation) return true;
-  if (record.index == 0 || record.index > log_.last() + 1 || record.entry.term > term_) {
-    return false;
-  }
-  truncate_after(std::max(record.index - 1, log_.base()));
-  if (record.index <= log_.base()) return true;
-  if (record.entry.term < log_.last_term()) return false;
-  if (record.entry.kind == EntryKind::kConfig) {
-    Result<GroupConfig> config = decode<GroupConfig>(record.entry.payload);
-    if (!config || !config->is_valid()) return false;
-    configs_.emplace_back(record.index, *std::move(config));
-  }
-  log_.append(std::move(record.entry), row);
-  return true;
+void Raft::recover(std::uint64_t row, EntryRecord record) {
+  if (record.generation != self_.generation) return;
+  // Of what was overridden later, the first part may have been trimmed: gaps are no news before
+  // the end.
+  recovering_.erase(recovering_.lower_bound(record.index), recovering_.end());
+  recovering_.emplace(record.index, std::pair{row, std::move(record.entry)});
 }
 
-bool Raft::recover(std::uint64_t row, SnapshotRecord record) {
-  if (record.generation != self_.generation) return true;
-  if (record.term > term_ || !record.config.is_valid()) return false;
-  truncate_after(log_.base());
-  if (record.index <= log_.base()) return true;
+void Raft::recover(std::uint64_t row, SnapshotRecord record) {
+  if (record.generation != self_.generation) return;
+  recovering_.clear();
+  if (record.index <= log_.base() || record.index <= applied_) return;
   log_.reset(record.index, record.term, row);
-  configs_ = {{record.index, std::move(record.config)}};
+  configs_.clear();
+  install_config(record.index, std::move(record.config));
   restore_ = Restore{record.index, std::move(record.state), {}};
-  return true;
 }
 
-void Raft::recovered(Turn& turn) {
+bool Raft::recovered(Turn& turn) {
+  for (auto& [index, held] : recovering_) {
+    auto& [row, entry] = held;
+    if (index <= log_.base()) continue;
+    if (index != log_.last() + 1 || entry.term < log_.last_term() || entry.term > term_) {
+      return false;
+    }
+    if (entry.kind == EntryKind::kConfig) {
+      Result<GroupConfig> config = decode<GroupConfig>(entry.payload);
+      if (!config || !config->is_valid()) return false;
+      install_config(index, *std::move(config));
+    }
+    log_.append(std::move(entry), row);
+  }
+  recovering_.clear();
+  if (log_.base_term() > term_) return false;
   log_.on_durable(turn.durable_row);
   ASSERT(log_.durable() == log_.last());
   commit_ = log_.base();
   apply(turn);
+  return true;
 }
 
 void Raft::verify(Turn& turn) {
@@ -269,9 +275,17 @@ const GroupConfig& Raft::config_at(LogIndex index) const {
   return kNoConfig;
 }
 
+void Raft::install_config(LogIndex index, GroupConfig config) {
+  configs_.emplace_back(index, std::move(config));
+  ++peers_version_;
+}
+
 void Raft::truncate_after(LogIndex index) {
   log_.truncate_after(index);
-  while (!configs_.empty() && configs_.back().first > log_.last()) configs_.pop_back();
+  while (!configs_.empty() && configs_.back().first > log_.last()) {
+    configs_.pop_back();
+    ++peers_version_;
+  }
 }
 
 // Does the committed configuration, at the sender's generation or later, lack it?
@@ -341,7 +355,9 @@ void Raft::accept(Turn& turn, const Seat&, Removed& message) {
 void Raft::accept(Turn&, const Seat& from, Gone&) {
   if (leading_ == nullptr) return;
   const auto found = leading_->peers.find(from);
-  if (found != leading_->peers.end() && found->second.departing) leading_->peers.erase(found);
+  if (found == leading_->peers.end() || !found->second.departing) return;
+  leading_->peers.erase(found);
+  ++peers_version_;
 }
 
 // ---- memory -------------------------------------------------------------------------------------

@@ -42,11 +42,11 @@ class Raft {
   Raft(GroupId group, const NodeId& self, const VoteFact& fact, const AppliedState* applied);
 
   // ---- recovery -------------------------------------------------------------------------------
-  // False: the record does not follow from what came before, something is missing.
-  bool recover(std::uint64_t row, EntryRecord record);
-  bool recover(std::uint64_t row, SnapshotRecord record);
+  void recover(std::uint64_t row, EntryRecord record);
+  void recover(std::uint64_t row, SnapshotRecord record);
   // All records were given. A snapshot newer than the applied state is given out as an event.
-  void recovered(Turn& turn);
+  // False: entries are missing.
+  bool recovered(Turn& turn);
   bool is_verified() const { return verified_; }
   void verify(Turn& turn);
   // What this replica's disk shows to be forgotten, given what a peer says it promised.
@@ -111,8 +111,10 @@ class Raft {
   // The committed configuration is without this replica.
   bool is_removed() const { return removed_; }
   LogIndex last() const { return log_.last(); }
-  // Nodes that have to do with this replica: all seats, and those just dropped.
+  // Nodes that have to do with this replica: all seats, and those just dropped. The version rises
+  // whenever they change.
   void add_peers(std::set<NodeId>& to) const;
+  std::uint64_t peers_version() const { return peers_version_; }
 
  private:
   // What each peer's replica promised this one (Q8); survives changes of role.
@@ -136,6 +138,7 @@ class Raft {
   void send(Turn& turn, const Seat& to, GroupBody body, bool when_durable = false);
   void send_in_term(Turn& turn, const Seat& to, Term term, GroupBody body, bool when_durable);
   void write_vote(Turn& turn);
+  void install_config(LogIndex index, GroupConfig config);
   void truncate_after(LogIndex index);
   const GroupConfig& config_at(LogIndex index) const;
   Heard& heard_of(const Seat& seat);
@@ -179,6 +182,7 @@ class Raft {
   void send_append(Turn& turn, const Seat& to, Progress& progress);
   bool is_level(const Progress& progress) const;
   void restart_progress(Turn& turn, const Seat& to, Progress& progress);
+  void resend(Turn& turn, const Seat& to, Progress& progress);
   void refused(Turn& turn, const Seat& from, Progress& progress, const AppendReply& reply);
   void tick_leader(Turn& turn);
   void tick_transfer(Turn& turn);
@@ -220,6 +224,7 @@ class Raft {
   Role role_ = Role::kFollower;
   NodeId leader_;
   Boot leader_boot_ = 0;
+  std::uint64_t peers_version_ = 1;
   bool verified_ = true;
   bool removed_ = false;
 
@@ -234,6 +239,7 @@ class Raft {
   std::unique_ptr<Leading> leading_;
   std::size_t backlog_bytes_ = 0;  // proposed in this term, not committed
   std::map<NodeId, Heard> heard_;
+  std::map<LogIndex, std::pair<std::uint64_t, Entry>> recovering_;  // with rows
   std::unique_ptr<Incoming> incoming_;
   std::optional<Restore> restore_;
 };

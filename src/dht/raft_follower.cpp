@@ -81,7 +81,7 @@ bool Raft::take_entries(Turn& turn, Append& message) {
                     encode(GroupRecord{EntryRecord{group_, self_.generation, index, entry}}));
     turn.wrote = true;
     if (entry.kind == EntryKind::kConfig) {
-      configs_.emplace_back(index, *decode<GroupConfig>(entry.payload));
+      install_config(index, *decode<GroupConfig>(entry.payload));
     }
     log_.append(std::move(entry), turn.out.row);
   }

@@ -36,6 +36,7 @@ void Raft::become_leader(Turn& turn) {
 Progress& Raft::track(Turn& turn, const Seat& seat) {
   const auto [at, is_new] = leading_->peers.try_emplace(seat);
   if (is_new) {
+    ++peers_version_;
     at->second.next = log_.last() + 1;
     at->second.backoff = turn.config.resend;
   }
@@ -56,7 +57,7 @@ LogIndex Raft::append_own(Turn& turn, EntryKind kind, Bytes payload) {
   Entry entry{term_, kind, std::move(payload)};
   const LogIndex index = log_.last() + 1;
   if (kind == EntryKind::kConfig) {
-    configs_.emplace_back(index, *decode<GroupConfig>(entry.payload));
+    install_config(index, *decode<GroupConfig>(entry.payload));
   }
   turn.out.append(Module::kGroups,
                   encode(GroupRecord{EntryRecord{group_, self_.generation, index, entry}}));
@@ -142,6 +143,7 @@ void Raft::check_quorum(Turn& turn) {
 void Raft::stop_leading(Turn& turn) {
   if (leading_ == nullptr) return;
   const std::unique_ptr<Leading> was = std::move(leading_);
+  ++peers_version_;
   backlog_bytes_ = 0;
   for (const Leading::Read& read : was->reads) {
     turn.events.emplace_back(ReadReady{group_, read.token, false});
@@ -206,8 +208,13 @@ bool Raft::is_level(const Progress& progress) const {
   return progress.match == log_.last() && progress.commit == commit_;
 }
 
+// The peer may be hearing again what it missed.
 void Raft::restart_progress(Turn& turn, const Seat& to, Progress& progress) {
   progress.backoff = turn.config.resend;
+  resend(turn, to, progress);
+}
+
+void Raft::resend(Turn& turn, const Seat& to, Progress& progress) {
   progress.resend_at = Instant::never();
   progress.in_flight.clear();
   progress.awaiting = false;
@@ -248,6 +255,7 @@ void Raft::accept(Turn& turn, const Seat& from, AppendReply& message) {
   advance_commit(turn);
   if (progress.departing && progress.commit >= configs_.back().first) {
     leading_->peers.erase(found);
+    ++peers_version_;
     return;
   }
   progress.resend_at = is_level(progress) ? Instant::never() : turn.now + progress.backoff;
@@ -291,9 +299,8 @@ void Raft::tick_leader(Turn& turn) {
   }
   for (auto& [seat, progress] : leading_->peers) {
     if (progress.resend_at <= turn.now) {
-      const Duration longer = std::min(progress.backoff * 2, turn.config.resend_most);
-      restart_progress(turn, seat, progress);
-      progress.backoff = longer;
+      progress.backoff = std::min(progress.backoff * 2, turn.config.resend_most);
+      resend(turn, seat, progress);
     } else {
       replicate(turn, seat, progress);
     }

@@ -135,7 +135,8 @@ void Raft::install(Turn& turn, const Seat& from) {
   turn.out.append(Module::kGroups, encode(GroupRecord{record}));
   turn.wrote = true;
   log_.reset(snapshot.index, snapshot.term, turn.out.row);
-  configs_ = {{snapshot.index, std::move(snapshot.config)}};
+  configs_.clear();
+  install_config(snapshot.index, std::move(snapshot.config));
   commit_ = snapshot.index;
   restore_ = Restore{snapshot.index, std::move(record.state), std::move(before)};
   acknowledge(turn, from, snapshot.index, commit_);

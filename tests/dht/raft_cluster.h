@@ -25,6 +25,7 @@
 #include "dht/groups.h"
 #include "dht/messages.h"
 #include "dht/records.h"
+#include "dht/router.h"
 
 namespace dunlin {
 
@@ -99,6 +100,7 @@ class Cluster {
     node.row = node.rows.empty() ? node.trimmed_row : node.rows.rbegin()->first;
     GroupsConfig config = options_.groups_config;
     node.groups = std::make_unique<Groups>(node.id, node.boot, config, random_.fork());
+    node.router = std::make_unique<Router>(node.id, *node.groups, random_.fork());
     Effects out = effects(node);
     if (node.is_founder && node.row == 0) {
       node.groups->found(now_, out);
@@ -124,6 +126,7 @@ class Cluster {
   void crash(std::size_t index) {
     Node& node = nodes_[index];
     if (!node.groups) return;
+    node.router.reset();
     node.groups.reset();
     ++node.life;
     // Batches become durable in order: some of those under way may have made it.
@@ -132,6 +135,8 @@ class Cluster {
     for (std::size_t i = 0; i < survivors; ++i) write(node, node.disk_queue[i]);
     node.disk_queue.clear();
     node.reads.clear();
+    node.proposed.clear();
+    node.answers.clear();
     forget(node);
     members_changed();
   }
@@ -188,6 +193,7 @@ class Cluster {
   Instant now() const { return now_; }
   Random& random() { return random_; }
   std::size_t size() const { return nodes_.size(); }
+  std::uint16_t group_count() const { return options_.groups; }
   std::uint64_t group_frames() const { return group_frames_; }
   std::uint64_t acknowledged() const { return acknowledged_count_; }
   std::uint64_t reads_done() const { return reads_done_; }
@@ -233,6 +239,20 @@ class Cluster {
     after_input(at);
   }
 
+  // Through the router of any node; answers(token) tells what came of it.
+  std::uint64_t request(std::size_t at, GroupId group, const std::string& body, Duration wait) {
+    Node& node = nodes_[at];
+    const std::uint64_t token = ++next_token_;
+    Effects out = effects(node);
+    node.router->request(now_, token, group, to_bytes(body), now_ + wait, out);
+    perform(at, out);
+    after_input(at);
+    return token;
+  }
+  const std::vector<Result<Bytes>>& answers(std::uint64_t token) { return replies_[token]; }
+  std::uint64_t requests_served() const { return requests_served_; }
+  Router& router(std::size_t index) { return *nodes_[index].router; }
+
   void run_for(Duration time) {
     const Instant until = now_ + time;
     while (violation_.empty() && !queue_.empty() && queue_.top().at <= until) step();
@@ -253,22 +273,28 @@ class Cluster {
   }
 
   // Every group has a leader, and all its live voters and learners have applied the same.
-  bool has_converged() {
+  bool has_converged() { return apart().empty(); }
+
+  // What stands in the way of that.
+  std::string apart() {
     for (std::uint16_t g = 0; g < options_.groups; ++g) {
       const GroupId group{g};
+      const std::string where = " in group " + std::to_string(g);
       const std::optional<std::size_t> leader = leader_of(group);
-      if (!leader) return false;
+      if (!leader) return "no leader" + where;
       const LogIndex index = nodes_[*leader].groups->applied(group)->index;
-      if (index < acknowledged_index_[group]) return false;
+      if (index < acknowledged_index_[group]) return "the leader lags" + where;
       for (const Seat& seat : nodes_[*leader].groups->config(group)->seats()) {
         const std::size_t at = index_of_.at(seat.node);
         if (!is_up(at) || nodes_[at].failed || is_cut(at, *leader)) continue;
+        const std::string who = "node " + std::to_string(at) + where;
         const auto applied = nodes_[at].groups->applied(group);
-        if (!applied || applied->index != index) return false;
-        if (nodes_[at].machines[group] != nodes_[*leader].machines[group]) return false;
+        if (!applied) return who + " has no replica";
+        if (applied->index != index) return who + " lags";
+        if (nodes_[at].machines[group] != nodes_[*leader].machines[group]) return who + " differs";
       }
     }
-    return true;
+    return {};
   }
 
   // ---- checkers ---------------------------------------------------------------------------------
@@ -314,6 +340,7 @@ class Cluster {
   struct Node {
     NodeId id;
     std::unique_ptr<Groups> groups;
+    std::unique_ptr<Router> router;
     Boot boot = 0;
     std::uint64_t life = 0;  // counts starts and crashes, for events that are too late
     bool is_founder = false;
@@ -339,6 +366,7 @@ class Cluster {
     std::map<GroupId, Machine> machines;
     std::map<NodeId, Watch> watch;
     std::map<std::pair<GroupId, LogIndex>, std::pair<Term, Bytes>> proposed;
+    std::map<std::pair<GroupId, LogIndex>, std::uint64_t> answers;  // to the router, when committed
     std::map<std::uint64_t, LogIndex> reads;
     Instant tick_at = Instant::never();
   };
@@ -492,7 +520,10 @@ class Cluster {
       std::visit([&](auto& held) { on_event(index, held); }, event);
       if (!node.groups) return;
     }
-    const Instant at = node.groups->next_deadline();
+    for (RouterEvent& event : node.router->take_events()) {
+      std::visit([&](auto& held) { on_event(index, held); }, event);
+    }
+    const Instant at = std::min(node.groups->next_deadline(), node.router->next_deadline());
     if (at >= node.tick_at && node.tick_at > now_) return;
     if (at == Instant::never()) return;
     node.tick_at = std::max(at, now_);
@@ -503,6 +534,7 @@ class Cluster {
       due.tick_at = Instant::never();
       Effects out = effects(due);
       due.groups->tick(now_, out);
+      due.router->tick(now_, out);
       perform(index, out);
       after_input(index);
     });
@@ -528,6 +560,13 @@ class Cluster {
       acknowledged_[{event.group, event.index}] = event.payload;
       acknowledged_index_[event.group] = std::max(acknowledged_index_[event.group], event.index);
       ++acknowledged_count_;
+      const auto answer = node.answers.find({event.group, event.index});
+      if (answer != node.answers.end()) {
+        Effects out = effects(node);
+        node.router->reply(now_, answer->second, to_bytes("done"), out);
+        perform(index, out);
+        node.answers.erase(answer);
+      }
     }
     node.proposed.erase(proposed);
   }
@@ -604,14 +643,41 @@ class Cluster {
     schedule(now_, [this, index] { crash(index); });
   }
 
+  // A request is answered when its body is committed, or at once when it says so.
+  void on_event(std::size_t index, RouterRequest& event) {
+    ++requests_served_;
+    Node& node = nodes_[index];
+    Effects out = effects(node);
+    if (event.body == to_bytes("echo")) {
+      node.router->reply(now_, event.handle, to_bytes("from " + std::to_string(index)), out);
+    } else if (event.body == to_bytes("refuse")) {
+      node.router->reply(now_, event.handle, fail(Code::kConflict, "no"), out);
+    } else if (event.body != to_bytes("silence")) {
+      const auto place = node.groups->propose(now_, event.group, event.body, out);
+      if (place) {
+        node.proposed[{event.group, place->second}] = {place->first, event.body};
+        node.answers[{event.group, place->second}] = event.handle;
+      } else {
+        node.router->reply(now_, event.handle, tl::unexpected(place.error()), out);
+      }
+    }
+    perform(index, out);
+    after_input(index);
+  }
+  void on_event(std::size_t, RouterReply& event) {
+    replies_[event.token].push_back(std::move(event.result));
+  }
+
   // ---- network ----------------------------------------------------------------------------------
   void transmit(std::size_t from, Send send) {
     const auto found = index_of_.find(send.to);
     if (found == index_of_.end()) return;
     const std::size_t to = found->second;
-    ++group_frames_;
-    note_frame(from, to, send.frame);
-    mutate(send.frame);
+    if (send.frame[0] == static_cast<std::uint8_t>(Module::kGroups)) {
+      ++group_frames_;
+      note_frame(from, to, send.frame);
+      mutate(send.frame);
+    }
     const int copies = random_.chance(options_.duplicate) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       if (random_.chance(options_.loss)) continue;
@@ -621,7 +687,11 @@ class Cluster {
         Node& node = nodes_[to];
         if (!node.groups || cuts_.contains({from, to})) return;
         Effects out = effects(node);
-        node.groups->receive(now_, nodes_[from].id, frame, out);
+        if (frame[0] == static_cast<std::uint8_t>(Module::kRouter)) {
+          node.router->receive(now_, nodes_[from].id, frame, out);
+        } else {
+          node.groups->receive(now_, nodes_[from].id, frame, out);
+        }
         perform(to, out);
         after_input(to);
       });
@@ -893,6 +963,8 @@ class Cluster {
   std::uint64_t acknowledged_count_ = 0;
   std::uint64_t reads_done_ = 0;
   std::uint64_t group_frames_ = 0;
+  std::map<std::uint64_t, std::vector<Result<Bytes>>> replies_;
+  std::uint64_t requests_served_ = 0;
   std::ostringstream trace_;
 };
 
