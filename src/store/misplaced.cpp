@@ -20,17 +20,39 @@ void Misplaced::reset() {
   cursor_ = BlobId{};
   idle_rounds_ = 0;
   deadline_ = Instant::never();
+  needed_ =
+      std::max<std::size_t>(1, std::min(config_.write_holders, inventory_.view().ring.size()));
+  short_blobs_ = 0;
+  short_bytes_ = 0;
+}
+
+bool Misplaced::is_short(const Blob& blob) const {
+  return static_cast<std::size_t>(std::popcount(blob.held_by)) < needed_;
+}
+
+void Misplaced::drop(const BlobId& id) {
+  const Blob* blob = blobs_.find(id);
+  if (blob == nullptr) return;
+  if (is_short(*blob)) {
+    short_blobs_ -= 1;
+    short_bytes_ -= shelf_.ref(id).length;
+  }
+  blobs_.erase(id);
 }
 
 void Misplaced::add(Instant now, const std::vector<BlobId>& misplaced) {
-  for (const BlobId& id : misplaced) blobs_.insert({id, 0});
+  for (const BlobId& id : misplaced) {
+    if (!blobs_.insert({id, 0})) continue;
+    short_blobs_ += 1;
+    short_bytes_ += shelf_.ref(id).length;
+  }
   idle_rounds_ = 0;
   if (!blobs_.empty()) deadline_ = std::min(deadline_, now + pause());
 }
 
 void Misplaced::on_change(Instant now, const ShelfChange& change) {
   const BlobId& id = change.blob.id;
-  if (change.held < 0) blobs_.erase(id);
+  if (change.held < 0) drop(id);
   // A copy without pins was fetched for use here; whoever gave it holds it.
   const bool is_new = change.held > 0 || change.delta != 0;
   if (!is_new || !inventory_.is_complete() || !shelf_.holds(id) || !shelf_.has_pins(id)) return;
@@ -95,10 +117,15 @@ void Misplaced::on_entrusted(Instant now, NodeId from, const Entrusted& answer) 
     const std::vector<NodeId> owners = inventory_.owners(blob->id);
     const auto at = std::ranges::find(owners, from);
     if (at == owners.end()) continue;
+    const bool was_short = is_short(*blob);
     blob->held_by |= 1U << (at - owners.begin());
+    if (was_short && !is_short(*blob)) {
+      short_blobs_ -= 1;
+      short_bytes_ -= shelf_.ref(blob->id).length;
+    }
     idle_rounds_ = 0;
     if (static_cast<std::size_t>(std::popcount(blob->held_by)) == owners.size()) {
-      blobs_.erase(answer.held[i]);
+      drop(answer.held[i]);
     }
   }
   if (blobs_.empty()) {
@@ -141,17 +168,8 @@ void Misplaced::take_pins(NodeId from, const BlobId& id, const std::vector<Pin>&
 }
 
 LeaveState Misplaced::leave_state() const {
-  const std::size_t needed = members_.holders_needed(config_.write_holders);
-  LeaveState state{members_.is_leaving() && inventory_.is_complete(), 0, 0};
-  blobs_.scan(BlobId{}, [&](const Blob& blob) {
-    if (static_cast<std::size_t>(std::popcount(blob.held_by)) < needed) {
-      state.blobs_only_here += 1;
-      state.bytes_only_here += shelf_.ref(blob.id).length;
-    }
-    return true;
-  });
-  state.ready &= state.blobs_only_here == 0;
-  return state;
+  const bool is_known = members_.is_leaving() && inventory_.is_complete();
+  return {is_known && short_blobs_ == 0, short_blobs_, short_bytes_};
 }
 
 }  // namespace dunlin::store

@@ -34,7 +34,7 @@ class Misplaced {
         pulls_(pulls),
         next_operation_(random.next() >> 1) {}
 
-  // The view changes: who owns what is found out anew.
+  // The inventory's view has changed: who owns what is found out anew.
   void reset();
   void add(Instant now, const std::vector<BlobId>& misplaced);
   void on_change(Instant now, const ShelfChange& change);
@@ -52,6 +52,8 @@ class Misplaced {
     std::uint32_t held_by = 0;  // bit i: the i-th owner says that it holds it
   };
 
+  bool is_short(const Blob& blob) const;
+  void drop(const BlobId& id);
   Duration pause() const;
   void next_slice(Instant now, Effects& out);
   void take_pins(NodeId from, const BlobId& id, const std::vector<Pin>& pins, Effects& out);
@@ -63,6 +65,9 @@ class Misplaced {
   Pulls& pulls_;
   std::uint64_t next_operation_;
   SortedBlocks<Blob, &Blob::id> blobs_;
+  std::size_t needed_ = 1;         // holders without which a blob is short
+  std::uint64_t short_blobs_ = 0;  // of blobs_
+  std::uint64_t short_bytes_ = 0;
   BlobId cursor_;  // blobs below it were spoken of in this round
   std::map<std::uint64_t, NodeId> asked_;
   std::uint32_t idle_rounds_ = 0;  // in which nothing came of it
