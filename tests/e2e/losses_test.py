@@ -1,0 +1,75 @@
+"""Hosts and processes that die while work goes on."""
+
+import unittest
+
+from dunlin_cluster import ClusterTest, wait_for
+
+
+class Losses(ClusterTest):
+    nodes = 5
+
+    def start(self, tasks, command):
+        cluster = self.cluster
+        job = cluster.good("submit", "--quiet", "--array", f"1-{tasks}", "--", "sh", "-c",
+                           command).strip()
+        wait_for("all tasks running", lambda: cluster.json("show", job)["tasks"]["running"] == tasks)
+        return job
+
+    def test_the_coordinators_death_restarts_nothing_that_runs_elsewhere(self):
+        cluster = self.cluster
+        job = self.start(10, "echo $$ >&2; sleep 5; echo {}")
+        victim = cluster.node_of(cluster.json("show", job)["coordinator"])
+        before = {t["task"]: t["node"] for t in cluster.json("tasks", job)}
+        identity = cluster.id_of(victim)
+        cluster.kill(victim)
+        other = cluster.survivor()
+        wait_for("another coordinator", lambda: (cluster.try_json("show", job, node=other) or {})
+                 .get("coordinator") not in (None, identity), 15)
+        cluster.good("wait", job, node=other)
+        after = {t["task"]: t["node"] for t in cluster.json("tasks", job, node=other)}
+        for task, node in before.items():
+            if node != identity:
+                self.assertEqual(after[task], node, f"task {task} was restarted")
+        self.assertEqual(cluster.good("logs", job, node=other),
+                         "".join(f"{n}\n" for n in range(1, 11)))
+
+    def test_a_node_process_that_comes_back_goes_on_with_its_tasks(self):
+        cluster = self.cluster
+        job = self.start(10, "echo start $$; sleep 4; echo end $$")
+        cluster.script("crash", "3")
+        cluster.restart(3)
+        cluster.good("wait", job)
+        lines = cluster.good("logs", job).split("\n")
+        for start, end in zip(lines[0:-1:2], lines[1:-1:2]):
+            self.assertEqual(start.split()[1], end.split()[1])
+        self.assertEqual({t["attempt"] for t in cluster.json("tasks", job)}, {1})
+
+    def test_jobs_survive_the_end_of_all_nodes_at_once(self):
+        cluster = self.cluster
+        job = self.start(4, "sleep 2; echo {}")
+        for node in range(1, 6):
+            cluster.kill(node)
+        cluster.restart(1, 2, 3, 4, 5)
+        wait_for("the job", lambda: cluster.try_json("show", job, node=2), 30)
+        cluster.good("wait", job, node=2)
+        self.assertEqual(cluster.good("logs", job, node=4), "1\n2\n3\n4\n")
+
+    def test_output_older_than_five_seconds_survives_its_host(self):
+        cluster = self.cluster
+        job = cluster.good("submit", "--quiet", "--", "sh", "-c",
+                           "echo early; sleep 60").strip()
+        wait_for("the task", lambda: cluster.json("show", job)["tasks"]["running"] == 1)
+        wait_for("its output", lambda: cluster.good("logs", job) == "early\n")
+        victim = cluster.node_of(cluster.json("tasks", job)[0]["node"])
+        # Two runs of five seconds with other work: the promise is about time, so time must pass.
+        for _ in range(2):
+            cluster.good("run", "--", "sleep", "3", node=victim)
+        cluster.kill(victim)
+        other = cluster.survivor()
+        wait_for("the first attempt's output", lambda: cluster.run(
+            "logs", job, "--attempt", "1", node=other).stdout == "early\n", 30)
+        cluster.good("cancel", job, node=other)
+
+
+if __name__ == "__main__":
+    unittest.main()
