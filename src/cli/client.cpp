@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <map>
 
+#include "cli/interrupts.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -64,8 +65,12 @@ Result<void> Client::wait(bool whole, Duration patience) {
                                           std::to_string(patience.milliseconds() / 1000) + " s");
     }
     pollfd waiting{connection_.fd(), connection_.events(), 0};
-    const int ready = poll(&waiting, 1, static_cast<int>(left));
+    const int ready = poll_counting(&waiting, 1, static_cast<int>(left));
     if (ready < 0 && errno != EINTR) return fail(Code::kFailed, "poll failed");
+    if (interrupts() > 1) {
+      connection_.close();
+      return fail(Code::kTimeout, "interrupted");
+    }
     if (ready <= 0) continue;
     if (const Result<void> fine = connection_.step(); !fine) return fine;
     // A long answer that keeps coming is no silence.
@@ -129,7 +134,7 @@ Result<Client::More> Client::more(std::string& to, int timeout_ms) {
   }
   if (connection_.is_done()) return More::kEnd;
   pollfd waiting{connection_.fd(), connection_.events(), 0};
-  const int ready = poll(&waiting, 1, timeout_ms);
+  const int ready = poll_counting(&waiting, 1, timeout_ms);
   if (ready == 0) return More::kQuiet;
   if (ready < 0) {
     if (errno == EINTR) return More::kInterrupted;
@@ -187,7 +192,7 @@ Result<void> Client::call_many(std::string_view method, std::string_view target,
       waiting.push_back({lane->connection.fd(), lane->connection.events(), 0});
       polled.push_back(lane.get());
     }
-    const int ready = poll(waiting.data(), waiting.size(), 1000);
+    const int ready = poll_counting(waiting.data(), waiting.size(), 1000);
     if (ready < 0 && errno != EINTR) return fail(Code::kFailed, "poll failed");
     if (ready > 0) last_step = now_ms();
     if (now_ms() - last_step > 4 * kAnswerPatience.milliseconds()) {

@@ -119,15 +119,12 @@ class Runner {
 
   // The first one cancels, and waits for the job to end; the second leaves at once.
   bool handle_interrupts() {
-    const int count = interrupts();
-    if (count == 0) return false;
-    if (!is_cancelled_) {
+    if (interrupts() > 0 && !is_cancelled_) {
       is_cancelled_ = true;
       note("dunlin: cancelling " + submission_.id.text() + " (again: leave at once)");
       cancel();
-      return false;
     }
-    if (count < 2) return false;
+    if (interrupts() < 2) return false;
     left_ = kExitInterrupted;
     return true;
   }

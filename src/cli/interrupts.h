@@ -1,11 +1,16 @@
 // Ctrl-C and TERM, counted instead of obeyed, for the commands that have something to do about
-// them. A poll() that waits while one comes returns with EINTR.
+// them. They come only while poll_counting() waits, so that none is missed between a look at the
+// count and the wait.
 #pragma once
+
+#include <poll.h>
 
 namespace dunlin {
 
 // From now on; for the rest of the process.
 void count_interrupts();
 int interrupts();
+// poll(2); -1 with EINTR when one has come.
+int poll_counting(pollfd* fds, nfds_t count, int timeout_ms);
 
 }  // namespace dunlin

@@ -34,19 +34,24 @@ std::string spelling(const Option& option) {
   return std::string("--") + option.name;
 }
 
+// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment).
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
+  std::vector<std::vector<std::size_t>> rows(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        rows[i][j] = i + j;
+        continue;
+      }
+      const bool is_same = a[i - 1] == b[j - 1];
+      rows[i][j] = std::min(
+          {rows[i - 1][j - 1] + (is_same ? 0 : 1), rows[i - 1][j] + 1, rows[i][j - 1] + 1});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
+      }
     }
   }
-  return row[b.size()];
+  return rows[a.size()][b.size()];
 }
 
 }  // namespace
@@ -217,14 +222,15 @@ std::string help_of(const OptionTable& table) {
 }
 
 std::string nearest(std::string_view given, const std::vector<std::string>& known) {
+  constexpr std::size_t kLongest = 64;
   std::string best;
-  std::size_t least = given.size() <= 4 ? 2 : 3;
+  if (given.size() > kLongest) return best;
+  std::size_t least = given.size() <= 2 ? 1 : given.size() <= 5 ? 2 : 3;
   for (const std::string& name : known) {
     const std::size_t distance = edit_distance(given, name);
-    if (distance < least || (distance == least && best.empty() && name.starts_with(given))) {
-      least = distance;
-      best = name;
-    }
+    if (distance >= least) continue;
+    least = distance;
+    best = name;
   }
   return best;
 }

@@ -1,0 +1,327 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cli/invocation.h"
+#include "cli/shell.h"
+#include "os/json.h"
+
+namespace dunlin {
+namespace {
+
+using Commands = Shell;
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST_F(Commands, HelpEverywhereHasAnExampleAndVersionIsSaid) {
+  EXPECT_EQ(run({"--version"}).out.substr(0, 7), "dunlin ");
+  EXPECT_NE(run({"--help"}).out.find("dunlin run -- hostname"), std::string::npos);
+  for (const Command& command : commands()) {
+    if (command.run == nullptr) continue;
+    std::vector<std::string> args;
+    const std::string name = command.name;
+    const std::size_t space = name.find(' ');
+    args.push_back(name.substr(0, space));
+    if (space != std::string::npos) args.push_back(name.substr(space + 1));
+    args.emplace_back("--help");
+    const Ran ran = run(args);
+    EXPECT_EQ(ran.code, 0) << name;
+    EXPECT_NE(ran.out.find("For example\n  dunlin " + name), std::string::npos) << ran.out;
+  }
+  const Ran nothing = run({});
+  EXPECT_EQ(nothing.code, 2);
+  EXPECT_TRUE(nothing.out.empty());
+}
+
+TEST_F(Commands, WrongUsageIsOneLineAndExitsWithTwo) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {"jbos"},
+      {"show"},
+      {"show", "a", "b"},
+      {"jobs", "--stat"},
+      {"submit"},
+      {"token"},
+      {"show", "NO"},
+      {"submit", "--time", "9", "true"},
+      {"run", "-n", "3", "true"},
+      {"retry", "last"},
+      {"fs", "ls"},
+      {"tasks", "last.x"},
+      {"jobs", "--state", "odd"},
+      {"run", "--server", "host:7400", "true"},
+      {"logs", "--stderr", "--both", "abcdefghij"},
+      {"submit", "--array", "1-3", "--each-line", "f", "true"},
+      {"submit", "-c", "0", "true"},
+      {"submit", "--limit", "3", "--array", "1-9%2", "true"},
+      {"submit", "x", ":::"},
+      {"submit", "--stdin", "f", "cat"},
+  };
+  for (const std::vector<std::string>& args : wrong) {
+    const Ran ran = run(args);
+    EXPECT_EQ(ran.code, 2) << args[0] << ran.err;
+    EXPECT_EQ(lines(ran.err), 1U) << ran.err;
+    EXPECT_TRUE(ran.err.starts_with("dunlin: ")) << ran.err;
+    EXPECT_TRUE(ran.out.empty());
+  }
+}
+
+TEST_F(Commands, WithJsonAnErrorIsAnObjectOnStderr) {
+  const Ran ran = run({"show", "zzzzzzzzzz", "--json"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_TRUE(ran.out.empty());
+  EXPECT_EQ(error_from_json(ran.err).code, Code::kNotFound);
+  EXPECT_EQ(error_from_json(run({"jobs", "--jsno", "--json"}).err).code, Code::kUsage);
+}
+
+TEST_F(Commands, WhereNobodyAnswersTheExitCodeIsThree) {
+  environment["DUNLIN_SERVER"] = files / "none.sock";
+  const Ran ran = run({"jobs"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("dunlin up"), std::string::npos);
+  EXPECT_EQ(run({"run", "true"}).code, 125);
+  // The next server is asked when one does not answer.
+  environment["DUNLIN_SERVER"] += "," + server.socket;
+  EXPECT_EQ(run({"jobs"}).code, 0);
+  environment["DUNLIN_SERVER"] = "";
+  environment["DUNLIN_DIR"] = server.directory.path();
+  EXPECT_EQ(run({"jobs"}).code, 0);
+}
+
+TEST_F(Commands, OptionsOfAllCommandsMayStandInFront) {
+  environment["DUNLIN_SERVER"] = "";
+  EXPECT_EQ(run({"--server", server.socket, "--json", "jobs"}).out, "[]\n");
+  EXPECT_EQ(run({"--server=" + server.socket, "jobs", "--json"}).out, "[]\n");
+}
+
+TEST_F(Commands, JobsAreListedAsTableIdsOrJson) {
+  const std::string first = submit({"-J", "one", "true"});
+  const std::string second = submit({"-J", "two", "false"});
+  const Ran table = run({"jobs"});
+  EXPECT_EQ(lines(table.out), 3U);
+  EXPECT_LT(table.out.find(second), table.out.find(first));  // newest first
+  EXPECT_EQ(run({"jobs", "--quiet"}).out, second + "\n" + first + "\n");
+  EXPECT_EQ(run({"jobs", "--quiet", "--state", "failed"}).out, second + "\n");
+  EXPECT_EQ(run({"jobs", "--quiet", "--name", "o*"}).out, first + "\n");
+  EXPECT_EQ(run({"jobs", "--quiet", "-u", "nobody-here"}).out, "");
+  const auto jobs = jobs_from_json(run({"jobs", "--json"}).out);
+  ASSERT_TRUE(jobs);
+  EXPECT_EQ(jobs->size(), 2U);
+}
+
+TEST_F(Commands, AListThatMayLackJobsIsPrintedAndExitsWithSeven) {
+  const std::string id = submit({"true"});
+  server.on_loop([](FakeNode& node) { node.silent_groups = 3; });
+  const Ran ran = run({"jobs", "--quiet"});
+  EXPECT_EQ(ran.out, id + "\n");
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(run({"show", "zz"}).code, 7);
+}
+
+TEST_F(Commands, AJobIsFoundByPrefixAndAsTheLast) {
+  server.on_loop([](FakeNode& node) {
+    for (const char* id : {"abcdefghij", "abxdefghij", "kbcdefghij"}) {
+      SubmitJob job;
+      job.id = *JobId::from_text(id);
+      job.user = "somebody-else";
+      job.spec.argv = {"true"};
+      node.submit(1'000'000, client::Request(JobRequest(job)));
+    }
+  });
+  EXPECT_EQ(run({"show", "k", "--quiet"}).out, "kbcdefghij\n");
+  EXPECT_EQ(run({"show", "abx", "--quiet"}).out, "abxdefghij\n");
+  const Ran two = run({"show", "ab"});
+  EXPECT_EQ(two.code, 2);
+  EXPECT_NE(two.err.find("abcdefghij"), std::string::npos);
+  EXPECT_NE(two.err.find("abxdefghij"), std::string::npos);
+  EXPECT_EQ(run({"show", "zz"}).code, 4);
+  EXPECT_EQ(run({"show", "last"}).code, 4);  // none of this user's
+  const std::string mine = submit({"true"});
+  EXPECT_EQ(run({"show", "last", "--quiet"}).out, mine + "\n");
+}
+
+TEST_F(Commands, TasksAreShownInPagesAndByState) {
+  const std::string id = submit({"--array", "1-12000", "queue", "3"});
+  EXPECT_EQ(lines(run({"tasks", id}).out), 12'001U);
+  const auto tasks = tasks_from_json(run({"tasks", id, "--json"}).out);
+  ASSERT_TRUE(tasks);
+  EXPECT_EQ(tasks->size(), 12'000U);
+  EXPECT_EQ(run({"tasks", id + ".7,9", "--quiet"}).out, id + ".7\n" + id + ".9\n");
+  EXPECT_EQ(run({"tasks", "last.2", "--state", "done", "--json"}).out, "[]\n");
+  EXPECT_NE(run({"tasks", submit({"exit", "3"})}).out.find("exit 3"), std::string::npos);
+}
+
+TEST_F(Commands, ShowSaysWhyASingleTaskFailed) {
+  const std::string id = submit({"nowhere"});
+  const Ran ran = run({"show", id});
+  EXPECT_NE(ran.out.find("missing_executable: nowhere: not found"), std::string::npos) << ran.out;
+  EXPECT_NE(run({"show", id, "--json"}).out.find("\"spec\":{"), std::string::npos);
+}
+
+TEST_F(Commands, WaitTellsHowEachJobEnded) {
+  const std::string well = submit({"true"});
+  const std::string bad = submit({"false"});
+  const std::string open = submit({"hang"});
+  const Ran done = run({"wait", well});
+  EXPECT_EQ(done.code, 0);
+  EXPECT_TRUE(done.out.empty());
+  EXPECT_EQ(lines(done.err), 1U);
+  EXPECT_EQ(run({"wait", well, bad}).code, 1);
+  EXPECT_EQ(run({"wait", "--any", well, open}).code, 0);
+  const Ran late = run({"wait", "--timeout", "50ms", open, well});
+  EXPECT_EQ(late.code, 6);
+  EXPECT_NE(late.err.find(open), std::string::npos);
+  ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() == 0; }));
+  auto waiting = start({"wait", open});
+  ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() == 1; }));
+  server.on_loop([&](FakeNode& node) {
+    node.finish_task(*JobId::from_text(open), 1, TaskState::kDone, Reason::kNone);
+  });
+  EXPECT_EQ(waiting->end().code, 0);
+  EXPECT_EQ(run({"wait", "zzzzzzzzzz"}).code, 4);
+  EXPECT_EQ(run({"wait", well + ".1"}).code, 2);
+}
+
+TEST_F(Commands, CancelEndsJobsAndTasks) {
+  const std::string id = submit({"--array", "1-3", "hang"});
+  EXPECT_EQ(run({"cancel", id + ".2"}).code, 0);
+  EXPECT_EQ(run({"tasks", id, "--state", "cancelled", "--quiet"}).out, id + ".2\n");
+  EXPECT_EQ(run({"cancel", "last"}).code, 0);
+  EXPECT_EQ(run({"cancel", id}).code, 0);  // finished: nothing to do, and well
+  EXPECT_EQ(run({"cancel", "zzzzzzzzzz", id}).code, 4);
+}
+
+TEST_F(Commands, LogsAreTheBytesAndTheirTail) {
+  const std::string id = submit({"--array", "1-2", "hang"});
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(*JobId::from_text(id), 1, false, std::string("a\0b\n1\n2\n3", 9));
+    node.write_log(*JobId::from_text(id), 2, false, "\nsecond\n");
+    node.write_log(*JobId::from_text(id), 2, true, "err\n");
+  });
+  EXPECT_EQ(run({"logs", id}).out, std::string("a\0b\n1\n2\n3\nsecond\n", 17));
+  EXPECT_EQ(run({"logs", id + ".2"}).out, "\nsecond\n");
+  EXPECT_EQ(run({"logs", "--stderr", id}).out, "err\n");
+  EXPECT_EQ(run({"logs", "--both", id + ".2"}).out, "\nsecond\nerr\n");
+  EXPECT_EQ(run({"logs", "--tail", "2", id}).out, "3\nsecond\n");
+  EXPECT_EQ(run({"logs", id + ".9"}).code, 4);
+}
+
+TEST_F(Commands, FollowedLogsOfManyTasksCarryTheirNumbers) {
+  const std::string id = submit({"--array", "1-2", "hang"});
+  auto following = start({"logs", "-f", id});
+  const JobId job = *JobId::from_text(id);
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(job, 1, false, "to");
+    node.write_log(job, 2, false, "two\n");
+    node.write_log(job, 1, false, "gether\n");
+  });
+  ASSERT_TRUE(following->says("1: together\n"));
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(job, 2, false, "no end");
+    node.finish_task(job, 1, TaskState::kDone, Reason::kNone);
+    node.finish_task(job, 2, TaskState::kFailed, Reason::kExit, 1);
+  });
+  const Ran ran = following->end();
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.out.find("2: two\n"), std::string::npos);
+  EXPECT_NE(ran.out.find("2: no end\n"), std::string::npos);
+}
+
+TEST_F(Commands, OutputsAreListedPrintedAndWritten) {
+  const std::string id = submit({"--array", "1-2", "hang"});
+  server.on_loop([&](FakeNode& node) {
+    const Bytes content = to_bytes("picture");
+    node.blobs[blob_id_of(content)] = content;
+    node.jobs.at(*JobId::from_text(id)).tasks[2].outputs = {
+        {"out/p 1.png", 7, 0600, {{blob_id_of(content), 7}}}};
+  });
+  EXPECT_NE(run({"outputs", id}).out.find("out/p 1.png"), std::string::npos);
+  EXPECT_EQ(run({"outputs", id + ".2", "out/p 1.png"}).out, "picture");
+  EXPECT_EQ(run({"outputs", id + ".1", "x"}).code, 4);
+  EXPECT_EQ(run({"outputs", id, "--to", "res"}).code, 0);
+  std::ifstream written(files / "res/2/out/p 1.png");
+  std::string content;
+  std::getline(written, content);
+  EXPECT_EQ(content, "picture");
+  EXPECT_TRUE(outputs_from_json(run({"outputs", id, "--json"}).out));
+}
+
+TEST_F(Commands, AnOutputThatWouldLeaveTheDirectoryIsNotWritten) {
+  const std::string id = submit({"hang"});
+  server.on_loop([&](FakeNode& node) {
+    node.jobs.at(*JobId::from_text(id)).tasks[1].outputs = {{"../../evil", 0, 0644, {}}};
+  });
+  EXPECT_EQ(run({"outputs", id, "--to", "res"}).code, 1);
+}
+
+TEST_F(Commands, NodesAreListedAndFoundByNameOrPrefix) {
+  server.on_loop([](FakeNode& node) {
+    node.members = {fake_member(1, "alpha"), fake_member(2, "beta")};
+  });
+  EXPECT_EQ(lines(run({"nodes"}).out), 3U);
+  EXPECT_EQ(lines(run({"nodes", "--quiet"}).out), 2U);
+  const Ran one = run({"nodes", "beta", "--json"});
+  const auto nodes = nodes_from_json(one.out);
+  ASSERT_TRUE(nodes) << one.out;
+  EXPECT_EQ(nodes->size(), 1U);
+  EXPECT_EQ(run({"nodes", "0"}).code, 2);
+  EXPECT_EQ(run({"nodes", "gamma"}).code, 4);
+}
+
+TEST_F(Commands, StatusBeginsWithWhatCanBeLost) {
+  const auto first_line = [&](const client::Status& status) {
+    server.on_loop([&](FakeNode& node) { node.status = status; });
+    const std::string out = run({"status"}).out;
+    return out.substr(0, out.find('\n'));
+  };
+  client::Status status;
+  status.alive = status.total = 5;
+  status.can_lose = 1;
+  EXPECT_EQ(first_line(status), "healthy: can lose any 1 of 5 hosts");
+  status.dead = 1;
+  EXPECT_EQ(first_line(status), "mending: can lose any 1 of 5 hosts");
+  status = {};
+  status.alive = 1;
+  EXPECT_EQ(first_line(status), "1 host: can lose none; add two");
+  status.alive = 2;
+  EXPECT_EQ(first_line(status), "2 hosts: can lose none; add one");
+  status.groups = 16;
+  status.groups_with_quorum = 12;
+  EXPECT_EQ(first_line(status), "broken: 4 of 16 groups have no quorum");
+  status.silent_groups = 4;
+  server.on_loop([&](FakeNode& node) { node.status = status; });
+  EXPECT_EQ(run({"status"}).code, 7);
+}
+
+TEST_F(Commands, LeaveDownAndTokensReachTheNode) {
+  server.on_loop([](FakeNode& node) { node.members = {fake_member(7, "seven")}; });
+  const Ran leave = run({"leave", "seven"});
+  EXPECT_EQ(leave.code, 0);
+  EXPECT_NE(leave.err.find("groups: none left"), std::string::npos);
+  server.on_loop([](FakeNode& node) {
+    EXPECT_EQ(std::get<client::LeaveNode>(node.asked.back()).node.raw[15], 7);
+    node.leave_error = Error{Code::kRefused, "block x would be lost", "--now: anyway"};
+  });
+  EXPECT_EQ(run({"leave"}).code, 5);
+  EXPECT_EQ(run({"token", "create", "--uses", "5"}).out, "dunlin-token-5\n");
+  EXPECT_EQ(run({"token", "create", "--role", "user"}).code, 2);
+  EXPECT_EQ(run({"down"}).code, 0);
+  server.on_loop([](FakeNode& node) { EXPECT_TRUE(node.stopped); });
+}
+
+TEST_F(Commands, AGroupWithoutQuorumExitsWithSix) {
+  server.on_loop([](FakeNode& node) {
+    node.fault = [](const client::Request& request) -> std::optional<Error> {
+      if (!std::holds_alternative<JobRequest>(request)) return std::nullopt;
+      return Error{Code::kTimeout, "group 3 has no quorum: missing host2, host3", "--stale"};
+    };
+  });
+  const Ran ran = run({"show", "abcdefghij"});
+  EXPECT_EQ(ran.code, 6);
+  EXPECT_NE(ran.err.find("host2, host3"), std::string::npos);
+  EXPECT_EQ(run({"submit", "true"}).code, 6);
+}
+
+}  // namespace
+}  // namespace dunlin

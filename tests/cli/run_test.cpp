@@ -1,0 +1,171 @@
+#include <gtest/gtest.h>
+
+#include "cli/follow_printer.h"
+#include "cli/shell.h"
+
+namespace dunlin {
+namespace {
+
+using RunCommand = Shell;
+
+TEST_F(RunCommand, ExitsAsTheCommandDoes) {
+  EXPECT_EQ(run({"run", "true"}).code, 0);
+  EXPECT_EQ(run({"run", "false"}).code, 1);
+  EXPECT_EQ(run({"run", "--", "exit", "42"}).code, 42);
+  EXPECT_EQ(run({"run", "die", "15"}).code, 128 + 15);
+  const Ran missing = run({"run", "nowhere"});
+  EXPECT_EQ(missing.code, 127);
+  EXPECT_NE(missing.err.find("nowhere: not found"), std::string::npos);
+}
+
+TEST_F(RunCommand, ExitsWithCodesOfItsOwnForWhatTheCommandDidNotDo) {
+  const auto ended = [&](TaskState state, Reason reason) {
+    auto running = start({"run", "hang"});
+    const JobId id = only_job();
+    server.on_loop([&](FakeNode& node) { node.finish_task(id, 1, state, reason, 9); });
+    const int code = running->end().code;
+    server.on_loop([&](FakeNode& node) { node.jobs.clear(); });
+    return code;
+  };
+  EXPECT_EQ(ended(TaskState::kFailed, Reason::kTimeLimit), 124);
+  EXPECT_EQ(ended(TaskState::kFailed, Reason::kCannotExecute), 126);
+  EXPECT_EQ(ended(TaskState::kFailed, Reason::kMemory), 137);
+  EXPECT_EQ(ended(TaskState::kFailed, Reason::kCrashLimit), 125);
+  EXPECT_EQ(ended(TaskState::kCancelled, Reason::kCancelled), 125);
+  EXPECT_EQ(ended(TaskState::kDone, Reason::kNone), 0);
+}
+
+TEST_F(RunCommand, PassesBothStreamsOn) {
+  EXPECT_EQ(run({"run", "echo", "out"}).out, "out\n");
+  const Ran ran = run({"run", "complain", "err"});
+  EXPECT_EQ(ran.err, "err\n");
+  EXPECT_TRUE(ran.out.empty());
+}
+
+TEST_F(RunCommand, IsAttended) {
+  (void)run({"run", "true"});
+  server.on_loop(
+      [](FakeNode& node) { EXPECT_TRUE(node.jobs.begin()->second.submission.spec.attended); });
+}
+
+TEST_F(RunCommand, OutputComesAsItIsWritten) {
+  auto running = start({"run", "hang"});
+  const JobId id = only_job();
+  server.on_loop([&](FakeNode& node) { node.write_log(id, 1, false, "half a li"); });
+  EXPECT_TRUE(running->says("half a li"));
+  server.on_loop([&](FakeNode& node) { node.finish_task(id, 1, TaskState::kDone, Reason::kNone); });
+  EXPECT_EQ(running->end().out, "half a li");
+}
+
+TEST_F(RunCommand, CtrlCCancelsTheJobAndWaitsForItsEnd) {
+  auto running = start({"run", "hang"});
+  (void)only_job();
+  running->interrupt();
+  EXPECT_EQ(running->end().code, 130);
+  server.on_loop([](FakeNode& node) {
+    EXPECT_EQ(node.jobs.begin()->second.summary.state, JobState::kCancelled);
+  });
+}
+
+TEST_F(RunCommand, ASecondCtrlCLeavesAtOnce) {
+  server.on_loop([](FakeNode& node) {
+    node.fault = [](const client::Request& request) -> std::optional<Error> {
+      const auto* job = std::get_if<JobRequest>(&request);
+      if (job == nullptr || !std::holds_alternative<CancelTasks>(*job)) return std::nullopt;
+      return Error{Code::kTimeout, "no quorum", ""};
+    };
+  });
+  auto running = start({"run", "hang"});
+  (void)only_job();
+  running->interrupt();
+  ASSERT_TRUE(running->says("cancelling"));
+  running->interrupt();
+  EXPECT_EQ(running->end().code, 130);
+}
+
+TEST_F(RunCommand, SaysAfterASecondWhyItWaitsAndGivesUpWhenTold) {
+  const Ran ran = run({"run", "--timeout", "1200ms", "queue"});
+  EXPECT_EQ(ran.code, 125);
+  EXPECT_NE(ran.err.find("resources"), std::string::npos) << ran.err;
+  server.on_loop([](FakeNode& node) {
+    EXPECT_EQ(node.jobs.begin()->second.summary.state, JobState::kCancelled);
+  });
+}
+
+TEST_F(RunCommand, WhereItsReaderHasGoneItEndsAsAnyCommandWould) {
+  auto running = start({"run", "hang"});
+  const JobId id = only_job();
+  running->stop_reading();
+  server.on_loop([&](FakeNode& node) { node.write_log(id, 1, false, "to nobody"); });
+  EXPECT_EQ(running->end().code, 128 + SIGPIPE);
+}
+
+TEST_F(RunCommand, ManyTasksAreToldApartAndTheFirstFailureCounts) {
+  const Ran ran = run({"run", "exit", "5", ":::", "a", "b"});
+  EXPECT_EQ(ran.code, 5);
+  EXPECT_NE(ran.err.find("task 1: exit 5"), std::string::npos);
+  const Ran echoed = run({"run", "--array", "1-2", "echo", "x"});
+  EXPECT_NE(echoed.out.find("1: x\n"), std::string::npos);
+  EXPECT_NE(echoed.out.find("2: x\n"), std::string::npos);
+}
+
+TEST_F(RunCommand, TakesTheNextNodeWhenItsOwnIsLost) {
+  // Two doors to one cluster: the job is known at the second when the first is closed.
+  ApiServer second;
+  environment["DUNLIN_SERVER"] = server.socket + "," + second.socket;
+  auto running = start({"run", "hang"});
+  const JobId id = only_job();
+  SubmitJob submission;
+  server.on_loop([&](FakeNode& node) {
+    submission = node.jobs.at(id).submission;
+    node.write_log(id, 1, false, "one ");
+  });
+  ASSERT_TRUE(running->says("one "));
+  second.on_loop([&](FakeNode& node) {
+    node.submit(1'000'000, client::Request(JobRequest(submission)));
+    node.write_log(id, 1, false, "one two ");
+  });
+  server.hang_up();
+  ASSERT_TRUE(running->says("two "));
+  second.on_loop([&](FakeNode& node) {
+    node.write_log(id, 1, false, "three");
+    node.finish_task(id, 1, TaskState::kDone, Reason::kNone);
+  });
+  const Ran ran = running->end();
+  EXPECT_EQ(ran.out, "one two three");
+  EXPECT_EQ(ran.code, 0);
+}
+
+TEST_F(RunCommand, SaysThatStdinIsNotPassedOnYetWhenThereIsSome) {
+  EXPECT_NE(run({"run", "true"}, "data").err.find("stdin"), std::string::npos);
+  EXPECT_EQ(run({"run", "true"}).err, "");
+  EXPECT_EQ(run({"run", "--no-stdin", "true"}, "data").err, "");
+}
+
+TEST(FollowPrinter, PrintsWithoutGapOrRepeatHoweverOftenTheStreamBreaks) {
+  const std::string whole =
+      frame_text(FrameKind::kAttempt, 1, "o1") + frame_text(FrameKind::kStdout, 1, "abc") +
+      frame_text(FrameKind::kStdout, 1, "def") + frame_text(FrameKind::kEnd, 0, "");
+  for (std::size_t cut = 0; cut < whole.size(); ++cut) {
+    testing::internal::CaptureStdout();
+    FollowPrinter printer(false);
+    printer.feed(std::string_view(whole).substr(0, cut));
+    EXPECT_FALSE(printer.is_complete());
+    printer.restart();
+    printer.feed(whole);
+    EXPECT_TRUE(printer.is_complete());
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "abcdef") << cut;
+  }
+}
+
+TEST(FollowPrinter, ANewAttemptIsPrintedFromItsBeginning) {
+  testing::internal::CaptureStdout();
+  FollowPrinter printer(false);
+  printer.feed(frame_text(FrameKind::kAttempt, 1, "o1") + frame_text(FrameKind::kStdout, 1, "abc"));
+  printer.restart();
+  printer.feed(frame_text(FrameKind::kAttempt, 1, "o2") + frame_text(FrameKind::kStdout, 1, "abc"));
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "abcabc");
+}
+
+}  // namespace
+}  // namespace dunlin

@@ -1,0 +1,169 @@
+// Runs the command line as a shell would, in a process of its own, against a fake node.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/cli.h"
+#include "os/api_server.h"
+
+namespace dunlin {
+
+struct Ran {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+// A command that has been started and not yet ended.
+class Running {
+ public:
+  Running(std::vector<std::string> args, const std::string& directory,
+          const std::map<std::string, std::string>& environment, const std::string& input = {}) {
+    int in[2], out[2], err[2];
+    EXPECT_EQ(pipe(in) + pipe(out) + pipe(err), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(in[0], 0);
+      dup2(out[1], 1);
+      dup2(err[1], 2);
+      for (const int fd : {in[0], in[1], out[0], out[1], err[0], err[1]}) close(fd);
+      if (chdir(directory.c_str()) != 0) _exit(99);
+      for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+      std::vector<char*> argv;
+      args.insert(args.begin(), "dunlin");
+      for (std::string& arg : args) argv.push_back(arg.data());
+      _exit(run_cli(static_cast<int>(argv.size()), argv.data()));
+    }
+    EXPECT_EQ(::write(in[1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
+    for (const int fd : {in[0], in[1], out[1], err[1]}) close(fd);
+    out_fd_ = out[0];
+    err_fd_ = err[0];
+  }
+  ~Running() {
+    if (pid_ > 0) (void)end();
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  void interrupt() { kill(pid_, SIGINT); }
+  void stop_reading() {
+    close(out_fd_);
+    out_fd_ = -1;
+  }
+  // Until this is in its output, or in what it complains about.
+  bool says(const std::string& text) {
+    while ((ran_.out + ran_.err).find(text) == std::string::npos) {
+      if (!read_some()) return false;
+    }
+    return true;
+  }
+  // Waits for its end.
+  Ran end() {
+    while (read_some()) {
+    }
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    ran_.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (out_fd_ >= 0) close(out_fd_);
+    close(err_fd_);
+    return ran_;
+  }
+
+ private:
+  // False at the end of both streams, or when nothing came for twenty seconds.
+  bool read_some() {
+    std::array<pollfd, 2> waiting = {pollfd{out_ended_ ? -1 : out_fd_, POLLIN, 0},
+                                     pollfd{err_ended_ ? -1 : err_fd_, POLLIN, 0}};
+    if (waiting[0].fd < 0 && waiting[1].fd < 0) return false;
+    if (poll(waiting.data(), 2, 20'000) <= 0) return false;
+    for (const bool is_err : {false, true}) {
+      const pollfd& fd = waiting[is_err ? 1 : 0];
+      if (fd.revents == 0) continue;
+      std::array<char, 65536> buffer;
+      const ssize_t count = ::read(fd.fd, buffer.data(), buffer.size());
+      if (count <= 0) {
+        (is_err ? err_ended_ : out_ended_) = true;
+      } else {
+        (is_err ? ran_.err : ran_.out).append(buffer.data(), static_cast<std::size_t>(count));
+      }
+    }
+    return true;
+  }
+
+  pid_t pid_ = -1;
+  int out_fd_ = -1;
+  int err_fd_ = -1;
+  bool out_ended_ = false;
+  bool err_ended_ = false;
+  Ran ran_;
+};
+
+class Shell : public ::testing::Test {
+ protected:
+  Shell() {
+    environment["DUNLIN_SERVER"] = server.socket;
+    environment["HOME"] = files.path();
+    environment["DUNLIN_DIR"] = "";
+  }
+
+  std::unique_ptr<Running> start(std::vector<std::string> args, const std::string& input = {}) {
+    return std::make_unique<Running>(std::move(args), files.path(), environment, input);
+  }
+  Ran run(std::vector<std::string> args, const std::string& input = {}) {
+    return start(std::move(args), input)->end();
+  }
+  // The id that `submit` printed.
+  std::string submit(std::vector<std::string> args) {
+    args.insert(args.begin(), "submit");
+    const Ran ran = run(std::move(args));
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.out.substr(0, ran.out.find('\n'));
+  }
+  JobSpec spec_of(const std::string& id) {
+    JobSpec spec;
+    server.on_loop([&](FakeNode& node) {
+      const auto at = node.jobs.find(JobId::from_text(id).value_or(JobId{}));
+      if (at != node.jobs.end()) spec = at->second.submission.spec;
+    });
+    return spec;
+  }
+  // Of the one job there is, once there is one.
+  JobId only_job() {
+    JobId id;
+    EXPECT_TRUE(server.wait_until([&](FakeNode& node) {
+      if (node.jobs.size() == 1) id = node.jobs.begin()->first;
+      return !id.is_none() && node.watching() > 0;
+    }));
+    return id;
+  }
+  void write_file(const std::string& name, const std::string& content, unsigned mode = 0644) {
+    std::ofstream(files / name, std::ios::binary) << content;
+    chmod((files / name).c_str(), mode);
+  }
+  std::string blob(const BlobRef& ref) {
+    std::string content;
+    server.on_loop([&](FakeNode& node) { content = to_text(node.blobs.at(ref.id)); });
+    return content;
+  }
+
+  ApiServer server;
+  TemporaryDirectory files;
+  std::map<std::string, std::string> environment;
+};
+
+}  // namespace dunlin

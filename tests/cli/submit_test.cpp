@@ -1,0 +1,214 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cli/shell.h"
+#include "os/json.h"
+
+namespace dunlin {
+namespace {
+
+using Submit = Shell;
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST_F(Submit, PrintsTheIdAndTheSpecArrives) {
+  environment["FROM_HERE"] = "here";
+  const std::string id =
+      submit({"-J",        "nightly",   "-c",        "4",     "--mem",  "2G",  "-p",      "7",
+              "--retries", "3",         "--backoff", "10s",   "--time", "1h",  "--grace", "5s",
+              "--limit",   "9",         "--out",     "*.png", "--out",  "b/*", "--env",   "A=1",
+              "--env",     "FROM_HERE", "--",        "hang",  "-c",     "x"});
+  const JobSpec spec = spec_of(id);
+  EXPECT_EQ(spec.name, "nightly");
+  EXPECT_EQ(spec.cpus, 4U);
+  EXPECT_EQ(spec.memory, 2ULL << 30);
+  EXPECT_EQ(spec.priority, 7);
+  EXPECT_EQ(spec.retries, 3U);
+  EXPECT_EQ(spec.backoff, seconds(10));
+  EXPECT_EQ(spec.time_limit, seconds(3600));
+  EXPECT_EQ(spec.grace, seconds(5));
+  EXPECT_EQ(spec.limit, 9U);
+  EXPECT_EQ(spec.outputs, (std::vector<std::string>{"*.png", "b/*"}));
+  EXPECT_EQ(spec.environment,
+            (std::map<std::string, std::string>{{"A", "1"}, {"FROM_HERE", "here"}}));
+  EXPECT_EQ(spec.argv, (std::vector<std::string>{"hang", "-c", "x"}));
+  EXPECT_FALSE(spec.many);
+  EXPECT_FALSE(spec.attended);
+  EXPECT_EQ(run({"submit", "--env", "NOT_THERE_AT_ALL", "true"}).code, 2);
+}
+
+TEST_F(Submit, ArraysMakeManyTasks) {
+  const JobSpec spec = spec_of(submit({"--array", "0-9:2,20%3", "hang", "{}"}));
+  EXPECT_TRUE(spec.many);
+  EXPECT_EQ(spec.limit, 3U);
+  EXPECT_EQ(spec.tasks, (std::vector<TaskRange>{{0, 8, 2}, {20, 20, 1}}));
+  EXPECT_EQ(run({"submit", "--array", "1-3%0", "true"}).code, 2);
+  EXPECT_EQ(run({"submit", "--array", "1-99999999", "true"}).code, 5);
+}
+
+TEST_F(Submit, WordsAfterThreeColonsAreEntries) {
+  JobSpec spec = spec_of(submit({"hang", "-v", ":::", "a", "b c"}));
+  EXPECT_EQ(spec.entries, (std::vector<std::string>{"a", "b c"}));
+  EXPECT_TRUE(spec.append_entry);
+  EXPECT_EQ(spec.tasks, (std::vector<TaskRange>{{1, 2, 1}}));
+  EXPECT_EQ(spec.argv, (std::vector<std::string>{"hang", "-v"}));
+
+  spec = spec_of(submit({"hang", "{/.}.x", ":::", "a", "b", ":::", "1", "2"}));
+  EXPECT_EQ(spec.entries, (std::vector<std::string>{"a 1", "a 2", "b 1", "b 2"}));
+  EXPECT_FALSE(spec.append_entry);
+
+  spec = spec_of(submit({"-I", "@", "hang", "x@", ":::", "a"}));
+  EXPECT_EQ(spec.placeholder, "@");
+  EXPECT_FALSE(spec.append_entry);
+}
+
+TEST_F(Submit, EachLineOfAFileIsAnEntry) {
+  write_file("few", "one\ntwo\n\nlast without end");
+  JobSpec spec = spec_of(submit({"--each-line", "few", "hang", "{}"}));
+  EXPECT_EQ(spec.entries, (std::vector<std::string>{"one", "two", "", "last without end"}));
+  EXPECT_FALSE(spec.append_entry);
+
+  spec = spec_of(run({"submit", "--each-line", "-", "hang"}, "x\ny\n").out.substr(0, 10));
+  EXPECT_EQ(spec.entries.size(), 2U);
+  write_file("nothing", "");
+  EXPECT_EQ(run({"submit", "--each-line", "nothing", "true"}).code, 2);
+  EXPECT_EQ(run({"submit", "--each-line", "absent", "true"}).code, 4);
+  write_file("zero", std::string("a\0b\n", 4));
+  EXPECT_EQ(run({"submit", "--each-line", "zero", "true"}).code, 2);
+}
+
+TEST_F(Submit, ManyEntriesTravelAsBlobsOfWholeLines) {
+  std::string many;
+  for (int i = 0; i < 200'000; ++i) many += "line " + std::to_string(i) + "\n";
+  write_file("many", many);
+  const JobSpec spec = spec_of(submit({"--each-line", "many", "queue", "{}"}));
+  EXPECT_TRUE(spec.entries.empty());
+  EXPECT_EQ(spec.tasks, (std::vector<TaskRange>{{1, 200'000, 1}}));
+  EXPECT_GT(spec.entry_blocks.size(), 1U);
+  std::string back;
+  for (const EntryBlock& block : spec.entry_blocks) {
+    const std::string content = blob(block.blob);
+    EXPECT_LE(content.size(), 1024U * 1024);
+    EXPECT_TRUE(content.ends_with('\n'));
+    EXPECT_EQ(lines(content), block.count);
+    back += content;
+  }
+  EXPECT_EQ(back, many);
+}
+
+TEST_F(Submit, FilesAreShippedInPiecesWithTheirModes) {
+  std::string big(2 * 1024 * 1024 + 77, '\0');
+  for (std::size_t i = 0; i < big.size(); ++i) big[i] = static_cast<char>(i * 31 + (i >> 12));
+  write_file("big", big, 0640);
+  write_file("empty", "");
+  const JobSpec spec = spec_of(submit({"--file", "big:data/in", "--file", "empty", "hang"}));
+  ASSERT_EQ(spec.files.size(), 2U);
+  EXPECT_EQ(spec.files[0].name, "data/in");
+  EXPECT_EQ(spec.files[0].mode, 0640U);
+  EXPECT_EQ(spec.files[0].size, big.size());
+  ASSERT_EQ(spec.files[0].content.size(), 3U);
+  std::string back;
+  for (const BlobRef& piece : spec.files[0].content) back += blob(piece);
+  EXPECT_EQ(back, big);
+  EXPECT_EQ(spec.files[1].name, "empty");
+  EXPECT_TRUE(spec.files[1].content.empty());
+  EXPECT_EQ(run({"submit", "--file", "absent", "true"}).code, 4);
+  EXPECT_EQ(run({"submit", "--file", "big:../x", "true"}).code, 2);
+  EXPECT_EQ(run({"submit", "--file", "big", "--file", "empty:big", "true"}).code, 2);
+  EXPECT_EQ(run({"submit", "--file", "big", "--file", "empty:big/x", "true"}).code, 2);
+  EXPECT_EQ(run({"submit", "--file", ".", "true"}).code, 2);
+}
+
+TEST_F(Submit, ADirectoryIsShippedWithoutWhatIsIgnored) {
+  mkdir((files / "d").c_str(), 0755);
+  mkdir((files / "d/sub").c_str(), 0755);
+  mkdir((files / "d/build").c_str(), 0755);
+  write_file("d/.dunlinignore", "*.o\nbuild/\n");
+  write_file("d/a.c", "a");
+  write_file("d/a.o", "o");
+  write_file("d/build/x", "x");
+  write_file("d/sub/run.sh", "#!/bin/sh\n", 0755);
+  EXPECT_EQ(symlink("a.c", (files / "d/link").c_str()), 0);
+  EXPECT_EQ(symlink(".", (files / "d/loop").c_str()), 0);
+  const auto names = [](const JobSpec& spec) {
+    std::vector<std::string> all;
+    for (const ShippedFile& file : spec.files) all.push_back(file.name);
+    return all;
+  };
+  JobSpec spec = spec_of(submit({"--dir", "d", "hang"}));
+  EXPECT_EQ(names(spec), (std::vector<std::string>{".dunlinignore", "a.c", "link", "sub/run.sh"}));
+  EXPECT_EQ(spec.files.back().mode, 0755U);
+  spec = spec_of(submit({"--dir", "d:src", "hang"}));
+  EXPECT_EQ(names(spec), (std::vector<std::string>{"src/.dunlinignore", "src/a.c", "src/link",
+                                                   "src/sub/run.sh"}));
+  EXPECT_EQ(run({"submit", "--dir", "absent", "true"}).code, 4);
+}
+
+TEST_F(Submit, ACommandNamedByPathIsShippedAndRunFromThere) {
+  write_file("prog", "#!/bin/sh\necho hi\n", 0755);
+  JobSpec spec = spec_of(submit({"./prog", "x"}));
+  EXPECT_EQ(spec.argv, (std::vector<std::string>{"./prog", "x"}));
+  ASSERT_EQ(spec.files.size(), 1U);
+  EXPECT_EQ(spec.files[0].name, "prog");
+  EXPECT_EQ(spec.files[0].mode, 0755U);
+  EXPECT_EQ(spec.name, "prog");
+  EXPECT_TRUE(spec_of(submit({"--no-ship", "./prog"})).files.empty());
+  // Together with its directory it is one file still.
+  EXPECT_EQ(spec_of(submit({"--dir", ".", "./prog"})).files.size(), 1U);
+}
+
+TEST_F(Submit, AScriptNeedNoPathAndItsDirectivesAreNotPassedOver) {
+  write_file("prog", "#!/bin/sh\necho hi\n");
+  const JobSpec spec = spec_of(submit({"prog"}));
+  EXPECT_EQ(spec.argv[0], "./prog");
+  EXPECT_EQ(spec.files.at(0).mode, 0744U);
+  // Any other file of that name is none of it: the executing host has a command so called.
+  write_file("binary",
+             "\x7f"
+             "ELF",
+             0755);
+  EXPECT_TRUE(spec_of(submit({"binary"})).files.empty());
+  write_file("slurm", "#!/bin/sh\n#SBATCH --mem=4G\necho\n", 0755);
+  const Ran refused = run({"submit", "slurm"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("line 2"), std::string::npos);
+  write_file("later", "#!/bin/sh\necho\n#SBATCH --mem=4G\n", 0755);
+  EXPECT_EQ(run({"submit", "later"}).code, 0);
+  write_file("job.toml", "");
+  EXPECT_EQ(run({"submit", "job.toml"}).code, 2);
+}
+
+TEST_F(Submit, AKeyMakesTheSameJobOnceAndAnotherSpecAConflict) {
+  const std::string id = submit({"--key", "night-1", "hang"});
+  EXPECT_EQ(submit({"--key", "night-1", "hang"}), id);
+  const Ran other = run({"submit", "--key", "night-1", "true"});
+  EXPECT_EQ(other.code, 5);
+  EXPECT_NE(other.err.find("exists already"), std::string::npos);
+  EXPECT_NE(submit({"--key", "night-2", "hang"}), id);
+}
+
+TEST_F(Submit, WaitsOrFollowsWhenTold) {
+  EXPECT_EQ(run({"submit", "--wait", "false"}).code, 1);
+  const Ran json = run({"submit", "--wait", "--json", "true"});
+  EXPECT_EQ(json.code, 0);
+  const auto job = job_from_json(json.out);
+  ASSERT_TRUE(job) << json.out;
+  EXPECT_EQ(job->state, JobState::kDone);
+  const Ran followed = run({"submit", "--follow", "echo", "the", "output"});
+  EXPECT_EQ(followed.code, 0);
+  EXPECT_EQ(followed.out, "the output\n");
+}
+
+TEST_F(Submit, BytesThatAreNotUtf8ArriveAsTheyAre) {
+  const std::string raw = "caf\xe9";
+  const JobSpec spec = spec_of(submit({"--env", "V=" + raw, "hang", raw, ":::", raw}));
+  EXPECT_EQ(spec.argv[1], raw);
+  EXPECT_EQ(spec.environment.at("V"), raw);
+  EXPECT_EQ(spec.entries[0], raw);
+}
+
+}  // namespace
+}  // namespace dunlin
