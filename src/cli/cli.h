@@ -3,7 +3,7 @@
 
 namespace dunlin {
 
-constexpr const char* kVersion = "0.1.0";
+constexpr const char* kVersion = DUNLIN_VERSION;
 
 // Runs one command to its end; the process's exit code. Data goes to stdout, all else to stderr.
 int run_cli(int argc, char** argv);
