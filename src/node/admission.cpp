@@ -86,7 +86,7 @@ void Admission::on_proposed(std::uint64_t handle, const Result<LogIndex>& index)
 void Admission::apply(LogIndex index, ByteView payload) {
   const Result<RecordCommand> command = decode<RecordCommand>(payload);
   Result<void> applied;
-  if (command) applied = record_.apply(*command);
+  if (command) applied = record_.apply(index, *command);
   const auto waiting = proposed_.find(index);
   if (waiting == proposed_.end()) return;
   Result<Bytes> answer = Bytes{};

@@ -195,7 +195,7 @@ void Node::Parts::say_leaving(const std::string& line, bool done, bool refused) 
     answer(client, client::Answer(client::Progress{line}), false);
     if (done) answer(client, client::Answer(client::Done{}));
   }
-  for (const auto& [order, node] : leaving.orders) {
+  for (const auto& [node, order] : leaving.orders) {
     out.send(node, Channel::kStream, node_frame(LeaveProgress{order, line, done, refused}));
   }
 }
@@ -206,7 +206,7 @@ void Node::Parts::receive(NodeId from, const NodeMessage& message) {
   if (const auto* query = std::get_if<RecordQuery>(&message)) {
     admission.on_query(from, *query, out);
   } else if (const auto* copy = std::get_if<RecordCopyMessage>(&message)) {
-    if (!groups.config(kClusterGroup)) (void)admission.merge_record(copy->copy);
+    (void)admission.merge_record(copy->copy);
   } else if (const auto* asked = std::get_if<StatusQuery>(&message)) {
     out.send(from, Channel::kStream, node_frame(share_of_status(asked->query)));
   } else if (const auto* share = std::get_if<StatusShare>(&message)) {
@@ -224,7 +224,7 @@ void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
              node_frame(LeaveProgress{order.order, allowed.error().message, true, true}));
     return;
   }
-  leaving.orders[order.order] = from;
+  leaving.orders.insert({from, order.order});
   begin_leaving(order.now);
 }
 

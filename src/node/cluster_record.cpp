@@ -21,8 +21,9 @@ struct RecordCopy {
 
 }  // namespace
 
-Result<void> ClusterRecord::apply(const RecordCommand& command) {
-  ++version_;
+Result<void> ClusterRecord::apply(LogIndex index, const RecordCommand& command) {
+  if (index <= version_) return {};
+  version_ = index;
   if (const auto* token = std::get_if<AddToken>(&command)) return add_token(*token);
   if (const auto* admission = std::get_if<Admit>(&command)) return admit(*admission);
   retired_.insert(std::get<Retire>(command).node);
@@ -38,6 +39,10 @@ Result<void> ClusterRecord::check_token(const TokenId& id, WallTime at) const {
   const TokenRecord* token = find_token(id);
   if (token == nullptr) {
     return fail(Code::kRefused, "this cluster does not know the token",
+                "make one with: dunlin token create");
+  }
+  if (token->role != "node") {
+    return fail(Code::kRefused, "the token is one for users, not for nodes",
                 "make one with: dunlin token create");
   }
   if (token->expires_at.ms != 0 && at > token->expires_at) {

@@ -79,9 +79,10 @@ struct AdmittedNode {
 
 class ClusterRecord {
  public:
-  // Applies one command. An Admit that the token does not allow changes nothing and says why;
-  // the same key admitted again is well.
-  Result<void> apply(const RecordCommand& command);
+  // Applies the command at that place of group 0's log; one that the record contains already (it
+  // may have come with a copy) changes nothing. An Admit that the token does not allow changes
+  // nothing and says why; the same key admitted again is well.
+  Result<void> apply(LogIndex index, const RecordCommand& command);
 
   const TokenRecord* find_token(const TokenId& id) const;
   // Would this token let a stranger in at that time?
@@ -90,8 +91,8 @@ class ClusterRecord {
   bool is_retired(const NodeId& node) const { return retired_.contains(node); }
   const std::map<NodeId, AdmittedNode>& admissions() const { return admissions_; }
 
-  // Counts commands applied: of two copies the higher is the newer.
-  std::uint64_t version() const { return version_; }
+  // The place in the log up to which it is: of two copies the higher is the newer.
+  LogIndex version() const { return version_; }
 
   Bytes encode() const;
   // Takes the copy if it is newer than this one. kCorrupt when it is not a record.
@@ -101,7 +102,7 @@ class ClusterRecord {
   Result<void> add_token(const AddToken& command);
   Result<void> admit(const Admit& command);
 
-  std::uint64_t version_ = 0;
+  LogIndex version_ = 0;
   std::map<TokenId, TokenRecord> tokens_;
   std::map<NodeId, AdmittedNode> admissions_;
   std::set<NodeId> retired_;

@@ -53,8 +53,9 @@ void Node::begin_turn(Instant now, WallTime wall) {
 Output Node::end_turn() {
   Parts& p = *parts_;
   ASSERT(p.in_turn);
-  p.settle();
-  p.checkpoint_if_due();
+  // Applied state and its place in the log belong together: no checkpoint amid events.
+  p.unsettled = !p.settle();
+  if (!p.unsettled) p.checkpoint_if_due();
   p.seal_batch();
   for (const Send& send : p.out.sends) {
     if (send.to != p.self) p.liveness.sent(p.now, send.to);
@@ -95,6 +96,7 @@ void Node::Parts::seal_batch() {
 
 Instant Node::next_deadline() const {
   const Parts& p = *parts_;
+  if (p.unsettled) return p.now;
   // A gate whose row is durable already was closed within the last turn: it opens in the next.
   if (!p.gated.empty() && p.gated.begin()->first <= p.durable_row) return p.now;
   return std::min({p.gossip.next_deadline(), p.liveness.next_deadline(), p.groups.next_deadline(),

@@ -29,7 +29,8 @@ struct Node::Parts {
   void recover_state(const std::map<std::string, Bytes>& state, GroupsRecovery& groups);
 
   // routing.cpp
-  void settle();
+  // False when it gave up with events left: they are forwarded in the next turn.
+  bool settle();
   bool forward_events();
   void on(const MemberUp& event);
   void on(const MemberSuspect& event);
@@ -146,6 +147,7 @@ struct Node::Parts {
   std::set<NodeId> sched_peers;
   std::set<NodeId> watched;
   bool members_dirty = true;
+  bool unsettled = false;  // events were left when the last turn ended
   bool seeds_dirty = false;
   Load load;
 
@@ -154,7 +156,7 @@ struct Node::Parts {
     bool active = false;
     bool gossip_said = false;
     std::set<client::RequestId> clients;
-    std::map<std::uint64_t, NodeId> orders;  // order -> the node that sent it
+    std::set<std::pair<NodeId, std::uint64_t>> orders;  // of other nodes' clients
     std::string last_line;
     bool at_once = false;  // --now: whatever is lost
     Instant said_at;       // good-bye

@@ -46,7 +46,7 @@ std::uint32_t weight_of(const NodeFacts& facts) {
 
 }  // namespace
 
-void Node::Parts::settle() {
+bool Node::Parts::settle() {
   for (int round = 0; round < kMaxRounds; ++round) {
     bool more = forward_events();
     if (members_dirty) {
@@ -61,9 +61,12 @@ void Node::Parts::settle() {
       router.tick(now, out);
       more = true;
     }
-    if (!more) break;
+    if (!more) {
+      watch_pairs();
+      return true;
+    }
   }
-  watch_pairs();
+  return false;
 }
 
 bool Node::Parts::forward_events() {

@@ -26,13 +26,21 @@ Admit admit(const TokenRecord& token, std::uint8_t key, WallTime at = {1000}) {
   return {token.id, key_of(key), "host", at};
 }
 
-TEST(ClusterRecord, AdmitsAsManyAsTheTokenHasUses) {
+// Applies commands at one place of the log after the other.
+struct Log {
   ClusterRecord record;
+  LogIndex index = 0;
+  Result<void> apply(const RecordCommand& command) { return record.apply(++index, command); }
+};
+
+TEST(ClusterRecord, AdmitsAsManyAsTheTokenHasUses) {
+  Log log;
+  ClusterRecord& record = log.record;
   const TokenRecord token = token_of(1, 2);
-  ASSERT_TRUE(record.apply(AddToken{token}));
-  EXPECT_TRUE(record.apply(admit(token, 1)));
-  EXPECT_TRUE(record.apply(admit(token, 2)));
-  const Result<void> third = record.apply(admit(token, 3));
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  EXPECT_TRUE(log.apply(admit(token, 1)));
+  EXPECT_TRUE(log.apply(admit(token, 2)));
+  const Result<void> third = log.apply(admit(token, 3));
   ASSERT_FALSE(third);
   EXPECT_EQ(third.error().code, Code::kRefused);
   EXPECT_TRUE(record.is_admitted(node_id_of(key_of(2))));
@@ -40,43 +48,45 @@ TEST(ClusterRecord, AdmitsAsManyAsTheTokenHasUses) {
 }
 
 TEST(ClusterRecord, CountsAKeyAdmittedTwiceOnce) {
-  ClusterRecord record;
+  Log log;
+  ClusterRecord& record = log.record;
   const TokenRecord token = token_of(1, 1);
-  ASSERT_TRUE(record.apply(AddToken{token}));
-  EXPECT_TRUE(record.apply(admit(token, 1)));
-  EXPECT_TRUE(record.apply(admit(token, 1)));
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  EXPECT_TRUE(log.apply(admit(token, 1)));
+  EXPECT_TRUE(log.apply(admit(token, 1)));
   EXPECT_EQ(record.find_token(token.id)->used, 1U);
 }
 
 TEST(ClusterRecord, RefusesAnExpiredTokenByTheProposersClock) {
-  ClusterRecord record;
+  Log log;
   const TokenRecord token = token_of(1, 0, {5000});
-  ASSERT_TRUE(record.apply(AddToken{token}));
-  EXPECT_TRUE(record.apply(admit(token, 1, {5000})));
-  EXPECT_FALSE(record.apply(admit(token, 2, {5001})));
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  EXPECT_TRUE(log.apply(admit(token, 1, {5000})));
+  EXPECT_FALSE(log.apply(admit(token, 2, {5001})));
 }
 
 TEST(ClusterRecord, RefusesATokenItDoesNotKnow) {
-  ClusterRecord record;
-  EXPECT_FALSE(record.apply(admit(token_of(9, 1), 1)));
+  Log log;
+  EXPECT_FALSE(log.apply(admit(token_of(9, 1), 1)));
 }
 
 TEST(ClusterRecord, KeepsAUsedTokensCountWhenTheTokenIsAddedAgain) {
-  ClusterRecord record;
+  Log log;
   const TokenRecord token = token_of(1, 1);
-  ASSERT_TRUE(record.apply(AddToken{token}));
-  ASSERT_TRUE(record.apply(admit(token, 1)));
-  ASSERT_TRUE(record.apply(AddToken{token}));
-  EXPECT_FALSE(record.apply(admit(token, 2)));
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(admit(token, 1)));
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  EXPECT_FALSE(log.apply(admit(token, 2)));
 }
 
 TEST(ClusterRecord, TakesTheNewerOfTwoCopiesOnly) {
-  ClusterRecord newer;
+  Log log;
+  ClusterRecord& newer = log.record;
   const TokenRecord token = token_of(1, 0);
-  ASSERT_TRUE(newer.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token}));
   const Bytes old_copy = newer.encode();
-  ASSERT_TRUE(newer.apply(admit(token, 1)));
-  ASSERT_TRUE(newer.apply(Retire{node_id_of(key_of(7))}));
+  ASSERT_TRUE(log.apply(admit(token, 1)));
+  ASSERT_TRUE(log.apply(Retire{node_id_of(key_of(7))}));
 
   ClusterRecord other;
   ASSERT_TRUE(other.merge(newer.encode()));
@@ -85,6 +95,26 @@ TEST(ClusterRecord, TakesTheNewerOfTwoCopiesOnly) {
   ASSERT_TRUE(other.merge(old_copy));
   EXPECT_EQ(other.version(), newer.version());
   EXPECT_TRUE(other.is_admitted(node_id_of(key_of(1))));
+}
+
+TEST(ClusterRecord, AppliesNothingTwiceThatCameWithACopy) {
+  Log leader;
+  const TokenRecord token = token_of(1, 1);
+  ASSERT_TRUE(leader.apply(AddToken{token}));
+  ASSERT_TRUE(leader.apply(admit(token, 1)));
+  Log late;
+  ASSERT_TRUE(late.record.merge(leader.record.encode()));
+  ASSERT_TRUE(late.apply(AddToken{token}));
+  ASSERT_TRUE(late.apply(admit(token, 1)));
+  EXPECT_EQ(late.record.encode(), leader.record.encode());
+}
+
+TEST(ClusterRecord, RefusesATokenForUsersAtItsDoor) {
+  Log log;
+  TokenRecord token = token_of(1, 1);
+  token.role = "user";
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  EXPECT_FALSE(log.apply(admit(token, 1)));
 }
 
 TEST(ClusterRecord, RefusesBytesThatAreNoRecord) {
