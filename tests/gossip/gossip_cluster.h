@@ -165,6 +165,7 @@ class GossipCluster {
 
   std::size_t size() const { return hosts_.size(); }
   bool is_up(std::size_t i) const { return hosts_[i].gossip != nullptr; }
+  bool has_left(std::size_t i) const { return hosts_[i].has_left; }
   Gossip& gossip(std::size_t i) { return *hosts_[i].gossip; }
   NodeId id(std::size_t i) const { return hosts_[i].facts.id; }
   const NodeFacts& facts(std::size_t i) const { return hosts_[i].facts; }
