@@ -279,7 +279,7 @@ Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
 Api::~Api() = default;
 
 Result<void> Api::listen(const std::string& socket, unsigned mode) {
-  const Result<void> listening = server_.listen(socket, mode);
+  Result<void> listening = server_.listen(socket, mode);
   if (!listening) return listening;
   uv_timer_init(loop_, &timer_);
   timer_.data = this;

@@ -100,7 +100,8 @@ Result<WatchLine> watch_line_from_json(std::string_view text);
 std::string spec_json(const JobSpec& spec);
 // The body of POST /v1/jobs and /v1/run: {"id","key","spec"}. The user is who the caller is.
 std::string submission_json(const SubmitJob& submission);
-// Checks the form of everything: types, keys, limits, names of files, task numbers.
+// Checks the form of everything, types and keys and task numbers; whether the job makes sense is
+// the node's to say.
 Result<SubmitJob> submission_from_json(std::string_view text);
 
 }  // namespace dunlin

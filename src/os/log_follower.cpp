@@ -10,7 +10,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::uint64_t kWatchTag = 1;
-constexpr std::uint64_t kListTag = 2;
+constexpr std::uint64_t kListTag = 2;  // with the generation of the list in its upper half
 constexpr std::uint64_t kLogTag = std::uint64_t{1} << 63;
 
 constexpr std::uint32_t kPage = 10'000;
@@ -64,7 +64,8 @@ void LogFollower::on_answer(std::uint64_t tag, Result<JobAnswer> answer) {
   };
   if (tag == kWatchTag) {
     on_job(take(Result<JobChanged>()));
-  } else if (tag == kListTag) {
+  } else if ((tag & kLogTag) == 0) {
+    if (tag >> 32 != list_generation_) return;
     on_tasks(take(Result<TaskList>()));
   } else {
     const LogKey key{static_cast<std::uint32_t>(tag >> 1), (tag & 1) != 0};
@@ -137,8 +138,9 @@ void LogFollower::list(std::uint32_t after, Duration delay) {
   question.tasks = wish_.tasks;
   question.after = after;
   question.limit = kPage;
-  delay.us == 0 ? ways_.ask(kListTag, std::move(question))
-                : ways_.ask_later(kListTag, std::move(question), delay);
+  const std::uint64_t tag = std::uint64_t{list_generation_} << 32 | kListTag;
+  delay.us == 0 ? ways_.ask(tag, std::move(question))
+                : ways_.ask_later(tag, std::move(question), delay);
 }
 
 void LogFollower::on_tasks(Result<TaskList> page) {
@@ -172,8 +174,11 @@ void LogFollower::want(std::uint32_t number) {
   }
 }
 
-// Once the job is final, nobody should be waited for: every log is asked for once more, as it is.
+// Once the job is final, nobody should be waited for: the tasks are listed anew, and every log is
+// asked for once more, as it is.
 void LogFollower::drop_questions() {
+  list_generation_ += 1;
+  is_listing_ = false;
   for (const LogKey& key : open_) {
     Log& log = tasks_[key.first].logs[key.second ? 1 : 0];
     log.generation = (log.generation + 1) % kGenerations;

@@ -16,6 +16,7 @@
 #include "base/codec.h"
 #include "base/crypto.h"
 #include "node/client.h"
+#include "sched/validate.h"
 
 namespace dunlin {
 
@@ -153,6 +154,9 @@ class FakeNode {
   }
 
   void on_job(client::RequestId id, SubmitJob& submit) {
+    if (const Result<void> valid = sched::validate(submit); !valid) {
+      return reply(id, tl::unexpected(valid.error()));
+    }
     const auto known = jobs.find(submit.id);
     if (known != jobs.end()) {
       if (encode(known->second.submission.spec) != encode(submit.spec)) {

