@@ -3,9 +3,8 @@
 #include <poll.h>
 #include <time.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <map>
+#include <utility>
 
 #include "cli/interrupts.h"
 #include "os/json.h"
@@ -72,7 +71,7 @@ Result<void> Client::wait(bool whole, Duration patience) {
       return fail(Code::kTimeout, "interrupted");
     }
     if (ready <= 0) continue;
-    if (const Result<void> fine = connection_.step(); !fine) return fine;
+    if (Result<void> fine = connection_.step(); !fine) return fine;
     // A long answer that keeps coming is no silence.
     if (connection_.answer().body.size() != seen) {
       seen = connection_.answer().body.size();
@@ -108,7 +107,7 @@ Result<void> Client::exchange(std::string_view method, std::string_view target,
 
 Result<HttpAnswer> Client::call(std::string_view method, std::string_view target,
                                 std::string_view body, Duration patience) {
-  if (const Result<void> fine = exchange(method, target, body, patience, true); !fine) {
+  if (Result<void> fine = exchange(method, target, body, patience, true); !fine) {
     return tl::unexpected(fine.error());
   }
   HttpAnswer answer = connection_.take_answer();
@@ -118,11 +117,11 @@ Result<HttpAnswer> Client::call(std::string_view method, std::string_view target
 
 Result<void> Client::begin(std::string_view method, std::string_view target,
                            std::string_view body) {
-  if (const Result<void> fine = exchange(method, target, body, kAnswerPatience, false); !fine) {
+  if (Result<void> fine = exchange(method, target, body, kAnswerPatience, false); !fine) {
     return fine;
   }
   if (connection_.answer().status < 400) return {};
-  if (const Result<void> fine = wait(true, kAnswerPatience); !fine) return fine;
+  if (Result<void> fine = wait(true, kAnswerPatience); !fine) return fine;
   return tl::unexpected(error_from_json(connection_.take_body()));
 }
 
@@ -146,77 +145,6 @@ Result<Client::More> Client::more(std::string& to, int timeout_ms) {
   if (!body.empty()) return More::kData;
   if (!stepped) return tl::unexpected(stepped.error());
   return connection_.is_done() ? More::kEnd : More::kData;
-}
-
-Result<void> Client::call_many(std::string_view method, std::string_view target,
-                               std::size_t connections, const NextBody& next,
-                               const TakeAnswer& done) {
-  struct Lane {
-    HttpConnection connection;
-    std::size_t number = 0;
-    std::string body;  // kept until answered: a lost connection sends it again
-    bool busy = false;
-    int losses = 0;
-  };
-  constexpr int kMaxLosses = 3;
-  std::vector<std::unique_ptr<Lane>> lanes;
-  std::size_t begun = 0;
-  std::size_t busy = 0;
-  bool is_exhausted = false;
-  std::int64_t last_step = now_ms();
-  while (true) {
-    while (!is_exhausted && busy < connections) {
-      const auto idle =
-          std::find_if(lanes.begin(), lanes.end(), [](const auto& lane) { return !lane->busy; });
-      Lane& lane = idle != lanes.end() ? **idle : *lanes.emplace_back(std::make_unique<Lane>());
-      lane.body.clear();
-      const Result<bool> given = next(lane.body);
-      if (!given) return tl::unexpected(given.error());
-      is_exhausted = !*given;
-      if (is_exhausted) break;
-      lane.busy = true;
-      lane.number = begun++;
-      ++busy;
-      if (!lane.connection.is_open()) {
-        if (const Result<void> fine = lane.connection.open(server()); !fine) {
-          return tl::unexpected(nobody(fine.error()));
-        }
-      }
-      lane.connection.send(method, target, lane.body);
-    }
-    if (busy == 0) return {};
-    std::vector<pollfd> waiting;
-    std::vector<Lane*> polled;
-    for (const auto& lane : lanes) {
-      if (!lane->busy) continue;
-      waiting.push_back({lane->connection.fd(), lane->connection.events(), 0});
-      polled.push_back(lane.get());
-    }
-    const int ready = poll_counting(waiting.data(), waiting.size(), 1000);
-    if (ready < 0 && errno != EINTR) return fail(Code::kFailed, "poll failed");
-    if (ready > 0) last_step = now_ms();
-    if (now_ms() - last_step > 4 * kAnswerPatience.milliseconds()) {
-      return fail(Code::kTimeout, server() + ": the node does not take the files");
-    }
-    for (std::size_t i = 0; ready > 0 && i < polled.size(); ++i) {
-      if (waiting[i].revents == 0) continue;
-      Lane& lane = *polled[i];
-      if (const Result<void> fine = lane.connection.step(); !fine) {
-        if (++lane.losses > kMaxLosses) return fine;
-        if (const Result<void> again = lane.connection.open(server()); !again) {
-          return tl::unexpected(nobody(again.error()));
-        }
-        lane.connection.send(method, target, lane.body);
-        continue;
-      }
-      if (!lane.connection.is_done()) continue;
-      const HttpAnswer answer = lane.connection.take_answer();
-      if (answer.status >= 400) return tl::unexpected(error_from_json(answer.body));
-      if (const Result<void> fine = done(lane.number, answer); !fine) return fine;
-      lane.busy = false;
-      --busy;
-    }
-  }
 }
 
 }  // namespace dunlin

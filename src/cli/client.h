@@ -3,8 +3,6 @@
 // the next one is asked.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,21 +34,15 @@ class Client {
   // kInterrupted: a signal's handler ran. An error: the stream was cut off.
   Result<More> more(std::string& to, int timeout_ms);
 
-  // Many calls at once, over up to `connections` of them to one node: `next` gives the next
-  // request's body or nothing, `done` takes the answers in any order with the request's number.
-  using NextBody = std::function<Result<bool>(std::string& body)>;
-  using TakeAnswer = std::function<Result<void>(std::size_t number, const HttpAnswer& answer)>;
-  Result<void> call_many(std::string_view method, std::string_view target, std::size_t connections,
-                         const NextBody& next, const TakeAnswer& done);
-
   // The server that answered last.
   const std::string& server() const { return servers_[at_]; }
+  // "no node answers at ...", with what was found at the last one that was tried.
+  Error nobody(const Error& last) const;
 
  private:
   Result<void> exchange(std::string_view method, std::string_view target, std::string_view body,
                         Duration patience, bool whole);
   Result<void> wait(bool whole, Duration patience);
-  Error nobody(const Error& last) const;
 
   std::vector<std::string> servers_;
   std::size_t at_ = 0;

@@ -54,7 +54,7 @@ Result<std::string> jobs_query(const Arguments& args) {
     const WallTime now = wall_now();
     add("since", to_rfc3339({now.ms - args.duration("since", {}).milliseconds()}));
   }
-  if (args.has("all") || args.has("since") || args.has("state")) add("all", "1");
+  if (args.has("all") || args.has("since")) add("all", "1");
   add("limit", std::to_string(args.number("limit", 1000)));
   return query;
 }
@@ -184,9 +184,10 @@ int run_jobs(Invocation& call) {
     const auto jobs = jobs_from_json(answer->body);
     if (!jobs) return call.failed(jobs.error());
     print_jobs(call, *jobs);
-    if (answer->header("dunlin-more") == "1" && !call.quiet()) {
-      note("dunlin: there are more; --limit N shows them");
-    }
+  }
+  // Whoever reads a list should know that it is cut, in whatever form he wanted it.
+  if (answer->header("dunlin-more") == "1") {
+    note("dunlin: there are more jobs; --limit N shows them");
   }
   const std::string silent = answer->header("dunlin-silent-groups");
   return silent.empty() || silent == "0" ? int{kExitWell} : incomplete(call, silent);

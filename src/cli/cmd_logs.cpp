@@ -9,8 +9,8 @@
 
 #include "cli/commands.h"
 #include "cli/follow_printer.h"
+#include "cli/inner_path.h"
 #include "cli/job_text.h"
-#include "cli/shipping.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "os/file_descriptor.h"
@@ -66,7 +66,7 @@ class Tail {
 template <class Take>
 Result<void> read_stream(Client& client, const std::string& target, Take take,
                          int patience_ms = 60'000) {
-  const Result<void> begun = client.begin("GET", target);
+  Result<void> begun = client.begin("GET", target);
   if (!begun) return begun;
   std::string bytes;
   while (true) {
@@ -77,7 +77,7 @@ Result<void> read_stream(Client& client, const std::string& target, Take take,
       return fail(Code::kTimeout, "the node has sent nothing for a minute");
     }
     if (!bytes.empty()) {
-      if (const Result<void> fine = take(std::string_view(bytes)); !fine) return fine;
+      if (Result<void> fine = take(std::string_view(bytes)); !fine) return fine;
     }
     if (*more == Client::More::kEnd) return {};
   }
@@ -97,7 +97,7 @@ Result<void> print_plain(Invocation& call, const JobRef& job, const std::string&
     });
   }
   Tail tail(static_cast<std::size_t>(call.args.number("tail", 0)));
-  const Result<void> fine =
+  Result<void> fine =
       read_stream(call.client, target, [&](std::string_view bytes) { return tail.add(bytes); });
   if (fine) tail.print_all();
   return fine;
@@ -132,7 +132,7 @@ Result<void> fetch_output(Client& client, const JobRef& job, const TaskOutput& o
     return fail(Code::kFailed, "output '" + output.name + "' would leave the directory");
   }
   const std::string path = directory + "/" + std::to_string(output.task) + "/" + output.name;
-  if (const Result<void> fine = make_parents(path); !fine) return fine;
+  if (Result<void> fine = make_parents(path); !fine) return fine;
   const FileDescriptor file(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, output.mode & 0777));
   if (!file.is_open()) return fail(Code::kFailed, path + ": " + std::strerror(errno));

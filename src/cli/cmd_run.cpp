@@ -70,7 +70,7 @@ class Runner {
  private:
   Result<void> follow() {
     printer_.restart();
-    const Result<void> begun = call_.client.begin("POST", "/v1/run", body_);
+    Result<void> begun = call_.client.begin("POST", "/v1/run", body_);
     if (!begun) return begun;
     was_submitted_ = true;
     std::string bytes;
@@ -178,9 +178,16 @@ class Runner {
       case Reason::kMemory: say(); return 128 + SIGKILL;
       case Reason::kTimeLimit: say(); return kExitTimeLimit;
       case Reason::kCannotExecute: say(); return kExitCannotRun;
-      case Reason::kMissingExecutable: say(); return kExitCommandMissing;
+      case Reason::kMissingExecutable:
+        say_missing(which + why_of(task));
+        return kExitCommandMissing;
       default: say(); return kExitOwnFailure;
     }
+  }
+
+  void say_missing(const std::string& why) const {
+    const std::string here = found_here(submission_.spec.argv.front());
+    note("dunlin: " + why + (here.empty() ? "" : "; it exists here: add --file " + here));
   }
 
   Invocation& call_;

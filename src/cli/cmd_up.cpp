@@ -76,7 +76,7 @@ Result<void> take_join(const Arguments& args, NodeOptions& options) {
       const std::string address(rest.substr(0, comma));
       rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
       if (address.empty()) continue;
-      if (const Result<void> fine = check_address("--join", address); !fine) return fine;
+      if (Result<void> fine = check_address("--join", address); !fine) return fine;
       options.join.push_back(address);
     }
   }

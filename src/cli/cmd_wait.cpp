@@ -59,7 +59,7 @@ class Waiter {
     WatchJobs wish;
     wish.jobs.assign(left_.begin(), left_.end());
     wish.only_final = !shows_progress_;
-    const Result<void> begun = call_.client.begin("POST", "/v1/watch", watch_json(wish));
+    Result<void> begun = call_.client.begin("POST", "/v1/watch", watch_json(wish));
     if (!begun) return begun;
     never_connected_ = false;
     std::string pending;
@@ -73,7 +73,7 @@ class Waiter {
       }
       const auto more = call_.client.more(pending, patience);
       if (!more) return tl::unexpected(more.error());
-      if (const Result<void> fine = take_lines(pending); !fine) return fine;
+      if (Result<void> fine = take_lines(pending); !fine) return fine;
       if (*more == Client::More::kEnd) break;
     }
     return {};

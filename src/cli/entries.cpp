@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/parallel_calls.h"
+#include "cli/shipping.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -148,7 +150,7 @@ Result<NextEntry> entries_of_words(std::vector<std::vector<std::string>> sources
     for (auto source = held.rbegin(); source != held.rend(); ++source) {
       const std::string& word = (*source)[static_cast<std::size_t>(rest % source->size())];
       rest /= source->size();
-      entry = source == held.rbegin() ? word : word + " " + entry;
+      entry.insert(0, source == held.rbegin() ? word : word + " ");
     }
     return entry;
   };
@@ -170,15 +172,16 @@ Result<void> give_entries(Client& client, const NextEntry& next, JobSpec& spec) 
     spec.entries = std::move(entries);
   } else {
     BlockMaker blocks(std::move(entries), next);
-    const Result<void> fine = client.call_many(
-        "PUT", "/v1/blobs", 4, [&](std::string& body) { return blocks.next_block(body); },
-        [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
-          const auto blob = blob_from_json(answer.body);
-          if (!blob) return tl::unexpected(blob.error());
-          spec.entry_blocks.resize(std::max(spec.entry_blocks.size(), number + 1));
-          spec.entry_blocks[number] = {*blob, blocks.counts()[number]};
-          return {};
-        });
+    const Result<void> fine =
+        ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
+            .run([&](std::string& body) { return blocks.next_block(body); },
+                 [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
+                   const auto blob = blob_from_json(answer.body);
+                   if (!blob) return tl::unexpected(blob.error());
+                   spec.entry_blocks.resize(std::max(spec.entry_blocks.size(), number + 1));
+                   spec.entry_blocks[number] = {*blob, blocks.counts()[number]};
+                   return {};
+                 });
     if (!fine) return fine;
     total = blocks.total();
   }

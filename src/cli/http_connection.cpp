@@ -80,7 +80,7 @@ Result<void> HttpConnection::lost(const std::string& why) {
 
 Result<void> HttpConnection::step() {
   if (sent_ < out_.size()) {
-    if (const Result<void> fine = write_some(); !fine) return fine;
+    if (Result<void> fine = write_some(); !fine) return fine;
   }
   return read_some();
 }

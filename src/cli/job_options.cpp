@@ -1,6 +1,7 @@
 #include "cli/job_options.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -107,7 +108,7 @@ Result<void> take_many(const Arguments& args, JobDraft& draft) {
     return fail(Code::kUsage, "--array, --each-line and ::: exclude each other", "give one");
   }
   if (args.has("array")) {
-    if (const Result<void> fine = take_tasks(args, draft); !fine) return fine;
+    if (Result<void> fine = take_tasks(args, draft); !fine) return fine;
   }
   if (args.has("each-line")) {
     auto entries = entries_of_file(args.text("each-line"));
@@ -138,7 +139,7 @@ Result<void> take_program(const Arguments& args, bool may_be_script, JobDraft& d
   }
   const std::string head = may_be_script ? script_head(program) : std::string();
   if (!is_path && head.empty()) return {};
-  if (const Result<void> fine = refuse_directives(program, head); !fine) return fine;
+  if (Result<void> fine = refuse_directives(program, head); !fine) return fine;
   if (args.has("no-ship")) return {};
   auto file = local_file(program);
   if (!file) return tl::unexpected(file.error());
@@ -268,6 +269,12 @@ Result<SubmitJob> make_submission(Client& client, JobDraft draft) {
   SubmitJob submission;
   submission.key = draft.key;
   submission.spec = std::move(draft.spec);
+  // Before the uploads, which go to the node that has answered this.
+  const auto answer = client.call("GET", "/v1/pick-group");
+  if (!answer) return tl::unexpected(answer.error());
+  const auto choice = group_choice_from_json(answer->body);
+  if (!choice) return tl::unexpected(choice.error());
+  submission.user = choice->user;
   if (!draft.files.empty()) {
     auto shipped = ship(client, draft.files);
     if (!shipped) return tl::unexpected(shipped.error());
@@ -277,10 +284,6 @@ Result<SubmitJob> make_submission(Client& client, JobDraft draft) {
     const Result<void> fine = give_entries(client, *draft.entries, submission.spec);
     if (!fine) return tl::unexpected(fine.error());
   }
-  const auto answer = client.call("GET", "/v1/pick-group");
-  if (!answer) return tl::unexpected(answer.error());
-  const auto choice = group_choice_from_json(answer->body);
-  if (!choice) return tl::unexpected(choice.error());
   if (!submission.key.empty()) {
     initialise_crypto();
     submission.id = job_id_for_key(choice->user, submission.key, choice->group_count);
@@ -289,8 +292,21 @@ Result<SubmitJob> make_submission(Client& client, JobDraft draft) {
     fill_with_chance(chance);
     submission.id = JobId::make(choice->group, choice->group_count, chance);
   }
-  submission.user = choice->user;
   return submission;
+}
+
+std::string found_here(const std::string& word) {
+  if (word.empty() || word.find('/') != std::string::npos) return {};
+  if (is_regular_file(word)) return word;
+  const char* path = std::getenv("PATH");
+  for (std::string_view rest = path == nullptr ? "" : path; !rest.empty();) {
+    const std::size_t colon = rest.find(':');
+    std::string candidate(rest.substr(0, colon));
+    rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
+    candidate.append("/").append(word);
+    if (is_regular_file(candidate) && access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
 }
 
 }  // namespace dunlin

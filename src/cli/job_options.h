@@ -29,7 +29,11 @@ struct JobDraft {
 // named without a '/', as `submit` allows.
 Result<JobDraft> draft_job(const Arguments& args, bool may_be_script);
 
-// Uploads what must be uploaded, then mints the id: in a group that has a quorum, or from the key.
+// Where on this host a command is that another host has not found: in the directory, or in PATH;
+// empty when nowhere.
+std::string found_here(const std::string& word);
+
+// Uploads what must be uploaded, and mints the id: in a group that has a quorum, or from the key.
 Result<SubmitJob> make_submission(Client& client, JobDraft draft);
 
 }  // namespace dunlin

@@ -11,6 +11,8 @@
 #include <set>
 
 #include "cli/ignore_rules.h"
+#include "cli/inner_path.h"
+#include "cli/parallel_calls.h"
 #include "cli/report.h"
 #include "os/file_descriptor.h"
 #include "os/json.h"
@@ -80,7 +82,9 @@ class DirectoryWalk {
     const std::vector<std::string> names = sorted_names(directory);
     closedir(directory);
     for (const std::string& name : names) {
-      const Result<void> fine = visit(below.empty() ? name : below + "/" + name, depth);
+      std::string path = below;
+      path.append(below.empty() ? "" : "/").append(name);
+      Result<void> fine = visit(path, depth);
       if (!fine) return fine;
     }
     return {};
@@ -162,17 +166,6 @@ class PieceReader {
 
 }  // namespace
 
-bool is_inner_path(std::string_view name) {
-  if (name.empty() || name.front() == '/') return false;
-  while (!name.empty()) {
-    const std::size_t slash = name.find('/');
-    const std::string_view part = name.substr(0, slash);
-    if (part.empty() || part == "." || part == "..") return false;
-    name = slash == std::string_view::npos ? std::string_view() : name.substr(slash + 1);
-  }
-  return true;
-}
-
 Result<LocalFile> local_file(const std::string& argument) {
   const auto [path, name] = path_and_name(argument);
   struct stat status {};
@@ -233,15 +226,16 @@ Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFil
     shipped.push_back({file.name, file.mode, file.size, std::vector<BlobRef>(pieces)});
   }
   PieceReader reader(files);
-  const Result<void> fine = client.call_many(
-      "PUT", "/v1/blobs", kPiecesInFlight, [&](std::string& body) { return reader.next(body); },
-      [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
-        const auto blob = blob_from_json(answer.body);
-        if (!blob) return tl::unexpected(blob.error());
-        const auto [index, piece] = reader.place_of(number);
-        shipped[index].content[static_cast<std::size_t>(piece)] = *blob;
-        return {};
-      });
+  const Result<void> fine =
+      ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
+          .run([&](std::string& body) { return reader.next(body); },
+               [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
+                 const auto blob = blob_from_json(answer.body);
+                 if (!blob) return tl::unexpected(blob.error());
+                 const auto [index, piece] = reader.place_of(number);
+                 shipped[index].content[static_cast<std::size_t>(piece)] = *blob;
+                 return {};
+               });
   if (!fine) return tl::unexpected(fine.error());
   return shipped;
 }

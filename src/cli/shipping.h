@@ -29,8 +29,6 @@ Result<LocalFile> local_file(const std::string& argument);
 // PATH or PATH:NAME, a directory: all regular files below it, under NAME/ or directly in the task's
 // directory. What is neither file nor directory is passed over with a note.
 Result<std::vector<LocalFile>> local_directory(const std::string& argument);
-// Relative, and not out of the directory: "a/b", never "../a" or "/a".
-bool is_inner_path(std::string_view name);
 
 // kConflict when two would get the same name, or one is a directory of another's.
 Result<void> check_names(const std::vector<LocalFile>& files);
