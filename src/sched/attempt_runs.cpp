@@ -37,6 +37,16 @@ void AttemptRuns::cut_at(std::uint32_t index) {
   runs_.emplace_hint(after, index, Rest{end - index, at->second.attempt});
 }
 
+void AttemptRuns::join_at(std::uint32_t index) {
+  const auto at = runs_.find(index);
+  if (at == runs_.end() || at == runs_.begin()) return;
+  const auto before = std::prev(at);
+  if (before->first + before->second.count != index) return;
+  if (before->second.attempt != at->second.attempt) return;
+  before->second.count += at->second.count;
+  runs_.erase(at);
+}
+
 void AttemptRuns::forget(std::map<std::uint32_t, Rest>::iterator at) {
   digest_ -= digest_of(at->first, at->second.count, at->second.attempt);
   size_ -= at->second.count;
@@ -52,23 +62,9 @@ void AttemptRuns::add(const TaskRun& run) {
   }
   digest_ += digest_of(run.first, run.count, run.attempt);
   size_ += run.count;
-  auto at = runs_.emplace(run.first, Rest{run.count, run.attempt}).first;
-  // Neighbours with the same attempt become one run, so that the set stays as small as it can.
-  if (at != runs_.begin()) {
-    const auto before = std::prev(at);
-    if (before->first + before->second.count == at->first &&
-        before->second.attempt == run.attempt) {
-      before->second.count += at->second.count;
-      runs_.erase(at);
-      at = before;
-    }
-  }
-  const auto next = std::next(at);
-  if (next != runs_.end() && at->first + at->second.count == next->first &&
-      next->second.attempt == run.attempt) {
-    at->second.count += next->second.count;
-    runs_.erase(next);
-  }
+  runs_.emplace(run.first, Rest{run.count, run.attempt});
+  join_at(run.first);
+  join_at(run.end());
 }
 
 std::uint32_t AttemptRuns::remove(const TaskRun& run) {
@@ -81,6 +77,8 @@ std::uint32_t AttemptRuns::remove(const TaskRun& run) {
     removed += here->second.count;
     forget(here);
   }
+  join_at(run.first);
+  join_at(run.end());
   return removed;
 }
 

@@ -52,6 +52,8 @@ class AttemptRuns {
   };
   // Cuts runs so that one begins at `index`, if any covers it.
   void cut_at(std::uint32_t index);
+  // Makes one run of two that meet at `index` with the same attempt: the set stays small.
+  void join_at(std::uint32_t index);
   void forget(std::map<std::uint32_t, Rest>::iterator at);
 
   std::map<std::uint32_t, Rest> runs_;  // by first index

@@ -208,7 +208,7 @@ void Coordinator::applied(Turn& turn, GroupId group, Term term, const Command& c
         if constexpr (std::is_same_v<T, LostCommand>) applied_loss(turn, group, held);
         if constexpr (std::is_same_v<T, CancelCommand>) applied_cancel(turn, group, held);
         if constexpr (std::is_same_v<T, LogsCommand>) applied_logs(turn, group, held);
-        if constexpr (std::is_same_v<T, DeleteCommand>) touched_.insert(held.job);
+        if constexpr (std::is_same_v<T, DeleteCommand>) applied_deletion(group, held);
       },
       command);
 }
@@ -328,6 +328,15 @@ void Coordinator::applied_logs(Turn& turn, GroupId id, const LogsCommand& comman
   group.logs.erase({command.job, command.node, command.sequence});
   turn.send(command.node, LogsCommitted{id, group.term, command.job, command.sequence});
   touched_.insert(command.job);
+}
+
+void Coordinator::applied_deletion(GroupId id, const DeleteCommand& command) {
+  touched_.insert(command.job);
+  LedGroup& group = groups_.at(id);
+  const auto at = group.jobs.find(command.job);
+  if (at == group.jobs.end() || machine_.find(id, command.job) != nullptr) return;
+  timers_.erase({at->second->deadline, id, command.job});
+  group.jobs.erase(at);
 }
 
 void Coordinator::on_refused(Turn& turn, GroupId id, std::uint64_t token) {

@@ -98,6 +98,7 @@ class Coordinator {
     Term term = 0;
     bool established = false;
     std::uint64_t read_token = 0;
+    Instant read_at = Instant::never();  // when the reading that establishes it is tried again
     std::map<JobId, std::unique_ptr<LedJob>> jobs;  // once established: every job not final
     std::map<NodeId, Ask> asks;                     // nodes whose list is wanted
     std::map<NodeId, Instant> heard;
@@ -129,6 +130,7 @@ class Coordinator {
   void applied_loss(Turn& turn, GroupId group, const LostCommand& command);
   void applied_cancel(Turn& turn, GroupId group, const CancelCommand& command);
   void applied_logs(Turn& turn, GroupId group, const LogsCommand& command);
+  void applied_deletion(GroupId group, const DeleteCommand& command);
   void flush_results(Turn& turn, GroupId group, LedGroup& led);
   void mark_committing(Led& at, NodeId from, ResultBatch& batch);
 
@@ -141,6 +143,7 @@ class Coordinator {
   std::vector<NodeId> candidates(const Job& job, std::size_t breadth) const;
 
   // coordinator_takeover.cpp
+  void begin_reading(Turn& turn, GroupId group, LedGroup& led);
   void establish(Turn& turn, GroupId group, LedGroup& led);
   void ask(LedGroup& led, NodeId node, Instant at);
   void reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list, const JobHeld& held);

@@ -10,6 +10,7 @@ namespace dunlin::sched {
 namespace {
 
 constexpr Duration kFirstAskInterval = milliseconds(250);
+constexpr Duration kReadInterval = milliseconds(50);
 
 }  // namespace
 
@@ -17,6 +18,11 @@ void Coordinator::lead(Turn& turn, GroupId id, Term term) {
   follow(id);
   LedGroup& group = groups_[id];
   group.term = term;
+  begin_reading(turn, id, group);
+}
+
+void Coordinator::begin_reading(Turn& turn, GroupId id, LedGroup& group) {
+  group.read_at = Instant::never();
   group.read_token = next_token_++;
   turn.raise(ReadGroup{id, group.read_token});
 }
@@ -37,8 +43,7 @@ void Coordinator::on_read_ready(Turn& turn, GroupId id, std::uint64_t token, boo
   if (ok) {
     establish(turn, id, at->second);
   } else {
-    at->second.read_token = next_token_++;
-    turn.raise(ReadGroup{id, at->second.read_token});
+    at->second.read_at = turn.now + kReadInterval;
   }
 }
 
@@ -248,6 +253,7 @@ void Coordinator::finish_job(Turn& turn, Led& at) {
   at.led.next_probe = Instant::never();
   if (!at.led.is_held()) at.led.repeat_at = Instant::never();
   changed(turn, at);
+  at.group.sweep_at = std::min(at.group.sweep_at, turn.now + at.job.head.keep);
   if (at.led.is_held()) return;
   timers_.erase({at.led.deadline, at.id, at.job.id});
   at.group.jobs.erase(at.job.id);
@@ -264,7 +270,9 @@ void Coordinator::node_gone(Turn& turn, NodeId node, bool left) {
       if (led->awaited.contains(node) || led->nodes.contains(node)) jobs.push_back(job);
     }
     for (const JobId& job : jobs) {
-      Led at = *find(id, job);
+      const std::optional<Led> found = find(id, job);
+      if (!found) continue;
+      Led at = *found;
       Holding& holding = at.led.nodes[node];
       holding.offered = 0;
       if (at.job.is_final()) {

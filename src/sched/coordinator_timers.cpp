@@ -17,6 +17,7 @@ constexpr Duration kSilence = seconds(3);  // executors with work say something 
 Instant Coordinator::next_deadline() const {
   Instant next = timers_.empty() ? Instant::never() : std::get<0>(*timers_.begin());
   for (const auto& [id, group] : groups_) {
+    next = std::min(next, group.read_at);
     if (!group.established) continue;
     next = std::min({next, group.check_at, group.sweep_at});
     for (const auto& [node, ask] : group.asks) next = std::min(next, ask.next);
@@ -34,6 +35,7 @@ void Coordinator::tick(Turn& turn) {
     tick_job(turn, *at);
   }
   for (auto& [id, group] : groups_) {
+    if (group.read_at <= turn.now) begin_reading(turn, id, group);
     if (group.established) tick_group(turn, id, group);
   }
 }
@@ -102,7 +104,7 @@ void Coordinator::sweep(Turn& turn, GroupId id, LedGroup& group) {
   const JobMachine::Jobs* jobs = machine_.jobs(id);
   if (jobs == nullptr) return;
   std::size_t deletions = 0;
-  Duration next = seconds(3600);
+  Duration next = seconds(7 * 24 * 3600);
   for (const auto& [job_id, job] : *jobs) {
     if (!job->is_final()) continue;
     const Duration left = milliseconds(job->head.finished.ms - turn.wall.ms) + job->head.keep;
@@ -114,7 +116,7 @@ void Coordinator::sweep(Turn& turn, GroupId id, LedGroup& group) {
     propose(turn, id, group, DeleteCommand{job_id});
   }
   if (deletions > 0) next = std::min(next, seconds(10));
-  group.sweep_at = turn.now + std::max(next, seconds(1));
+  if (!jobs->empty()) group.sweep_at = turn.now + std::max(next, seconds(1));
 }
 
 void Coordinator::on(Turn& turn, NodeId from, const Status& message) {

@@ -67,6 +67,7 @@ void Executor::describe(HeldJob& job, const Bytes& bytes) {
 void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
   if (job.allowed == 0 && job.ready.empty()) {
     queue_.erase(id);
+    due(turn.now + kIdleJob);
     return;
   }
   queue_.put(id, {job.user, job.priority, job.cpus, job.memory, turn.now});
@@ -81,7 +82,7 @@ bool Executor::is_eligible(const HeldJob& job) const {
 }
 
 void Executor::fill(Turn& turn) {
-  if (!is_ready_) return;
+  if (!is_ready_ || is_stopping_) return;
   for (;;) {
     const std::optional<JobId> next =
         queue_.next(turn.now, free_room(), cpus_of_users_,
@@ -118,6 +119,7 @@ void Executor::pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t wan
 
 void Executor::send_pull(Turn& turn, const JobId& id, HeldJob& job) {
   job.pull->repeat_at = turn.now + kPullRepeat;
+  due(job.pull->repeat_at);
   send_to_coordinator(
       turn, job.group,
       Pull{job.group, id, boot_, job.pull->id, job.pull->want, job.spec != nullptr});
@@ -145,7 +147,7 @@ void Executor::pull_ahead(Turn& turn, const JobId& id, HeldJob& job) {
 
 void Executor::obey(Turn& turn, const Probe& message) {
   if (message.allowed == 0 && !jobs_.contains(message.job)) return;
-  if (message.cpus > config_.cpus) return;
+  if (message.cpus > config_.cpus || is_stopping_) return;
   if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
   HeldJob& job = job_of(message.job, message.group);
   // Room already taken is given back by the same figures: they change only while none is.
@@ -212,13 +214,33 @@ void Executor::leader_changed(Turn& turn, GroupId group) {
     if (job.group != group) continue;
     if (job.pull) job.pull->repeat_at = turn.now;
     for (auto& [sequence, sent] : job.sent) sent.repeat_at = turn.now;
+    due(turn.now);
   }
+}
+
+void Executor::hand_back(Turn& turn) {
+  is_stopping_ = true;
+  for (auto& [id, job] : jobs_) {
+    job.allowed = 0;
+    for (const TaskRun& run : job.ready) job.held.remove(run);
+    job.ready.clear();
+    claim(turn, id, job);
+    if (!job.held.is_empty()) lists_due_.insert(job.group);
+  }
+  for (auto& [key, process] : processes_) {
+    if (process.exit || process.dropped) continue;
+    process.dropped = true;
+    terminate(turn, key, process);
+  }
+  status_at_ = turn.now;
 }
 
 // ---- time ---------------------------------------------------------------------------------------
 
-void Executor::tick(Turn& turn) {
+void Executor::tick_jobs(Turn& turn) {
+  jobs_due_ = Instant::never();
   std::vector<JobId> idle;
+  Instant next = Instant::never();
   for (auto& [id, job] : jobs_) {
     tick_job(turn, id, job);
     const bool is_idle = job.allowed == 0 && !job.pull && job.held.is_empty() && job.sent.empty() &&
@@ -230,12 +252,18 @@ void Executor::tick(Turn& turn) {
     } else if (job.idle_since + kIdleJob <= turn.now) {
       idle.push_back(id);
     }
+    next = std::min(next, deadline_of(job));
   }
   for (const JobId& id : idle) {
     queue_.erase(id);
     staging_.forget(id);
     jobs_.erase(id);
   }
+  due(next);
+}
+
+void Executor::tick(Turn& turn) {
+  if (jobs_due_ <= turn.now) tick_jobs(turn);
   std::vector<ProcessKey> keys;
   for (const auto& [key, process] : processes_) keys.push_back(key);
   for (const ProcessKey key : keys) {
@@ -281,13 +309,11 @@ Instant Executor::deadline_of(const HeldJob& job) const {
 }
 
 Instant Executor::next_deadline() const {
-  Instant next = std::min(status_at_, logs_.next_deadline());
-  for (const auto& [id, job] : jobs_) next = std::min(next, deadline_of(job));
+  Instant next = std::min({status_at_, jobs_due_, logs_.next_deadline()});
   for (const auto& [key, process] : processes_) {
     next = std::min({next, process.kill_at, process.put_again});
   }
   for (const Tail& tail : tails_) next = std::min(next, tail.until);
-  if (queue_.size() > 0) next = std::min(next, status_at_);
   return next;
 }
 

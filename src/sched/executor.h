@@ -32,9 +32,11 @@ constexpr std::size_t kMaxUnacknowledged = 4;        // batches of `:` of a job
 constexpr Duration kResultDelay = milliseconds(20);
 constexpr Duration kPullRepeat = milliseconds(500);
 constexpr Duration kPullPatience = seconds(2);
-constexpr Duration kIdleJob = seconds(30);     // until a job without work here is forgotten
-constexpr std::size_t kMaxTails = 256;         // readers waiting for output
-constexpr std::size_t kMaxOutputFiles = 1000;  // kept of an attempt
+constexpr Duration kIdleJob = seconds(30);           // until a job without work here is forgotten
+constexpr std::size_t kMaxTails = 256;               // readers waiting for output
+constexpr std::size_t kMaxOutputFiles = 1000;        // kept of an attempt
+constexpr std::size_t kMaxOutputPieces = 16'384;     // of 1 MiB, of all of them
+constexpr std::size_t kMaxBatchBytes = 1024 * 1024;  // of results sent together
 
 class Executor {
  public:
@@ -54,6 +56,9 @@ class Executor {
   bool on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent);
   bool on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content);
   bool on_blob_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>& blob);
+  // The node goes: its tasks are ended and given back, and none is taken any more.
+  void hand_back(Turn& turn);
+  bool has_tasks() const { return !processes_.empty(); }
   // Another node leads the group now: what waits for an answer is sent there at once.
   void leader_changed(Turn& turn, GroupId group);
 
@@ -124,6 +129,7 @@ class Executor {
     bool outputs_done = false;
     std::vector<FoundOutput> found;
     std::vector<OutputFile> outputs;
+    std::size_t output_pieces = 0;
     std::uint64_t put_token = 0;
     Bytes put_data;
     Instant put_again = Instant::never();
@@ -150,8 +156,11 @@ class Executor {
   Room free_room() const;
   void take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
   void give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
+  void tick_jobs(Turn& turn);
   void tick_job(Turn& turn, const JobId& id, HeldJob& job);
   Instant deadline_of(const HeldJob& job) const;
+  // Some job has something to do then: jobs are looked through only when that time has come.
+  void due(Instant at) { jobs_due_ = std::min(jobs_due_, at); }
 
   // executor_tasks.cpp: one attempt from its start to its result
   bool start_next(Turn& turn, const JobId& id, HeldJob& job);
@@ -166,6 +175,7 @@ class Executor {
   void on(Turn& turn, const OutputsFound& event);
   void on(Turn& turn, const OutputData& event);
   void adopt(Turn& turn, const RunnerHeld& held);
+  void give_up(Turn& turn, ProcessKey key);
   void forget_process(Turn& turn, ProcessKey key, bool release);
   void terminate(Turn& turn, ProcessKey key, Process& process);
   void next_output(Turn& turn, ProcessKey key, Process& process);
@@ -207,6 +217,8 @@ class Executor {
   std::vector<Tail> tails_;
   std::set<GroupId> lists_due_;  // to be sent unasked
   Instant status_at_ = Instant::never();
+  Instant jobs_due_ = Instant::never();
+  bool is_stopping_ = false;
 };
 
 }  // namespace dunlin::sched

@@ -1,6 +1,7 @@
 // What an executor tells: results and output to the coordinator until they are committed, the list
 // of what it holds, and bytes of running attempts to readers.
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "sched/executor.h"
@@ -13,6 +14,18 @@ void Executor::send_to_coordinator(Turn& turn, GroupId group, const SchedMessage
 
 // ---- results ------------------------------------------------------------------------------------
 
+namespace {
+
+std::size_t size_of(const TaskResult& result) {
+  std::size_t size = 200 + result.out.bytes.size() + result.err.bytes.size();
+  for (const OutputFile& output : result.outputs) {
+    size += output.name.size() + 20 + 45 * output.content.size();
+  }
+  return size;
+}
+
+}  // namespace
+
 void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished) {
   job.finished.push_back(std::move(finished));
   // Nobody waits for what could still join the batch: it leaves at once.
@@ -21,6 +34,7 @@ void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finish
     flush(turn, id, job);
   } else {
     job.flush_at = std::min(job.flush_at, turn.now + kResultDelay);
+    due(job.flush_at);
   }
 }
 
@@ -33,13 +47,21 @@ void Executor::flush(Turn& turn, const JobId& id, HeldJob& job) {
             [](const Finished& a, const Finished& b) { return a.result.index < b.result.index; });
   ResultBatch batch;
   std::vector<ProcessKey> processes;
+  std::size_t bytes = 0;
   for (Finished& end : ends) {
-    if (end.key != 0) processes.push_back(end.key);
     TaskResult& result = end.result;
     if (!end.is_plain) {
+      const std::size_t size = size_of(result);
+      if (bytes + size > kMaxBatchBytes && bytes > 0) {
+        send_batch(turn, id, job, std::exchange(batch, {}), std::exchange(processes, {}));
+        bytes = 0;
+      }
+      bytes += size;
       batch.others.push_back(std::move(result));
+      if (end.key != 0) processes.push_back(end.key);
       continue;
     }
+    if (end.key != 0) processes.push_back(end.key);
     const bool joins = !batch.plain.empty() && batch.plain.back().run.end() == result.index &&
                        batch.plain.back().run.attempt == result.attempt;
     if (!joins) {
@@ -66,6 +88,7 @@ void Executor::send_batch(Turn& turn, const JobId& id, HeldJob& job, ResultBatch
   sent.batch = std::move(batch);
   sent.processes = std::move(processes);
   sent.repeat_at = turn.now + sent.interval;
+  due(sent.repeat_at);
   send_to_coordinator(turn, job.group, Results{job.group, id, boot_, sequence, sent.batch});
 }
 
@@ -77,6 +100,7 @@ void Executor::obey(Turn& turn, const Committed& message) {
   if (sent == job.sent.end()) return;
   const Sent done = std::move(sent->second);
   job.sent.erase(sent);
+  due(turn.now + kIdleJob);
   for (const TaskRun& run : attempts_of(done.batch)) job.held.remove(run);
   for (const ProcessKey key : done.processes) {
     if (processes_.contains(key)) forget_process(turn, key, true);

@@ -92,6 +92,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   logs_.open(start.key, {job.group, id, task.first, task.attempt}, 0, 0);
   logs_.set_limit(start.key, job.spec->log_limit);
   turn.effects.starts.push_back(std::move(start));
+  queue_.served(id, turn.now);
   claim(turn, id, job);
   pull_ahead(turn, id, job);
   return true;
@@ -178,11 +179,26 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   process.started = turn.now - age;
   process.started_at = held.started_at;
   take_room(job.user, process.cpus, process.memory);
-  job.processes[label->index] = held.key;
-  job.held.add({label->index, 1, label->attempt});
   ++job.running;
+  // Of two attempts at one task the coordinator knows the newer; the older one is over for it.
+  const auto rival = job.processes.find(label->index);
+  const bool is_newest =
+      rival == job.processes.end() || processes_.at(rival->second).attempt < label->attempt;
+  if (is_newest) {
+    if (rival != job.processes.end()) give_up(turn, rival->second);
+    job.processes[label->index] = held.key;
+    job.held.add({label->index, 1, label->attempt});
+  } else {
+    give_up(turn, held.key);
+  }
   logs_.open(held.key, {label->group, label->job, label->index, label->attempt}, held.stdout_taken,
              held.stderr_taken);
+}
+
+void Executor::give_up(Turn& turn, ProcessKey key) {
+  Process& process = processes_.at(key);
+  process.dropped = true;
+  if (!process.exit) terminate(turn, key, process);
 }
 
 void Executor::on(Turn& turn, const ProcessStarted& event) {
@@ -293,6 +309,11 @@ bool Executor::on_blob_stored(Turn& turn, std::uint64_t token, const Result<Blob
     return true;
   }
   process.outputs.back().content.push_back(*blob);
+  if (++process.output_pieces > kMaxOutputPieces) {
+    process.output_error = "its outputs are larger than " + std::to_string(kMaxOutputPieces) +
+                           " MiB, which is the limit";
+    process.outputs_done = true;
+  }
   process.outputs.back().size += process.put_data.size();
   process.put_data.clear();
   next_output(turn, key, process);

@@ -86,7 +86,14 @@ void JobLists::on(Turn& turn, NodeId from, const AskJobs& message) {
     for (const GroupId group : groups) add_group(message, group, reply);
   }
   reply.cut = cut_to(reply.jobs, limit_of(message.query));
-  turn.send(from, reply);
+  const std::vector<JobSummary> jobs = std::move(reply.jobs);
+  reply.parts = static_cast<std::uint32_t>(jobs.size() / kMaxPart + 1);
+  for (reply.part = 0; reply.part < reply.parts; ++reply.part) {
+    const auto first = jobs.begin() + static_cast<std::ptrdiff_t>(reply.part * kMaxPart);
+    const auto left = static_cast<std::size_t>(jobs.end() - first);
+    reply.jobs.assign(first, first + static_cast<std::ptrdiff_t>(std::min(left, kMaxPart)));
+    turn.send(from, reply);
+  }
 }
 
 void JobLists::on(Turn& turn, NodeId from, const AskJob& message) {
@@ -187,16 +194,34 @@ void JobLists::on(Turn& turn, NodeId from, const JobsReply& message) {
   const auto at = gathers_.find(message.token);
   if (at == gathers_.end()) return;
   Gather& gather = at->second;
-  gather.waiting.erase(from);
   std::map<GroupId, Rank> ranks;
-  for (const GroupId group : message.led) ranks[group] = Rank::kLed;
-  for (const GroupId group : message.replicated) ranks[group] = Rank::kReplicated;
   for (const GroupId group : message.orphaned) ranks[group] = Rank::kOrphaned;
+  for (const GroupId group : message.replicated) ranks[group] = Rank::kReplicated;
+  for (const GroupId group : message.led) ranks[group] = Rank::kLed;
+  merge(gather, message, ranks);
+  std::set<std::uint32_t>& parts = gather.parts[from];
+  parts.insert(message.part);
+  if (parts.size() < message.parts) return;
+  parts.clear();
+  gather.waiting.erase(from);
   for (const auto& [group, rank] : ranks) {
-    if (group.value < group_count_) {
-      gather.ranks[group.value] = std::max(gather.ranks[group.value], rank);
+    if (group.value >= group_count_) continue;
+    gather.ranks[group.value] = std::max(gather.ranks[group.value], rank);
+  }
+  if (is_complete(gather)) {
+    finish(turn, message.token);
+  } else if (gather.waiting.empty()) {
+    if (gather.asked_all) {
+      finish(turn, message.token);
+    } else {
+      ask_all(turn, message.token, gather);
     }
   }
+}
+
+// Who is nearer to the truth about a group is believed.
+void JobLists::merge(Gather& gather, const JobsReply& message,
+                     const std::map<GroupId, Rank>& ranks) {
   gather.cut |= message.cut;
   for (const JobSummary& job : message.jobs) {
     if (job.id.is_none()) continue;
@@ -210,15 +235,6 @@ void JobLists::on(Turn& turn, NodeId from, const JobsReply& message) {
     if (rank == ranks.end()) continue;
     auto& known = gather.counts[group];
     if (rank->second >= known.first) known = {rank->second, counts};
-  }
-  if (is_complete(gather)) {
-    finish(turn, message.token);
-  } else if (gather.waiting.empty()) {
-    if (gather.asked_all) {
-      finish(turn, message.token);
-    } else {
-      ask_all(turn, message.token, gather);
-    }
   }
 }
 

@@ -16,9 +16,10 @@
 
 namespace dunlin::sched {
 
-constexpr std::size_t kMaxGathers = 256;      // under way from this node
-constexpr std::size_t kMaxAsked = 64;         // nodes asked where no leader is known
-constexpr std::uint32_t kMaxListed = 10'000;  // jobs in one answer
+constexpr std::size_t kMaxGathers = 256;       // under way from this node
+constexpr std::size_t kMaxAsked = 64;          // nodes asked where no leader is known
+constexpr std::uint32_t kMaxListed = 200'000;  // jobs in one answer
+constexpr std::size_t kMaxPart = 4000;         // jobs in one frame of it
 constexpr Duration kGatherPatience = seconds(2);
 constexpr Duration kGatherSecond = milliseconds(700);  // then everybody is asked for what lacks
 
@@ -50,7 +51,8 @@ class JobLists {
     Instant second_at, until;
     bool asked_all = false;
     std::set<NodeId> waiting;
-    std::vector<Rank> ranks;  // by group
+    std::map<NodeId, std::set<std::uint32_t>> parts;  // that have come
+    std::vector<Rank> ranks;                          // by group
     std::map<JobId, std::pair<Rank, JobSummary>> jobs;
     std::map<GroupId, std::pair<Rank, std::vector<std::uint32_t>>> counts;
     bool cut = false;
@@ -66,6 +68,7 @@ class JobLists {
   void start(Turn& turn, Gather gather);
   void ask_all(Turn& turn, std::uint64_t token, Gather& gather);
   bool is_complete(const Gather& gather) const;
+  void merge(Gather& gather, const JobsReply& reply, const std::map<GroupId, Rank>& ranks);
   void finish(Turn& turn, std::uint64_t token);
   void finish_stale(Turn& turn, std::uint64_t token);
   std::vector<NodeId> reachable() const;

@@ -18,9 +18,9 @@
 
 namespace dunlin::sched {
 
-constexpr std::size_t kMaxAttemptRecords = 32;  // kept of one task; the oldest go first
-constexpr std::size_t kMaxStreamPieces = 4096;  // kept of one attempt; later ones are not taken
-constexpr std::uint32_t kCrashLimit = 3;        // nodes lost under a task before it fails
+constexpr std::size_t kMaxAttemptRecords = 32;     // kept of one task; the oldest go first
+constexpr std::size_t kMaxStreamPieces = 100'000;  // kept of one attempt; later ones are not taken
+constexpr std::uint32_t kCrashLimit = 3;           // nodes lost under a task before it fails
 
 enum class AttemptEnd : std::uint8_t {
   kOpen,

@@ -273,12 +273,15 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
       what.after == UINT32_MAX ? numbers->count() : numbers->first_from(what.after + 1);
   const GroupId group = requests_.at(handle).group;
   TaskList list;
+  std::size_t bytes = 0;
   for (const IndexRun& run : runs) {
     for (std::uint32_t i = std::max(run.first, first); i < run.first + run.count; ++i) {
       TaskView view = view_of(job, i);
       coordinator_.complete(job, group, i, view);
       if (what.state && view.state != *what.state) continue;
-      if (list.tasks.size() == limit) {
+      bytes += 300 + view.entry.size() + view.detail.size();
+      for (const OutputFile& output : view.outputs) bytes += 60 + 45 * output.content.size();
+      if (list.tasks.size() == limit || (bytes > kMaxTaskListBytes && !list.tasks.empty())) {
         list.more = true;
         reply(turn, handle, list);
         return;

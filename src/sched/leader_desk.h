@@ -17,6 +17,7 @@ namespace dunlin::sched {
 constexpr std::size_t kMaxDeskRequests = 20'000;  // unanswered ones
 constexpr Duration kLongestHold = seconds(30);
 constexpr std::uint32_t kMaxTaskList = 10'000;
+constexpr std::size_t kMaxTaskListBytes = 3 * 1024 * 1024;
 
 class LeaderDesk {
  public:

@@ -166,7 +166,7 @@ void LogWriter::pump(Turn& turn, const JobId& id, JobLog& log) {
       const Range left = packable(entry, stream);
       if (left.from == left.to || log.data.size() >= kSegmentSize) continue;
       const bool is_old = stream.unpacked_since != Instant::never() &&
-                          stream.unpacked_since + kSegmentAge <= turn.now;
+                          stream.unpacked_since + stream.age() <= turn.now;
       if (!entry.ended && !is_old && left.to - left.from < kPackSize) continue;
       pack(turn, log, key, is_stderr);
     }
@@ -190,6 +190,7 @@ void LogWriter::pack(Turn& turn, JobLog& log, ProcessKey key, bool is_stderr) {
          ByteView(stream.kept)
              .subspan(static_cast<std::size_t>(range.from - stream.kept_from), place.length));
   log.pieces.push_back({key, place});
+  ++stream.pieces;
   stream.packed = range.to;
   // Bytes that may be packed now were old enough to be sealed with their segment at once.
   const Instant seal_at = turn.now + (entry.ended ? kUrgentAge : Duration{});
@@ -320,7 +321,7 @@ Instant LogWriter::next_deadline() const {
       for (const Stream& stream : entry.streams) {
         const Range left = packable(entry, stream);
         if (left.from == left.to || stream.unpacked_since == Instant::never()) continue;
-        next = std::min(next, stream.unpacked_since + kSegmentAge);
+        next = std::min(next, stream.unpacked_since + stream.age());
       }
     }
   }

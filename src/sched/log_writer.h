@@ -26,6 +26,9 @@ namespace dunlin::sched {
 
 constexpr std::size_t kSegmentSize = 1024 * 1024;
 constexpr Duration kSegmentAge = seconds(1);  // from a byte's arrival to the put of its segment
+// Once a stream has so many pieces, fewer and longer ones are made of it: it may go on for days.
+constexpr std::uint32_t kManyPieces = 600;
+constexpr Duration kLongSegmentAge = seconds(4);
 constexpr Duration kUrgentAge = milliseconds(10);  // when a result waits for it
 constexpr std::size_t kPackSize = 64 * 1024;       // unpacked bytes of a stream that do not wait
 constexpr std::uint64_t kMaxTail = 512 * 1024;
@@ -78,7 +81,9 @@ class LogWriter {
     std::uint64_t kept_from = 0;  // the first byte of `kept`
     Bytes kept;                   // up to `received`
     Instant unpacked_since = Instant::never();
+    std::uint32_t pieces = 0;
     bool is_inlined = false;
+    Duration age() const { return pieces < kManyPieces ? kSegmentAge : kLongSegmentAge; }
   };
   struct Entry {
     Source source;

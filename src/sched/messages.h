@@ -246,10 +246,12 @@ struct JobsReply {
   std::vector<JobSummary> jobs;     // newest first
   bool cut = false;
   std::vector<std::pair<GroupId, std::vector<std::uint32_t>>> counts;  // by JobState
+  // Long answers come in parts 0 .. parts - 1, each of which names the groups.
+  std::uint32_t part = 0, parts = 1;
   static constexpr auto fields() {
     using R = JobsReply;
-    return std::tuple{&R::token, &R::led, &R::replicated, &R::orphaned,
-                      &R::jobs,  &R::cut, &R::counts};
+    return std::tuple{&R::token, &R::led,    &R::replicated, &R::orphaned, &R::jobs,
+                      &R::cut,   &R::counts, &R::part,       &R::parts};
   }
 };
 

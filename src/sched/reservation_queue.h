@@ -41,6 +41,8 @@ class ReservationQueue {
   // full.
   bool put(const JobId& job, const Claim& claim);
   void erase(const JobId& job);
+  // It got room: it keeps its place, but its patience begins anew.
+  void served(const JobId& job, Instant now);
   bool contains(const JobId& job) const { return claims_.contains(job); }
   std::size_t size() const { return claims_.size(); }
 
@@ -48,14 +50,21 @@ class ReservationQueue {
   // `eligible` says whether a job could use room at this moment.
   std::optional<JobId> next(Instant now, const Room& free,
                             const std::map<std::string, std::uint32_t>& used,
-                            const std::function<bool(const JobId&)>& eligible) const;
+                            const std::function<bool(const JobId&)>& eligible);
 
  private:
   // Waiting raises all claims alike, so that the order within a user does not change with time.
   using Order = std::pair<std::int64_t, JobId>;
   static Order order_of(const JobId& job, const Claim& claim);
 
-  std::map<JobId, Claim> claims_;
+  struct Entry {
+    Claim claim;
+    Instant served;
+  };
+  std::map<JobId, Entry> claims_;
+  // The job for which room is kept until it fits. Without this, the order would turn against it
+  // each time one of its rivals' tasks ends.
+  std::optional<JobId> holder_;
   std::map<std::string, std::set<Order>> users_;
 };
 

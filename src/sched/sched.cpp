@@ -66,6 +66,7 @@ struct Scheduler::Parts {
 
   std::set<NodeId> watched;
   std::map<GroupId, bool> unfinished;
+  bool said_unfinished = false;  // of what was recovered
   std::optional<LoadChanged> load;
   Instant report_at;
 
@@ -185,7 +186,10 @@ void Scheduler::tick(Instant now, WallTime wall, Effects& out) {
   parts_->log_reader.tick(turn);
   parts_->job_lists.tick(turn);
   // Recovered groups say once whether they have work.
-  for (const auto& [group, jobs] : parts_->machine.groups()) parts_->note_unfinished(group);
+  if (!parts_->said_unfinished) {
+    parts_->said_unfinished = true;
+    for (const auto& [group, jobs] : parts_->machine.groups()) parts_->note_unfinished(group);
+  }
   parts_->leader_desk.touched(turn, parts_->coordinator.take_touched());
   if (parts_->report_at <= now) parts_->report(turn);
 }
@@ -334,6 +338,16 @@ void Scheduler::peer_dead(Instant now, NodeId node, Effects& out) {
   parts_->members.set_state(node, SchedMemberState::kDead);
   parts_->coordinator.members_changed(turn);
   parts_->end(turn);
+}
+
+void Scheduler::hand_back(Instant now, Effects& out) {
+  Turn turn = parts_->turn(now, out);
+  parts_->executor.hand_back(turn);
+  parts_->end(turn);
+}
+
+bool Scheduler::has_tasks() const {
+  return parts_->executor.has_tasks();
 }
 
 // ---- clients ------------------------------------------------------------------------------------

@@ -99,6 +99,11 @@ class Scheduler {
   void peer_restarted(Instant now, NodeId node, Boot boot, Effects& out);
   void peer_dead(Instant now, NodeId node, Effects& out);
 
+  // The node is to end: its tasks get TERM, grace, KILL and run again elsewhere, without using up a
+  // retry. It may go once has_tasks() is false.
+  void hand_back(Instant now, Effects& out);
+  bool has_tasks() const;
+
   // ---- clients --------------------------------------------------------------------------------
   void request(Instant now, WallTime wall, std::uint64_t request, JobRequest what, Effects& out);
   void count_jobs(Instant now, WallTime wall, std::uint64_t request, Effects& out);

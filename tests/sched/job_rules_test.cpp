@@ -342,5 +342,27 @@ TEST(Fairness, TwoUsersShareANodeAlthoughOneCameFirst) {
   EXPECT_EQ(cluster.running(second), 2u);
 }
 
+TEST(Fairness, ABigTaskIsNotStarvedBySmallOnes) {
+  Cluster cluster({.nodes = 1, .cpus = 4});
+  const JobId small = cluster.submit(0, GroupId{1}, cluster.spec({"work", "700"}, 4000), "ann");
+  cluster.run_for(seconds(1));
+  JobSpec spec = cluster.spec({"work", "100"});
+  spec.cpus = 4;
+  const JobId big = cluster.submit(0, GroupId{2}, spec, "ben");
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(big); }, seconds(10)));
+  EXPECT_FALSE(cluster.is_final(small));
+}
+
+TEST(Handback, ANodeThatEndsGivesItsTasksToOthersWithoutUsingUpARetry) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "3000"}, 12));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
+  cluster.hand_back(2);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.processes(2).empty(); }, seconds(2)));
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 12u);
+  EXPECT_EQ(cluster.starts(job), 16u);
+}
+
 }  // namespace
 }  // namespace dunlin::sched::testing

@@ -221,6 +221,10 @@ void Cluster::restart(std::size_t host) {
   }
 }
 
+void Cluster::hand_back(std::size_t host) {
+  enter(host, [&](Scheduler& s, Effects& out) { s.hand_back(now_, out); });
+}
+
 void Cluster::cut(std::size_t a, std::size_t b, bool is_cut) {
   const auto pair = std::minmax(a, b);
   if (is_cut) {

@@ -95,6 +95,7 @@ class Cluster {
   // The node process alone; its runner and processes go on.
   void crash_process(std::size_t host);
   void restart(std::size_t host);
+  void hand_back(std::size_t host);
   void set_loss(double loss) { options_.loss = loss; }
   void cut(std::size_t a, std::size_t b, bool is_cut);
   void set_blob_failures(double rate) { blob_failures_ = rate; }

@@ -1,0 +1,233 @@
+// The rules of the replicated state, entry by entry.
+#include "sched/job_machine.h"
+
+#include <gtest/gtest.h>
+
+#include "sched/job_views.h"
+
+namespace dunlin::sched {
+namespace {
+
+constexpr GroupId kGroup{1};
+
+NodeId node(std::uint8_t n) {
+  NodeId id;
+  id.raw[0] = n;
+  return id;
+}
+
+struct Log {
+  JobMachine machine;
+  LogIndex index = 0;
+  JobId id = *JobId::from_text("ab00000000");
+
+  void apply(const Command& command) {
+    ASSERT_TRUE(machine.apply(kGroup, ++index, encode_command(command)).has_value());
+  }
+  void submit(std::uint32_t tasks, std::uint32_t retries = 0) {
+    JobSpec spec;
+    spec.argv = {"x"};
+    spec.tasks = {{1, tasks, 1}};
+    spec.many = tasks > 1;
+    spec.retries = retries;
+    apply(SubmitCommand{id, "u", "", encode(spec), {1'000'000}, {node(1)}, tasks});
+  }
+  const Job& job() { return *machine.find(kGroup, id); }
+  void plain(std::uint32_t first, std::uint32_t count, Attempt attempt, std::uint8_t on = 1) {
+    NodeResults results{id, node(on), 1, 0, {}};
+    PlainResults run;
+    run.run = {first, count, attempt};
+    run.finished = {1'000'500};
+    results.batch.plain.push_back(run);
+    apply(CompleteCommand{{results}});
+  }
+  void result(std::uint32_t index_of, Attempt attempt, Reason reason, std::uint8_t on = 1) {
+    NodeResults results{id, node(on), 1, 0, {}};
+    TaskResult task;
+    task.index = index_of;
+    task.attempt = attempt;
+    task.reason = reason;
+    task.exit_code = reason == Reason::kNone ? 0 : 7;
+    task.finished = {1'000'700};
+    results.batch.others.push_back(task);
+    apply(CompleteCommand{{results}});
+  }
+  void lost(std::uint32_t first, std::uint32_t count, Attempt attempt, std::uint8_t on,
+            bool node_lost) {
+    apply(LostCommand{id, node(on), node_lost, {{first, count, attempt}}, {1'000'900}});
+  }
+};
+
+TEST(JobMachine, TheFirstSuccessClosesATaskAndLaterEndsAreDiscarded) {
+  Log log;
+  log.submit(2);
+  log.plain(0, 1, {1, 5, 1}, 1);
+  log.result(0, {1, 6, 1}, Reason::kExit, 2);
+  log.plain(0, 1, {1, 7, 1}, 3);
+  EXPECT_EQ(log.job().head.done, 1u);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  EXPECT_EQ(view_of(log.job(), 0).node, node(1));
+  EXPECT_TRUE(log.job().details.empty());
+}
+
+TEST(JobMachine, AFailureCountsOnlyForAnAttemptNotYetSuperseded) {
+  Log log;
+  log.submit(1, 1);
+  log.result(0, {1, 5, 1}, Reason::kExit);
+  log.result(0, {1, 5, 1}, Reason::kExit);
+  log.result(0, {1, 4, 9}, Reason::kExit);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  log.result(0, {1, 5, 2}, Reason::kExit);
+  EXPECT_EQ(log.job().head.failed, 1u);
+  EXPECT_EQ(log.job().head.state, JobState::kFailed);
+  EXPECT_EQ(log.job().head.reason, Reason::kExit);
+  EXPECT_EQ(log.job().head.exit_code, 7);
+}
+
+TEST(JobMachine, ALateSuccessOfALostAttemptClosesTheTask) {
+  Log log;
+  log.submit(1);
+  log.lost(0, 1, {1, 5, 1}, 1, true);
+  log.result(0, {1, 5, 1}, Reason::kExit);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  log.plain(0, 1, {1, 5, 1});
+  EXPECT_EQ(log.job().head.state, JobState::kDone);
+}
+
+TEST(JobMachine, LossesUseUpNoRetryAndThreeLostNodesFailTheTask) {
+  Log log;
+  log.submit(2);
+  for (std::uint32_t n = 1; n <= 9; ++n) log.lost(1, 1, {1, 5, n}, 4, false);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  log.lost(0, 1, {1, 5, 1}, 1, true);
+  log.lost(0, 1, {1, 5, 1}, 1, true);
+  log.lost(0, 1, {1, 5, 2}, 2, true);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  log.lost(0, 1, {1, 5, 3}, 3, true);
+  EXPECT_EQ(log.job().head.failed, 1u);
+  const TaskView view = view_of(log.job(), 0);
+  EXPECT_EQ(view.reason, Reason::kCrashLimit);
+  EXPECT_EQ(view.detail, "suspected of killing its hosts: " + node(1).short_text() + ", " +
+                             node(2).short_text() + ", " + node(3).short_text());
+}
+
+TEST(JobMachine, WhatComesAfterACancellationIsDiscarded) {
+  Log log;
+  log.submit(3);
+  log.plain(0, 1, {1, 5, 1});
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u"});
+  log.plain(1, 2, {1, 5, 1});
+  EXPECT_EQ(log.job().head.state, JobState::kCancelled);
+  EXPECT_EQ(log.job().head.done, 1u);
+  EXPECT_EQ(log.job().head.cancelled, 2u);
+  EXPECT_EQ(log.machine.open_jobs(kGroup).size(), 0u);
+}
+
+TEST(JobMachine, ResultsOfAnotherRoundAreDiscarded) {
+  Log log;
+  log.submit(1);
+  log.plain(0, 1, {2, 5, 1});
+  log.result(0, {0, 5, 1}, Reason::kExit);
+  EXPECT_EQ(log.job().head.open(), 1u);
+}
+
+TEST(JobMachine, AMillionTasksCostTenBytesEachAndNoDetail) {
+  Log log;
+  log.submit(1'000'000);
+  for (std::uint32_t first = 0; first < 1'000'000; first += 10'000) {
+    log.plain(first, 10'000, {1, 5, 1});
+  }
+  EXPECT_EQ(log.job().head.state, JobState::kDone);
+  EXPECT_TRUE(log.job().details.empty());
+  EXPECT_LT(log.machine.snapshot(kGroup).size(), 9'100'000u);
+}
+
+TEST(JobMachine, RowsBringTheStateBackInAnyOrder) {
+  Log log;
+  log.submit(9000, 2);
+  log.plain(100, 8000, {1, 5, 1});
+  log.result(8500, {1, 5, 1}, Reason::kExit);
+  log.lost(8600, 20, {1, 5, 1}, 3, true);
+  Rows rows;
+  log.machine.take_dirty(rows);
+  ASSERT_GE(rows.size(), 4u);
+  for (const bool backwards : {false, true}) {
+    JobMachine again;
+    std::vector<std::pair<std::string, Bytes>> order;
+    for (const auto& [key, value] : rows) order.emplace_back(key, *value);
+    if (backwards) std::reverse(order.begin(), order.end());
+    for (const auto& [key, value] : order) {
+      ASSERT_TRUE(again.recover_row(key, value).has_value()) << key;
+    }
+    EXPECT_EQ(again.snapshot(kGroup), log.machine.snapshot(kGroup));
+    EXPECT_EQ(again.open_jobs(kGroup).size(), 1u);
+  }
+  Rows nothing;
+  log.machine.take_dirty(nothing);
+  EXPECT_TRUE(nothing.empty());
+}
+
+TEST(JobMachine, ASnapshotReplacesEverythingAndErasesFormerRows) {
+  Log log;
+  log.submit(10);
+  log.plain(0, 5, {1, 5, 1});
+  JobMachine other;
+  const JobId old = *JobId::from_text("ac11111111");
+  SubmitCommand submit{old, "u", "", {}, {1}, {}, 1};
+  JobSpec spec;
+  spec.argv = {"y"};
+  submit.spec = encode(spec);
+  ASSERT_TRUE(other.apply(kGroup, 1, encode_command(submit)).has_value());
+  Rows rows;
+  other.take_dirty(rows);
+  rows.clear();
+  ASSERT_TRUE(other.restore(kGroup, log.machine.snapshot(kGroup)).has_value());
+  EXPECT_EQ(other.snapshot(kGroup), log.machine.snapshot(kGroup));
+  other.take_dirty(rows);
+  EXPECT_FALSE(rows.at("job/1/" + old.text()).has_value());
+  EXPECT_TRUE(rows.at("job/1/" + log.id.text()).has_value());
+}
+
+TEST(JobMachine, DamagedRowsAndSnapshotsAreErrorsNotCrashes) {
+  Log log;
+  log.submit(10);
+  const Bytes good = log.machine.snapshot(kGroup);
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    Bytes bad = good;
+    bad[i] ^= 0x55;
+    JobMachine machine;
+    (void)machine.restore(kGroup, bad);
+    bad.resize(i);
+    (void)machine.restore(kGroup, bad);
+  }
+  JobMachine machine;
+  EXPECT_FALSE(machine.recover_row("job/x/y", Bytes{}).has_value());
+  EXPECT_FALSE(machine.recover_row("job/600/ab00000000", Bytes{}).has_value());
+  EXPECT_FALSE(machine.apply(kGroup, 1, Bytes{9, 9}).has_value());
+}
+
+TEST(JobMachine, ALogsMessageThatComesTwiceAddsNothing) {
+  Log log;
+  log.submit(1);
+  LogPiece piece;
+  piece.offset = 0;
+  piece.length = 10;
+  piece.segment.length = 10;
+  const LogsCommand logs{log.id, node(1), 1, {{0, {1, 5, 1}, {piece}}}};
+  log.apply(logs);
+  log.apply(logs);
+  EXPECT_EQ(log.job().details.at(0).attempts.at(0).pieces.size(), 1u);
+}
+
+TEST(JobMachine, OnlyAFinalJobIsDeleted) {
+  Log log;
+  log.submit(1);
+  log.apply(DeleteCommand{log.id});
+  EXPECT_NE(log.machine.find(kGroup, log.id), nullptr);
+  log.plain(0, 1, {1, 5, 1});
+  log.apply(DeleteCommand{log.id});
+  EXPECT_EQ(log.machine.find(kGroup, log.id), nullptr);
+}
+
+}  // namespace
+}  // namespace dunlin::sched
