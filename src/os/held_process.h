@@ -16,6 +16,7 @@ namespace dunlin {
 
 struct HeldStream {
   int fd = -1;  // -1: nothing more will be read
+  bool is_watched = false;
   bool is_paused = false;
   std::uint64_t sent = 0;
   UntakenOutput output;

@@ -156,9 +156,8 @@ int HeldProcesses::launch(HeldProcess& held, Instant now) {
   held.pid = spawned->pid;
   held.pidfd = spawned->pidfd;
   leaders_[held.pid] = {held.command.directory, held.sequence, false};
-  watch(held, 0, out[0]);
-  watch(held, 1, err[0]);
   watch(held, kExitEvent, held.pidfd);
+  young_.push_back({now + kWatchDelay, held.index, held.generation});
   if (held.command.memory > 0) {
     limited_.insert(held.index);
     watch_at_ = std::min(watch_at_, now + kMemoryWatch);
@@ -191,10 +190,31 @@ void HeldProcesses::watch(HeldProcess& held, std::uint32_t kind, int fd) {
   ASSERT(added == 0);
 }
 
+void HeldProcesses::watch_stream(HeldProcess& held, int which) {
+  HeldStream& stream = held.streams[which];
+  if (stream.is_watched) return;
+  watch(held, static_cast<std::uint32_t>(which), stream.fd);
+  stream.is_watched = true;
+}
+
 // Always before close(): a child on its way to exec holds a copy of the descriptor, and so keeps
 // the registration of a closed one alive.
-void HeldProcesses::unwatch(int fd) {
-  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+void HeldProcesses::unwatch_stream(HeldStream& stream) {
+  if (stream.is_watched) epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, stream.fd, nullptr);
+  stream.is_watched = false;
+}
+
+void HeldProcesses::watch_grown(Instant now) {
+  while (!young_.empty() && young_.front().grown_at <= now) {
+    const Young young = young_.front();
+    young_.pop_front();
+    if (!slots_[young.index] || slots_[young.index]->generation != young.generation) continue;
+    HeldProcess& held = *slots_[young.index];
+    for (const int which : {0, 1}) {
+      const HeldStream& stream = held.streams[which];
+      if (stream.fd >= 0 && !stream.is_paused) watch_stream(held, which);
+    }
+  }
 }
 
 void HeldProcesses::on_event(Instant now, std::uint64_t data) {
@@ -243,12 +263,9 @@ void HeldProcesses::read_stream(HeldProcess& held, int which) {
 
 void HeldProcesses::end_stream(HeldProcess& held, int which) {
   HeldStream& stream = held.streams[which];
-  if (stream.is_paused) {
-    paused_.erase({held.index, which});
-    stream.is_paused = false;
-  } else {
-    unwatch(stream.fd);
-  }
+  unwatch_stream(stream);
+  if (stream.is_paused) paused_.erase({held.index, which});
+  stream.is_paused = false;
   close(stream.fd);
   stream.fd = -1;
 }
@@ -260,7 +277,7 @@ void HeldProcesses::pause(HeldProcess& held, int which) {
   if (stream.is_paused) return;
   stream.is_paused = true;
   paused_.insert({held.index, which});
-  unwatch(stream.fd);
+  unwatch_stream(stream);
 }
 
 void HeldProcesses::resume(HeldProcess& held, int which) {
@@ -268,7 +285,7 @@ void HeldProcesses::resume(HeldProcess& held, int which) {
   if (!stream.is_paused || room(stream) < std::min(kMaxOutputPiece, kMaxUntaken)) return;
   stream.is_paused = false;
   paused_.erase({held.index, which});
-  watch(held, static_cast<std::uint32_t>(which), stream.fd);
+  watch_stream(held, which);
   if (!held.is_cut) return;
   read_stream(held, which);
   finish_if_done(held, monotonic_now());
@@ -279,7 +296,7 @@ void HeldProcesses::resume(HeldProcess& held, int which) {
 void HeldProcesses::on_exit(HeldProcess& held, Instant now) {
   held.phase = HeldProcess::Phase::kExited;
   held.end.finished_at = wall_now();
-  unwatch(held.pidfd);
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, held.pidfd, nullptr);
   close(held.pidfd);
   held.pidfd = -1;
   for (const int which : {0, 1}) {
@@ -287,7 +304,9 @@ void HeldProcesses::on_exit(HeldProcess& held, Instant now) {
     if (stream.fd >= 0 && !stream.is_paused) read_stream(held, which);
   }
   finish_if_done(held, now);
-  if (held.phase == HeldProcess::Phase::kExited) cuts_.insert({now + kOutputGrace, held.index});
+  if (held.phase != HeldProcess::Phase::kExited) return;
+  cuts_.insert({now + kOutputGrace, held.index});
+  young_.push_front({now, held.index, held.generation});
 }
 
 // Descendants hold the output open: they die first, then what they wrote is read to the end.
@@ -379,6 +398,7 @@ void HeldProcesses::watch_memory(Instant now) {
 }
 
 void HeldProcesses::tick(Instant now) {
+  watch_grown(now);
   while (!cuts_.empty() && cuts_.begin()->first <= now) {
     HeldProcess& held = *slots_[cuts_.begin()->second];
     cuts_.erase(cuts_.begin());
@@ -394,7 +414,8 @@ void HeldProcesses::tick(Instant now) {
 }
 
 Instant HeldProcesses::next_deadline() const {
-  const Instant first = std::min(sweep_at_, watch_at_);
+  Instant first = std::min(sweep_at_, watch_at_);
+  if (!young_.empty()) first = std::min(first, young_.front().grown_at);
   return cuts_.empty() ? first : std::min(first, cuts_.begin()->first);
 }
 

@@ -28,6 +28,9 @@ constexpr std::uint64_t kMaxUntakenTotal = 128 * 1024 * 1024;
 // How long descendants may keep the output of an ended process open.
 constexpr Duration kOutputGrace = milliseconds(200);
 constexpr Duration kMemoryWatch = milliseconds(500);
+// Output is looked for this long after the start, or when the process ends: registering the
+// streams of a process that is over sooner would cost more than all else but its clone.
+constexpr Duration kWatchDelay = milliseconds(5);
 
 struct HeldOptions {
   std::string cgroup_name;  // empty: none are used
@@ -72,7 +75,9 @@ class HeldProcesses {
   int launch(HeldProcess& held, Instant now);
   void fail_to_start(HeldProcess& held, int error);
   void watch(HeldProcess& held, std::uint32_t kind, int fd);
-  void unwatch(int fd);
+  void watch_stream(HeldProcess& held, int which);
+  void unwatch_stream(HeldStream& stream);
+  void watch_grown(Instant now);
   void read_stream(HeldProcess& held, int which);
   void end_stream(HeldProcess& held, int which);
   void pause(HeldProcess& held, int which);
@@ -104,6 +109,12 @@ class HeldProcesses {
   std::uint32_t next_generation_ = 0;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t untaken_ = 0;
+  struct Young {
+    Instant grown_at;
+    std::uint32_t index = 0;
+    std::uint32_t generation = 0;
+  };
+  std::deque<Young> young_;  // their streams are not watched yet
   std::set<std::pair<std::uint32_t, int>> paused_;
   std::set<std::pair<Instant, std::uint32_t>> cuts_;  // ended, their output still open
   std::set<std::uint32_t> limited_;                   // running with a memory limit

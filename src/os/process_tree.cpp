@@ -96,9 +96,10 @@ std::vector<pid_t> OwnChildren::list() const {
   std::string text;
   char piece[4096];
   ssize_t count;
-  while ((count = pread(fd_, piece, sizeof piece, static_cast<off_t>(text.size()))) > 0) {
-    text.append(piece, static_cast<std::size_t>(count));
-  }
+  do {
+    count = pread(fd_, piece, sizeof piece, static_cast<off_t>(text.size()));
+    if (count > 0) text.append(piece, static_cast<std::size_t>(count));
+  } while (count > static_cast<ssize_t>(sizeof piece) / 2);  // a short one is the last
   const char* at = text.c_str();
   char* end = nullptr;
   for (long pid = strtol(at, &end, 10); end != at; pid = strtol(at, &end, 10)) {
