@@ -96,6 +96,7 @@ class SimDisk {
   // The process is gone, all that waited with it.
   void crash(const Crash& crash);
   void set_full(bool full) { full_ = full; }
+  bool is_full() const { return full_; }
   void set_hung(bool hung) {
     hung_ = hung;
     held_up_ = false;
@@ -115,6 +116,10 @@ class SimDisk {
   // The witness is what it is in the copy. For clones: another disk's snapshot.
   Snapshot snapshot() const { return now_; }
   void restore(Snapshot snapshot);
+
+  // For the checkers: what a look at the directory shows.
+  std::size_t row_count() const { return now_.rows.size(); }
+  const std::map<std::string, Bytes>& facts() const { return now_.facts; }
 
   std::uint64_t count(DiskFault fault) const { return counts_[static_cast<std::size_t>(fault)]; }
 

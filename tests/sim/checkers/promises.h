@@ -1,0 +1,62 @@
+// Q2 and Q8, by what nodes say to each other: every vote and every acknowledgement that leaves a
+// node is noted here under its identity. When a life begins, its disk must hold all of them: after
+// an honest crash this is so or something left before it was durable (Q2); after a disk that went
+// back in time it is not, and then that life may neither vote nor acknowledge (Q8). Two votes in
+// one term for different candidates are wrong in any case (Q3).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/effects.h"
+#include "base/ids.h"
+#include "dht/group_config.h"
+#include "dht/journal.h"
+#include "sim/verdict.h"
+
+namespace dunlin::sim {
+
+class PromiseChecker {
+ public:
+  explicit PromiseChecker(Verdict& verdict) : verdict_(verdict) {}
+
+  // A frame of that node leaves; `life` tells its lives apart, on whatever host they are.
+  void on_send(Instant at, const NodeId& node, std::uint64_t life, const NodeId& to,
+               ByteView frame);
+  // A life begins with what the journal took from its disk. `honest`: nobody tampered with it.
+  void on_start(Instant at, const NodeId& node, std::uint64_t life, const Recovered& recovered,
+                bool honest);
+  // Lives that began without what their identity had promised.
+  std::uint64_t forgetful_lives() const { return forgetful_.size(); }
+
+ private:
+  struct Place {
+    Term term = 0;
+    LogIndex index = 0;
+  };
+  struct Promised {
+    std::map<Term, NodeId> votes;
+    Place acknowledged;  // its term is the leader's
+  };
+  using Seat = std::pair<GroupId, Generation>;
+  struct OnDisk {
+    Term term = 0;
+    NodeId vote;
+    Generation generation = 0;
+    std::map<Generation, Place> last;  // entry
+  };
+
+  static std::map<GroupId, OnDisk> read(const Recovered& recovered);
+  static std::string missing(GroupId group, const Promised& promised, const OnDisk& disk,
+                             Generation generation);
+  void promise(Instant at, const NodeId& node, std::uint64_t life, GroupId group,
+               const std::string& what);
+
+  Verdict& verdict_;
+  std::map<NodeId, std::map<Seat, Promised>> promised_;
+  std::map<std::uint64_t, std::set<GroupId>> forgetful_;  // life -> of which groups
+};
+
+}  // namespace dunlin::sim

@@ -1,0 +1,34 @@
+// Q1 and Q3, agreement: replicas of a group that have applied the same prefix of its log hold the
+// same state, and no replica's state goes back.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "base/ids.h"
+#include "sim/verdict.h"
+
+namespace dunlin::sim {
+
+class ReplicaChecker {
+ public:
+  explicit ReplicaChecker(Verdict& verdict) : verdict_(verdict) {}
+
+  // A replica on `node` stands at `index` of the group's log with that state.
+  void stands(Instant at, const NodeId& node, GroupId group, LogIndex index,
+              std::uint64_t digest) {
+    const auto [known, is_new] = states_.try_emplace({group, index}, digest, node);
+    if (is_new || known->second.first == digest) return;
+    verdict_.fail(at, "Q3",
+                  "replicas of group " + std::to_string(group.value) + " differ after entry " +
+                      std::to_string(index) + ": " + known->second.second.short_text() + " and " +
+                      node.short_text());
+  }
+
+ private:
+  Verdict& verdict_;
+  std::map<std::pair<GroupId, LogIndex>, std::pair<std::uint64_t, NodeId>> states_;
+};
+
+}  // namespace dunlin::sim

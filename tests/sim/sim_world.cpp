@@ -1,0 +1,243 @@
+#include "sim/sim_world.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/crypto.h"
+
+namespace dunlin::sim {
+
+namespace {
+
+constexpr Duration kSamplePeriod = milliseconds(50);
+constexpr std::string_view kNet = "10.0.";
+
+}  // namespace
+
+NodeConfig WorldOptions::brisk_config() {
+  NodeConfig config;
+  config.groups.stable_view = milliseconds(500);
+  config.groups.replace_after = seconds(15);
+  config.groups.move_interval = seconds(4);
+  config.groups.settle = seconds(5);
+  config.store.repair_delay = seconds(5);
+  config.store.compare_delay = seconds(3);
+  config.store.disk_reserve = 1 << 20;
+  config.checkpoint_delay = seconds(2);
+  config.checkpoint_changes = 500;
+  return config;
+}
+
+SimWorld::SimWorld(const WorldOptions& options)
+    : options_(options),
+      random_(options.seed),
+      network_(queue_, faults_, random_.fork()),
+      leaders_(verdict_),
+      replicas_(verdict_),
+      promises_(verdict_) {
+  initialise_crypto();
+  queue_.after(kSamplePeriod, [this] { sample(); });
+}
+
+SimWorld::~SimWorld() = default;
+
+// ---- hosts --------------------------------------------------------------------------------------
+
+SimHost& SimWorld::add_host() {
+  hosts_.push_back(std::make_unique<SimHost>(*this, hosts_.size(), random_.fork()));
+  return *hosts_.back();
+}
+
+std::string SimWorld::address_of(HostIndex index) {
+  return std::string(kNet) + std::to_string(index / 250) + "." + std::to_string(index % 250 + 1) +
+         ":7400";
+}
+
+std::optional<HostIndex> SimWorld::host_at(const std::string& address) const {
+  for (HostIndex i = 0; i < hosts_.size(); ++i) {
+    if (address_of(i) == address) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<HostIndex> SimWorld::host_of(const NodeId& id) const {
+  for (const auto& host : hosts_) {
+    if (host->is_up() && host->id() == id) return host->index();
+  }
+  return std::nullopt;
+}
+
+bool SimWorld::form(std::size_t hosts, Duration most) {
+  std::vector<HostIndex> all;
+  for (std::size_t i = 0; i < hosts; ++i) all.push_back(add_host().index());
+  host(0).found();
+  if (!run_until([&] { return host(0).is_up() && host(0).node()->is_ready(); }, most)) return false;
+  client::CreateToken create;
+  create.uses = 0;
+  random_.fill(create.entropy);
+  const Result<client::Answer> made = call(0, client::Request(create));
+  if (!made) return false;
+  token_ = *JoinToken::parse(std::get<client::TokenCreated>(*made).token);
+  for (std::size_t i = 1; i < hosts; ++i) host(i).join(*token_);
+  return run_until([&] { return see_each_other(all); }, most);
+}
+
+// ---- time ---------------------------------------------------------------------------------------
+
+bool SimWorld::run_until(const std::function<bool()>& condition, Duration most) {
+  const Instant end = queue_.now() + most;
+  while (!condition()) {
+    if (!queue_.step(end)) return condition();
+  }
+  return true;
+}
+
+void SimWorld::run_for(Duration time) {
+  const Instant end = queue_.now() + time;
+  while (queue_.step(end)) {
+  }
+}
+
+Result<client::Answer> SimWorld::call(HostIndex at, client::Request request, Duration most) {
+  auto answer = std::make_shared<std::optional<Result<client::Answer>>>();
+  host(at).ask(std::move(request), [answer](Result<client::Answer> reply, bool last) {
+    if (last) *answer = std::move(reply);
+  });
+  run_until([&] { return answer->has_value(); }, most);
+  if (!*answer) return fail(Code::kTimeout, "no answer at all");
+  return **answer;
+}
+
+// ---- what is to be seen -------------------------------------------------------------------------
+
+bool SimWorld::see_each_other(const std::vector<HostIndex>& wanted) const {
+  std::vector<NodeId> ids;
+  for (const HostIndex i : wanted) {
+    if (!host(i).is_up()) return false;
+    ids.push_back(host(i).id());
+  }
+  std::sort(ids.begin(), ids.end());
+  for (const HostIndex i : wanted) {
+    std::vector<NodeId> seen;
+    for (const auto& [id, member] : host(i).node()->gossip().members()) {
+      if (member.state == MemberState::kAlive) seen.push_back(id);
+    }
+    if (seen != ids) return false;
+  }
+  return true;
+}
+
+std::vector<GroupConfig> SimWorld::configs(GroupId group) const {
+  std::vector<GroupConfig> all;
+  std::optional<GroupConfig> leading;
+  Term term = 0;
+  for (const auto& host : hosts_) {
+    if (!host->is_up()) continue;
+    const auto config = host->node()->groups().config(group);
+    if (!config) continue;
+    const Term led = host->node()->groups().leading_term(group);
+    if (led > term) {
+      term = led;
+      leading = config;
+    }
+    all.push_back(*config);
+  }
+  if (!leading) return all;
+  // The leader's own, and those of the voters it names: what they have may still win.
+  std::vector<GroupConfig> relevant{*leading};
+  for (const Seat& seat : leading->all_voters()) {
+    const auto at = host_of(seat.node);
+    if (!at) continue;
+    const auto config = host(*at).node()->groups().config(group);
+    if (config && config->contains(seat)) relevant.push_back(*config);
+  }
+  return relevant;
+}
+
+// Replicas are compared now and then: those that stand at the same entry must agree.
+void SimWorld::sample() {
+  for (const auto& one : hosts_) {
+    if (!one->is_up()) continue;
+    const Node& node = *one->node();
+    for (std::uint16_t g = 0; g < options_.groups; ++g) {
+      const std::optional<AppliedState> applied = node.groups().applied(GroupId{g});
+      if (!applied) continue;
+      LogIndex& last = sampled_[{one->index(), GroupId{g}}];
+      if (last == applied->index) continue;
+      last = applied->index;
+      replicas_.stands(queue_.now(), one->id(), GroupId{g}, applied->index,
+                       blake2b_64(node.scheduler().snapshot(GroupId{g})));
+    }
+  }
+  queue_.after(kSamplePeriod, [this] { sample(); });
+}
+
+// ---- for the hosts ------------------------------------------------------------------------------
+
+void SimWorld::after_turn(SimHost& host) {
+  for (std::uint16_t g = 0; g < options_.groups; ++g) {
+    const Term term = host.node()->groups().leading_term(GroupId{g});
+    if (term != 0) leaders_.leads(queue_.now(), host.id(), GroupId{g}, term);
+  }
+}
+
+void SimWorld::after_end(SimHost& host) {
+  if (host.last_end() == SimHost::End::kLeft) faults_.note(Fault::kLeave);
+  if (on_end) on_end(host);
+}
+
+void SimWorld::on_start(SimHost& host, const Recovered& recovered) {
+  promises_.on_start(queue_.now(), host.id(), host.life_number(), recovered, host.is_honest());
+}
+
+void SimWorld::on_send(SimHost& host, const Send& message) {
+  promises_.on_send(queue_.now(), host.id(), host.life_number(), message.to, message.frame);
+}
+
+void SimWorld::send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot) {
+  network_.send(from, to.host, Channel::kStream,
+                [this, to, boot] { host(to.host).on_newer_self(to.id, boot); });
+}
+
+void SimWorld::send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt,
+                               Bytes reply) {
+  network_.send(from, joiner, Channel::kStream, [this, joiner, attempt, reply = std::move(reply)] {
+    host(joiner).on_join_reply(attempt, reply);
+  });
+}
+
+void SimWorld::tell_resets(HostIndex dead, const NodeId& id) {
+  for (const auto& peer : hosts_) {
+    if (peer->index() == dead || !peer->is_up()) continue;
+    network_.send(dead, peer->index(), Channel::kStream, [this, to = peer->index(), id] {
+      host(to).input([id](Node& node) { node.on_peer_reset(id); });
+    });
+  }
+}
+
+Duration SimWorld::disk_time(bool lying, Random& random) const {
+  return lying ? seconds(2) : random.between(options_.disk_least, options_.disk_most);
+}
+
+void SimWorld::keep_disk_counts(const SimDisk& disk) {
+  const auto take = [&](DiskFault from, Fault to) {
+    for (std::uint64_t i = disk.count(from); i > 0; --i) faults_.note(to);
+  };
+  take(DiskFault::kLostBatches, Fault::kLostWrites);
+  take(DiskFault::kTornRow, Fault::kTornWrite);
+  take(DiskFault::kTornFile, Fault::kTornWrite);
+  take(DiskFault::kFlippedFile, Fault::kBitFlip);
+  take(DiskFault::kFull, Fault::kDiskFull);
+  take(DiskFault::kIoError, Fault::kIoError);
+  take(DiskFault::kHang, Fault::kHungDisk);
+  take(DiskFault::kLostTail, Fault::kLostTail);
+  take(DiskFault::kFlippedRow, Fault::kBitFlip);
+  take(DiskFault::kFlippedFact, Fault::kBitFlip);
+  take(DiskFault::kFlippedState, Fault::kBitFlip);
+}
+
+void SimWorld::collect_disk_counts() {
+  for (const auto& host : hosts_) keep_disk_counts(host->disk());
+}
+
+}  // namespace dunlin::sim

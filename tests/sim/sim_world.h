@@ -1,0 +1,119 @@
+// A whole simulated cluster: hosts, the links between them, one queue of events, and the checkers
+// that look on from outside. Everything follows from the seed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/checkers/leaders.h"
+#include "sim/checkers/promises.h"
+#include "sim/checkers/replicas.h"
+#include "sim/event_queue.h"
+#include "sim/fault_counts.h"
+#include "sim/sim_host.h"
+#include "sim/sim_network.h"
+#include "sim/trace.h"
+#include "sim/verdict.h"
+
+namespace dunlin::sim {
+
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  std::uint16_t groups = 8;
+  std::uint32_t cpus = 4;
+  NodeConfig node = brisk_config();
+  Duration disk_least = microseconds(150);
+  Duration disk_most = milliseconds(3);
+
+  // The product's protocol times; what takes minutes by design is shortened to seconds.
+  static NodeConfig brisk_config();
+};
+
+class SimWorld {
+ public:
+  explicit SimWorld(const WorldOptions& options);
+  ~SimWorld();
+  SimWorld(const SimWorld&) = delete;
+  SimWorld& operator=(const SimWorld&) = delete;
+
+  EventQueue& queue() { return queue_; }
+  SimNetwork& network() { return network_; }
+  FaultCounts& faults() { return faults_; }
+  Trace& trace() { return trace_; }
+  Verdict& verdict() { return verdict_; }
+  const PromiseChecker& promises() const { return promises_; }
+  const WorldOptions& options() const { return options_; }
+  Random fork_random() { return random_.fork(); }
+
+  // ---- hosts ------------------------------------------------------------------------------------
+  SimHost& add_host();
+  SimHost& host(HostIndex index) { return *hosts_[index]; }
+  const SimHost& host(HostIndex index) const { return *hosts_[index]; }
+  std::size_t host_count() const { return hosts_.size(); }
+  static std::string address_of(HostIndex index);
+  std::optional<HostIndex> host_at(const std::string& address) const;
+  // Founds a cluster on the first of so many new hosts and lets the others join it. False: they
+  // did not all see each other within `most`.
+  bool form(std::size_t hosts, Duration most = seconds(60));
+  // The token of form(), valid for any number of joins.
+  const JoinToken& token() const { return *token_; }
+
+  // ---- time -------------------------------------------------------------------------------------
+  bool run_until(const std::function<bool()>& condition, Duration most);
+  void run_for(Duration time);
+
+  // ---- what clients do --------------------------------------------------------------------------
+  // Asks one node and runs until its last answer is there.
+  Result<client::Answer> call(HostIndex host, client::Request request, Duration most = seconds(60));
+
+  // ---- what is to be seen -----------------------------------------------------------------------
+  // Frames of a module that arrived so far.
+  std::uint64_t frames(Module module) const { return frames_[static_cast<std::size_t>(module)]; }
+  // All hosts named see exactly each other as alive.
+  bool see_each_other(const std::vector<HostIndex>& hosts) const;
+  // The configurations of a group that its quorum may be counted in now, as its replicas on
+  // running nodes have them.
+  std::vector<GroupConfig> configs(GroupId group) const;
+  // The node of that identity which runs; nothing when none does.
+  std::optional<HostIndex> host_of(const NodeId& id) const;
+  void collect_disk_counts();
+
+  // ---- for the hosts ----------------------------------------------------------------------------
+  void after_turn(SimHost& host);
+  void after_end(SimHost& host);
+  void on_start(SimHost& host, const Recovered& recovered);
+  void on_send(SimHost& host, const Send& message);
+  void on_delivered(ByteView frame) { ++frames_[frame.empty() ? 0 : frame[0] % frames_.size()]; }
+  void send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot);
+  void send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt, Bytes reply);
+  void tell_resets(HostIndex dead, const NodeId& id);
+  Duration disk_time(bool lying, Random& random) const;
+  void keep_disk_counts(const SimDisk& disk);
+  // Called with each end of a process.
+  std::function<void(SimHost&)> on_end;
+
+ private:
+  void sample();
+
+  const WorldOptions options_;
+  Random random_;
+  EventQueue queue_;
+  FaultCounts faults_;
+  Trace trace_;
+  Verdict verdict_;
+  SimNetwork network_;
+  LeaderChecker leaders_;
+  ReplicaChecker replicas_;
+  PromiseChecker promises_;
+  std::vector<std::unique_ptr<SimHost>> hosts_;
+  std::optional<JoinToken> token_;
+  std::array<std::uint64_t, 8> frames_{};
+  std::map<std::pair<HostIndex, GroupId>, LogIndex> sampled_;
+};
+
+}  // namespace dunlin::sim
