@@ -38,11 +38,30 @@ enum class Fault : std::uint8_t {
 constexpr std::size_t kFaultKinds = static_cast<std::size_t>(Fault::kLast) + 1;
 
 constexpr const char* name_of(Fault fault) {
-  constexpr std::array<const char*, kFaultKinds> names = {
-      "loss",          "duplication", "reordering",  "delay",      "partition", "one-way partition",
-      "partial partition", "pause",   "process crash", "host crash", "power cut", "lost writes",
-      "torn write",    "disk full",   "I/O error",   "hung disk",  "bit flip",  "lost tail",
-      "restored copy", "cloned copy", "retired node", "join",      "leave",     "missed reset"};
+  constexpr std::array<const char*, kFaultKinds> names = {"loss",
+                                                          "duplication",
+                                                          "reordering",
+                                                          "delay",
+                                                          "partition",
+                                                          "one-way partition",
+                                                          "partial partition",
+                                                          "pause",
+                                                          "process crash",
+                                                          "host crash",
+                                                          "power cut",
+                                                          "lost writes",
+                                                          "torn write",
+                                                          "disk full",
+                                                          "I/O error",
+                                                          "hung disk",
+                                                          "bit flip",
+                                                          "lost tail",
+                                                          "restored copy",
+                                                          "cloned copy",
+                                                          "retired node",
+                                                          "join",
+                                                          "leave",
+                                                          "missed reset"};
   return names[static_cast<std::size_t>(fault)];
 }
 

@@ -26,7 +26,7 @@ JobId submit(SimWorld& world, HostIndex at, const JobSpec& spec) {
 
 JobSummary wait(SimWorld& world, HostIndex at, const JobId& id) {
   JobSummary last;
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     WatchJob watch;
     watch.id = id;
     watch.seen = last.version;

@@ -60,8 +60,7 @@ void SimHost::arm_timer() {
   const Instant next = node_->next_deadline();
   if (next == Instant::never()) return;
   // A loop needs a moment to come round.
-  const Instant at =
-      std::max(next - clock_offset_, world_.queue().now() + kLoopTurn);
+  const Instant at = std::max(next - clock_offset_, world_.queue().now() + kLoopTurn);
   if (armed_ <= at) return;
   armed_ = at;
   world_.queue().at(at, [this, at, life = life_] {
@@ -139,11 +138,10 @@ void SimHost::send(Send& message) {
   if (place == places_.end()) return;
   const Sender sender{index_, id_, boot_, node_ ? node_->membership().cluster : ClusterId{}};
   const HostIndex to = place->second;
-  world_.network().send(index_, to, message.channel,
-                        [this, sender, to, id = message.to, channel = message.channel,
-                         frame = std::move(message.frame)] {
-                          world_.host(to).on_frame(sender, id, channel, frame);
-                        });
+  world_.network().send(
+      index_, to, message.channel,
+      [this, sender, to, id = message.to, channel = message.channel,
+       frame = std::move(message.frame)] { world_.host(to).on_frame(sender, id, channel, frame); });
 }
 
 // Frames of the node to itself make one round a turn.
@@ -214,15 +212,14 @@ void SimHost::submit(DiskBatch batch) {
 void SimHost::wake_disk() {
   if (disk_scheduled_ || !disk_.has_waiting()) return;
   disk_scheduled_ = true;
-  world_.queue().after(world_.disk_time(lying_disk_, random_),
-                       [this, life = life_] {
-                         disk_scheduled_ = false;
-                         if (life == life_) {
-                           disk_event();
-                         } else {
-                           wake_disk();
-                         }
-                       });
+  world_.queue().after(world_.disk_time(lying_disk_, random_), [this, life = life_] {
+    disk_scheduled_ = false;
+    if (life == life_) {
+      disk_event();
+    } else {
+      wake_disk();
+    }
+  });
 }
 
 void SimHost::disk_event() {
@@ -247,9 +244,8 @@ void SimHost::disk_event() {
     input([id](Node& node) { node.on_checkpoint(id); });
   }
   for (auto& [ticket, data] : done.file_data) {
-    input([ticket = ticket, data = std::move(data)](Node& node) {
-      node.on_file_data(ticket, data);
-    });
+    input(
+        [ticket = ticket, data = std::move(data)](Node& node) { node.on_file_data(ticket, data); });
   }
   if (done.fatal) {
     end_process(End::kIoError, *done.fatal, Crash{}, false);
@@ -294,7 +290,8 @@ void SimHost::refuse(End end, const std::string& words) {
   phase_ = Phase::kDown;
   last_end_ = end;
   last_words_ = words;
-  world_.trace().note(world_.queue().now(), kLifeEvent, index_, 100 + static_cast<std::uint64_t>(end));
+  world_.trace().note(world_.queue().now(), kLifeEvent, index_,
+                      100 + static_cast<std::uint64_t>(end));
 }
 
 void SimHost::found() {
@@ -404,16 +401,16 @@ void SimHost::ask_to_join() {
   const HostIndex server = j.next_server++ % world_.host_count();
   if (server != index_) {
     const Bytes request = encode(AdmissionRequest{name_, world_.address_of(index_), "0.1.0"});
-    world_.network().send(index_, server, Channel::kStream,
-                          [this, server, attempt = j.attempt, token = j.token,
-                           key = j.membership.keys.public_key, request] {
-                            world_.host(server).on_join_question(index_, attempt, token, key,
-                                                                 request);
-                          });
+    world_.network().send(
+        index_, server, Channel::kStream,
+        [this, server, attempt = j.attempt, token = j.token, key = j.membership.keys.public_key,
+         request] { world_.host(server).on_join_question(index_, attempt, token, key, request); });
   }
-  world_.queue().after(seconds(server == index_ ? 0 : 2), [this, attempt = j.attempt, life = life_] {
-    if (life == life_ && joining_ && joining_->attempt == attempt) ask_to_join();
-  });
+  world_.queue().after(seconds(server == index_ ? 0 : 2),
+                       [this, attempt = j.attempt, life = life_] {
+                         if (life == life_ && joining_ && joining_->attempt == attempt)
+                           ask_to_join();
+                       });
 }
 
 void SimHost::on_join_question(HostIndex joiner, std::uint64_t attempt, const JoinToken& token,
@@ -489,9 +486,8 @@ void SimHost::end_process(End end, const std::string& words, const Crash& crash,
 
 // Clients live elsewhere: what they do next happens in a turn of its own.
 void SimHost::reply_later(const OnReply& on_reply, Result<client::Answer> answer, bool last) {
-  world_.queue().after(kLoopTurn, [on_reply, answer = std::move(answer), last] {
-    on_reply(answer, last);
-  });
+  world_.queue().after(kLoopTurn,
+                       [on_reply, answer = std::move(answer), last] { on_reply(answer, last); });
 }
 
 void SimHost::kill(const Crash& crash, bool silent) {

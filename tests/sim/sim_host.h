@@ -80,6 +80,9 @@ class SimHost {
   // Nobody tampered with the disk since it was empty.
   bool is_honest() const { return honest_; }
   void set_tampered() { honest_ = false; }
+  // A copy of another host's directory: never counted among the members.
+  bool is_banished() const { return banished_; }
+  void banish() { banished_ = true; }
   SimDisk& disk() { return disk_; }
   const SimDisk& disk() const { return disk_; }
   const SimRunner& runner() const { return runner_; }
@@ -154,6 +157,7 @@ class SimHost {
   bool lying_disk_ = false;
   bool stalled_ = false;
   bool honest_ = true;
+  bool banished_ = false;
   SimRunner runner_;
 
   Phase phase_ = Phase::kDown;

@@ -16,8 +16,7 @@ Duration SimNetwork::delay(bool& late) {
   return delay;
 }
 
-void SimNetwork::send(HostIndex from, HostIndex to, Channel channel,
-                      std::function<void()> arrive) {
+void SimNetwork::send(HostIndex from, HostIndex to, Channel channel, std::function<void()> arrive) {
   if (const auto cut = cuts_.find({from, to}); cut != cuts_.end()) {
     faults_.note(cut->second);
     return;

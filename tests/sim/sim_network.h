@@ -20,10 +20,10 @@ namespace dunlin::sim {
 using HostIndex = std::size_t;
 
 struct Weather {
-  double loss = 0;         // of datagrams; frames of streams are lost a tenth as often
+  double loss = 0;  // of datagrams; frames of streams are lost a tenth as often
   double duplication = 0;
-  double reordering = 0;   // held back by up to `straggle`
-  double delays = 0;       // late by up to `longest`
+  double reordering = 0;  // held back by up to `straggle`
+  double delays = 0;      // late by up to `longest`
   Duration least_delay = microseconds(80);
   Duration most_delay = microseconds(400);
   Duration straggle = milliseconds(20);

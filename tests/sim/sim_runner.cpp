@@ -124,8 +124,10 @@ void SimRunner::start(const StartProcess& start) {
     return;
   }
   process.pid = next_pid_++;
-  if (process.script.flaky >= attempt_of(start)) process.end_code = 1;
-  else process.end_code = process.script.exit_code;
+  if (process.script.flaky >= attempt_of(start))
+    process.end_code = 1;
+  else
+    process.end_code = process.script.exit_code;
   const std::int32_t pid = process.pid;
   const Duration time = process.script.time;
   later(microseconds(150), key, [this, key, pid](Process&) {

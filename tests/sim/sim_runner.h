@@ -92,7 +92,7 @@ class SimRunner {
   std::function<void(ProcessEvent)> tell_;
   std::function<WallTime()> wall_;
   bool attached_ = false;
-  std::uint64_t life_ = 0;        // of the host: events of earlier ones find nothing
+  std::uint64_t life_ = 0;  // of the host: events of earlier ones find nothing
   std::uint64_t attachments_ = 0;
   std::int32_t next_pid_ = 1000;
   std::map<ProcessKey, Process> processes_;

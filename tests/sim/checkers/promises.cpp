@@ -112,8 +112,8 @@ void PromiseChecker::on_start(Instant at, const NodeId& node, std::uint64_t life
   for (const auto& [seat, promised] : promised_[node]) {
     const auto [group, generation] = seat;
     const auto found = disk.find(group);
-    const std::string lost = missing(group, promised, found == disk.end() ? OnDisk{} : found->second,
-                                     generation);
+    const std::string lost =
+        missing(group, promised, found == disk.end() ? OnDisk{} : found->second, generation);
     if (lost.empty()) continue;
     forgetful_[life].insert(group);
     if (!honest) continue;

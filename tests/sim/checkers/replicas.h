@@ -16,8 +16,7 @@ class ReplicaChecker {
   explicit ReplicaChecker(Verdict& verdict) : verdict_(verdict) {}
 
   // A replica on `node` stands at `index` of the group's log with that state.
-  void stands(Instant at, const NodeId& node, GroupId group, LogIndex index,
-              std::uint64_t digest) {
+  void stands(Instant at, const NodeId& node, GroupId group, LogIndex index, std::uint64_t digest) {
     const auto [known, is_new] = states_.try_emplace({group, index}, digest, node);
     if (is_new || known->second.first == digest) return;
     verdict_.fail(at, "Q3",

@@ -1,0 +1,84 @@
+#include "sim/checkers/history.h"
+
+#include "sim/sim_runner.h"
+
+namespace dunlin::sim {
+
+void HistoryChecker::seen(Instant at, const JobSummary& job) {
+  const auto known = jobs_.find(job.id);
+  if (known == jobs_.end()) return;
+  const TaskCounts& c = job.tasks;
+  const std::uint32_t sum =
+      c.waiting + c.queued + c.running + c.paused + c.done + c.failed + c.cancelled;
+  if (sum != c.total || c.total != known->second.spec.task_count()) {
+    verdict_.fail(at, "Q4", "counts of " + job.id.text() + " do not add up");
+  }
+  std::optional<JobSummary>& final = known->second.final;
+  if (final && (final->state != job.state || !(final->tasks == job.tasks))) {
+    verdict_.fail(at, "Q4", "job " + job.id.text() + " was final and changed");
+  }
+  const std::optional<TaskCounts>& at_cancel = known->second.at_cancel;
+  if (at_cancel && c.done > at_cancel->done) {
+    verdict_.fail(at, "Q4", "job " + job.id.text() + " was cancelled and gained results");
+  }
+  if (is_final(job.state) && !final) final = job;
+}
+
+void HistoryChecker::cancelled(Instant at, const JobSummary& job) {
+  const auto known = jobs_.find(job.id);
+  if (known == jobs_.end()) return;
+  if (!known->second.at_cancel) known->second.at_cancel = job.tasks;
+  seen(at, job);
+}
+
+void HistoryChecker::tasks(Instant at, const JobId& id, const std::vector<TaskView>& views) {
+  const auto known = jobs_.find(id);
+  if (known == jobs_.end()) return;
+  for (const TaskView& view : views) {
+    if (!is_final(view.state)) continue;
+    const auto [before, is_new] = known->second.tasks.try_emplace(view.task, view);
+    if (is_new) continue;
+    const TaskView& then = before->second;
+    if (then.state == view.state && then.attempt == view.attempt && then.node == view.node &&
+        then.exit_code == view.exit_code) {
+      continue;
+    }
+    verdict_.fail(at, "Q4",
+                  "task " + id.text() + "." + std::to_string(view.task) + " was final and changed");
+  }
+}
+
+void HistoryChecker::log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes,
+                         std::uint64_t expected) {
+  bool good = bytes.size() == expected;
+  for (std::uint64_t i = 0; good && i < expected; ++i) good = bytes[i] == task_byte(i);
+  if (good) return;
+  verdict_.fail(at, "Q5",
+                "the log of " + id.text() + "." + std::to_string(task) + " has " +
+                    std::to_string(bytes.size()) + " bytes of " + std::to_string(expected) +
+                    ", or others");
+}
+
+void HistoryChecker::fetched(Instant at, const BlobId& id, ByteView content) {
+  const auto known = blobs_.find(id);
+  if (known != blobs_.end() && known->second != blake2b_256(content)) {
+    verdict_.fail(at, "Q5", "blob " + id.short_text() + " differs from what was put");
+  }
+}
+
+std::uint64_t HistoryChecker::results() const {
+  std::uint64_t results = 0;
+  for (const auto& [id, job] : jobs_) {
+    if (job.final) results += job.final->tasks.done + job.final->tasks.failed;
+  }
+  return results;
+}
+
+bool HistoryChecker::all_final() const {
+  for (const auto& [id, job] : jobs_) {
+    if (!job.final) return false;
+  }
+  return true;
+}
+
+}  // namespace dunlin::sim

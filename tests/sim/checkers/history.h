@@ -1,0 +1,59 @@
+// Q4 and Q5, by what clients were told: a job acknowledged is there for ever, its counts add up, a
+// task is final once and stays as it was, a job cancelled gains no more results, and a blob
+// acknowledged is read back as it was put.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/crypto.h"
+#include "sched/requests.h"
+#include "sim/verdict.h"
+
+namespace dunlin::sim {
+
+class HistoryChecker {
+ public:
+  explicit HistoryChecker(Verdict& verdict) : verdict_(verdict) {}
+
+  void acknowledged(const JobId& id, const JobSpec& spec) { jobs_[id].spec = spec; }
+  bool knows(const JobId& id) const { return jobs_.contains(id); }
+  // A current answer about an acknowledged job.
+  void seen(Instant at, const JobSummary& job);
+  void unknown(Instant at, const JobId& id) {
+    if (knows(id)) verdict_.fail(at, "Q4", "job " + id.text() + " was acknowledged and is unknown");
+  }
+  void cancelled(Instant at, const JobSummary& job);
+  void tasks(Instant at, const JobId& id, const std::vector<TaskView>& views);
+  // A stream of a done task, whole.
+  void log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes, std::uint64_t expected);
+
+  void stored(const BlobId& id, ByteView content) { blobs_[id] = blake2b_256(content); }
+  void fetched(Instant at, const BlobId& id, ByteView content);
+  void unreadable(Instant at, const BlobId& id, const std::string& why) {
+    verdict_.fail(at, "Q5", "blob " + id.short_text() + " cannot be read: " + why);
+  }
+
+  struct Job {
+    JobSpec spec;
+    std::optional<JobSummary> final;
+    std::optional<TaskCounts> at_cancel;
+    std::map<std::uint32_t, TaskView> tasks;
+  };
+  const std::map<JobId, Job>& jobs() const { return jobs_; }
+  const std::map<BlobId, Hash32>& blobs() const { return blobs_; }
+  // Tasks known to be final: results that the cluster committed.
+  std::uint64_t results() const;
+  // Every acknowledged job has been seen final.
+  bool all_final() const;
+
+ private:
+  Verdict& verdict_;
+  std::map<JobId, Job> jobs_;
+  std::map<BlobId, Hash32> blobs_;
+};
+
+}  // namespace dunlin::sim

@@ -1,0 +1,301 @@
+#include "sim/fault_plan.h"
+
+#include <algorithm>
+
+#include "sim/bare_quorum.h"
+
+namespace dunlin::sim {
+
+namespace {
+
+constexpr std::size_t kVoters = 3;
+constexpr std::size_t kFewest = 4;  // running nodes that a fault may leave, leaves excepted
+
+// Struck by the injector, one at a time; the rest is weather.
+constexpr std::array kEpisodes = {
+    Fault::kPartition, Fault::kOneWayPartition, Fault::kPartialPartition,
+    Fault::kPause,     Fault::kProcessCrash,    Fault::kHostCrash,
+    Fault::kPowerCut,  Fault::kDiskFull,        Fault::kIoError,
+    Fault::kHungDisk,  Fault::kBitFlip,         Fault::kLostTail,
+    Fault::kRestored,  Fault::kCloned,          Fault::kJoin,
+    Fault::kLeave};
+
+}  // namespace
+
+FaultPlan FaultPlan::draw(Random& random) {
+  FaultPlan plan;
+  for (std::size_t i = 0; i < kFaultKinds; ++i) plan.on[i] = random.chance(0.45);
+  if (plan.has(Fault::kLoss)) plan.weather.loss = random.unit() * 0.15;
+  if (plan.has(Fault::kDuplication)) plan.weather.duplication = random.unit() * 0.1;
+  if (plan.has(Fault::kReordering)) plan.weather.reordering = random.unit() * 0.2;
+  if (plan.has(Fault::kDelay)) plan.weather.delays = random.unit() * 0.02;
+  plan.between = random.between(seconds(4), seconds(16));
+  plan.longest = random.between(seconds(3), seconds(25));
+  // A seed without any episode would show nothing.
+  plan.set(kEpisodes[random.below(8)]);
+  plan.set(Fault::kProcessCrash, true);
+  return plan;
+}
+
+FaultInjector::FaultInjector(SimWorld& world, const FaultPlan& plan, Random random)
+    : world_(world), plan_(plan), random_(random) {}
+
+void FaultInjector::begin() {
+  world_.network().set_weather(plan_.weather);
+  world_.on_end = [this](SimHost& host) { on_end(host); };
+  next();
+}
+
+void FaultInjector::heal() {
+  world_.network().mend();
+  world_.network().set_weather(Weather{});
+  for (HostIndex i = 0; i < world_.host_count(); ++i) {
+    world_.host(i).disk().set_full(false);
+    world_.host(i).disk().set_hung(false);
+    world_.host(i).proceed();
+  }
+}
+
+void FaultInjector::next() {
+  world_.queue().after(random_.between(plan_.between / 4, plan_.between * 7 / 4), [this] {
+    if (is_over_) return;
+    std::vector<Fault> possible;
+    for (const Fault fault : kEpisodes) {
+      if (plan_.has(fault)) possible.push_back(fault);
+    }
+    if (!possible.empty()) strike(possible[random_.below(possible.size())]);
+    next();
+  });
+}
+
+void FaultInjector::strike(Fault fault) {
+  switch (fault) {
+    case Fault::kPartition:
+    case Fault::kOneWayPartition:
+    case Fault::kPartialPartition: return partition(fault);
+    case Fault::kPause: return pause();
+    case Fault::kProcessCrash:
+      if (const auto host = victim()) kill(*host);
+      return;
+    case Fault::kHostCrash:
+      if (const auto host = victim()) crash_host(*host, random_.chance(0.5));
+      return;
+    case Fault::kPowerCut: return power_cut();
+    case Fault::kDiskFull: return fill_disk();
+    case Fault::kIoError: return break_disk();
+    case Fault::kHungDisk: return hang_disk();
+    case Fault::kBitFlip:
+    case Fault::kLostTail:
+    case Fault::kRestored: return tamper(fault);
+    case Fault::kCloned: return clone();
+    case Fault::kJoin: return join();
+    case Fault::kLeave: return leave();
+    default: return;
+  }
+}
+
+std::size_t FaultInjector::up() const {
+  std::size_t count = 0;
+  for (HostIndex i = 0; i < world_.host_count(); ++i) count += world_.host(i).is_up() ? 1 : 0;
+  return count;
+}
+
+std::optional<HostIndex> FaultInjector::victim() {
+  std::vector<HostIndex> hosts;
+  for (HostIndex i = 0; i < world_.host_count(); ++i) {
+    if (world_.host(i).is_up() && !world_.host(i).is_banished()) hosts.push_back(i);
+  }
+  if (hosts.empty()) return std::nullopt;
+  return hosts[random_.below(hosts.size())];
+}
+
+// ---- the network --------------------------------------------------------------------------------
+
+void FaultInjector::partition(Fault kind) {
+  if (world_.network().has_cuts()) return;
+  std::vector<bool> side;
+  for (HostIndex i = 0; i < world_.host_count(); ++i) side.push_back(random_.chance(0.5));
+  for (HostIndex a = 0; a < side.size(); ++a) {
+    for (HostIndex b = 0; b < side.size(); ++b) {
+      if (a == b) continue;
+      if (kind == Fault::kPartialPartition) {
+        // Some pairs do not reach each other; both ways.
+        if (a < b && random_.chance(0.3)) {
+          world_.network().cut(a, b, kind);
+          world_.network().cut(b, a, kind);
+        }
+      } else if (side[a] != side[b] && (kind == Fault::kPartition || side[a])) {
+        world_.network().cut(a, b, kind);
+      }
+    }
+  }
+  world_.queue().after(random_.between(seconds(1), plan_.longest), [this, own = ++partitions_] {
+    if (own == partitions_) world_.network().mend();
+  });
+}
+
+void FaultInjector::pause() {
+  const auto host = victim();
+  if (!host) return;
+  world_.host(*host).pause();
+  world_.queue().after(random_.between(milliseconds(300), plan_.longest),
+                       [this, host = *host] { world_.host(host).proceed(); });
+}
+
+// ---- processes and hosts ------------------------------------------------------------------------
+
+Crash FaultInjector::draw_crash(bool power) {
+  Crash crash;
+  crash.keep_batches = random_.below(4);
+  crash.keep_checkpoint = random_.chance(0.5);
+  if (!power) return crash;
+  crash.tear = random_.chance(0.5);
+  crash.leak_files = random_.chance(0.5);
+  crash.torn_bytes = random_.below(4096);
+  crash.witness_lag = random_.below(3);
+  return crash;
+}
+
+void FaultInjector::kill(HostIndex host) {
+  world_.faults().note(Fault::kProcessCrash);
+  world_.host(host).kill(draw_crash(false), random_.chance(plan_.silence));
+}
+
+void FaultInjector::kill_one_of(HostIndex a, HostIndex b) {
+  if (is_over_ || !plan_.has(Fault::kProcessCrash)) return;
+  const HostIndex host = random_.chance(0.5) ? a : b;
+  world_.queue().after(random_.between(Duration{}, milliseconds(3)), [this, host] {
+    if (!is_over_ && world_.host(host).is_up()) kill(host);
+  });
+}
+
+void FaultInjector::crash_host(HostIndex host, bool power) {
+  world_.faults().note(Fault::kHostCrash);
+  world_.host(host).crash(draw_crash(power));
+}
+
+void FaultInjector::power_cut() {
+  world_.faults().note(Fault::kPowerCut);
+  for (HostIndex i = 0; i < world_.host_count(); ++i) {
+    if (world_.host(i).phase() != SimHost::Phase::kDown) world_.host(i).crash(draw_crash(true));
+  }
+}
+
+void FaultInjector::on_end(SimHost& host) {
+  if (is_over_ || host.is_banished()) return;
+  const bool is_quick = random_.chance(0.5);
+  start_later(host.index(), milliseconds(200), is_quick ? seconds(3) : plan_.longest * 2);
+}
+
+void FaultInjector::start_later(HostIndex host, Duration least, Duration most) {
+  world_.queue().after(random_.between(least, most), [this, host] {
+    if (!is_over_) start(host);
+  });
+}
+
+void FaultInjector::start(HostIndex index) {
+  SimHost& host = world_.host(index);
+  if (host.phase() != SimHost::Phase::kDown || host.is_banished()) return;
+  if (has_member_disk(host)) {
+    host.resume();
+    // The journal may refuse it.
+    if (host.phase() == SimHost::Phase::kDown) start_later(index, seconds(1), seconds(10));
+    return;
+  }
+  replace(index);
+}
+
+// Somebody empties the directory and lets the host join as a new node.
+void FaultInjector::replace(HostIndex index) {
+  SimHost& host = world_.host(index);
+  if (host.last_end() == SimHost::End::kRotten || host.last_end() == SimHost::End::kFatal) {
+    world_.faults().note(Fault::kRetired);
+  }
+  host.wipe();
+  copies_.erase(index);
+  host.join(world_.token());
+}
+
+// ---- disks --------------------------------------------------------------------------------------
+
+void FaultInjector::fill_disk() {
+  const auto host = victim();
+  if (!host) return;
+  world_.host(*host).disk().set_full(true);
+  world_.queue().after(random_.between(seconds(1), plan_.longest),
+                       [this, host = *host] { world_.host(host).disk().set_full(false); });
+}
+
+void FaultInjector::break_disk() {
+  if (const auto host = victim()) world_.host(*host).disk().fail_next_write();
+}
+
+void FaultInjector::hang_disk() {
+  const auto host = victim();
+  if (!host) return;
+  world_.host(*host).disk().set_hung(true);
+  world_.queue().after(random_.between(milliseconds(500), plan_.longest),
+                       [this, host = *host] { world_.host(host).disk().set_hung(false); });
+}
+
+// The host goes down, and its disk comes back with less than it had.
+void FaultInjector::tamper(Fault fault) {
+  const auto index = victim();
+  if (!index) return;
+  SimHost& host = world_.host(*index);
+  if (fault == Fault::kRestored && !copies_.contains(*index)) {
+    copies_[*index] = host.disk().snapshot();
+    return;
+  }
+  if (up() <= kFewest || !is_settled(world_, kVoters)) return;
+  host.crash(draw_crash(false));
+  host.set_tampered();
+  if (fault == Fault::kBitFlip) {
+    if (random_.chance(0.6)) {
+      host.disk().flip_row(random_);
+    } else if (random_.chance(0.5)) {
+      host.disk().flip_fact(random_);
+    } else {
+      host.disk().flip_state(random_);
+    }
+  } else if (fault == Fault::kLostTail) {
+    host.disk().lose_tail(random_.below(20) + 1);
+  } else {
+    host.disk().restore(copies_.at(*index));
+    copies_.erase(*index);
+    world_.faults().note(Fault::kRestored);
+  }
+}
+
+// A copy of a directory starts on another host while the original goes on. Whichever of the two
+// survives, none of them counts as a member's disk any more once the copy is gone.
+void FaultInjector::clone() {
+  const auto original = victim();
+  if (!original || up() <= kFewest || !is_settled(world_, kVoters)) return;
+  SimHost& copy = world_.add_host();
+  copy.banish();
+  copy.set_tampered();
+  copy.disk().restore(world_.host(*original).disk().snapshot());
+  world_.faults().note(Fault::kCloned);
+  copy.resume();
+  world_.queue().after(random_.between(seconds(5), seconds(20)),
+                       [this, index = copy.index()] { world_.host(index).crash(Crash{}); });
+}
+
+// ---- members ------------------------------------------------------------------------------------
+
+void FaultInjector::join() {
+  constexpr std::size_t kMostHosts = 9;
+  if (world_.host_count() >= kMostHosts) return;
+  world_.add_host().join(world_.token());
+}
+
+void FaultInjector::leave() {
+  const auto host = victim();
+  if (!host || up() <= kFewest) return;
+  client::LeaveNode leave;
+  leave.node = world_.host(*host).id();
+  world_.host(*host).ask(client::Request(leave), [](const Result<client::Answer>&, bool) {});
+}
+
+}  // namespace dunlin::sim

@@ -1,0 +1,78 @@
+// What goes wrong in one seed, after TigerBeetle's swarm testing: each seed draws which kinds of
+// faults are on, and how strong. The injector orders them; FaultCounts tells which took effect.
+//
+// The budget. The promises hold while a majority of each group's disks survives, and a blob's last
+// copy. So whatever loses a disk for good (rot, a lost tail, a restored or cloned directory) is
+// ordered only when is_settled(): every group has all its voters running, every blob two copies.
+// Until the loss is repaired there is no further one. Crashes, power cuts, partitions, pauses and
+// full or hung disks lose no disk and are not counted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "sim/fault_counts.h"
+#include "sim/sim_world.h"
+
+namespace dunlin::sim {
+
+struct FaultPlan {
+  std::array<bool, kFaultKinds> on{};
+  Weather weather;
+  Duration between = seconds(10);  // episodes, on average
+  Duration longest = seconds(15);  // of an episode that ends by itself
+  double silence = 0.2;            // a dead process of which no reset tells
+
+  bool has(Fault fault) const { return on[static_cast<std::size_t>(fault)]; }
+  void set(Fault fault, bool is_on = true) { on[static_cast<std::size_t>(fault)] = is_on; }
+
+  static FaultPlan draw(Random& random);
+};
+
+class FaultInjector {
+ public:
+  FaultInjector(SimWorld& world, const FaultPlan& plan, Random random);
+
+  void begin();
+  // No more faults; what is broken stays so until heal().
+  void end() { is_over_ = true; }
+  // Links, disks and pauses are well again.
+  void heal();
+  // A process on one of the two hosts is about to die.
+  void kill_one_of(HostIndex a, HostIndex b);
+
+ private:
+  void next();
+  void strike(Fault fault);
+  void partition(Fault kind);
+  void pause();
+  void kill(HostIndex victim);
+  void crash_host(HostIndex victim, bool power);
+  void power_cut();
+  void fill_disk();
+  void break_disk();
+  void hang_disk();
+  void tamper(Fault fault);
+  void clone();
+  void join();
+  void leave();
+
+  void on_end(SimHost& host);
+  void start_later(HostIndex host, Duration least, Duration most);
+  void start(HostIndex host);
+  void replace(HostIndex host);
+  Crash draw_crash(bool power);
+  std::optional<HostIndex> victim();
+  std::size_t up() const;
+
+  SimWorld& world_;
+  const FaultPlan plan_;
+  Random random_;
+  bool is_over_ = false;
+  std::uint64_t partitions_ = 0;
+  std::map<HostIndex, SimDisk::Snapshot> copies_;  // older ones, to be restored
+};
+
+}  // namespace dunlin::sim

@@ -1,0 +1,209 @@
+#include "sim/seed_run.h"
+
+#include <cstdio>
+
+#include "sim/bare_quorum.h"
+#include "sim/sim_world.h"
+#include "sim/workload.h"
+
+namespace dunlin::sim {
+
+namespace {
+
+constexpr Duration kSettle = seconds(15);
+constexpr Duration kConvergence = seconds(240);  // Q7's bound
+constexpr Duration kRest = seconds(45);
+constexpr Duration kStillness = seconds(20);
+
+class SeedRun {
+ public:
+  explicit SeedRun(const SeedOptions& options)
+      : options_(options),
+        random_(options.seed),
+        world_(world_options(options.seed, random_)),
+        plan_(options.plan ? *options.plan : FaultPlan::draw(random_)),
+        workload_(world_, workload_options(), random_.fork()),
+        injector_(world_, plan_, random_.fork()) {}
+
+  SeedReport run() {
+    if (!world_.form(5 + random_.below(3))) {
+      fail("Q7", "the cluster did not form");
+      return report();
+    }
+    world_.run_for(kSettle);
+    chaos();
+    if (heal()) {
+      converge();
+      workload_.verify();
+      rest();
+    }
+    coverage();
+    return report();
+  }
+
+ private:
+  static WorldOptions world_options(std::uint64_t seed, Random& random) {
+    WorldOptions options;
+    options.seed = seed;
+    options.groups = static_cast<std::uint16_t>(8 + random.below(5));
+    return options;
+  }
+  static WorkloadOptions workload_options() { return {}; }
+
+  void fail(const std::string& promise, const std::string& what) {
+    world_.verdict().fail(world_.queue().now(), promise, what);
+  }
+  void say(const std::string& what) const {
+    if (!options_.verbose) return;
+    std::fprintf(stderr, "%8.1f s  %s\n", (world_now() - Instant{}).seconds(), what.c_str());
+  }
+  Instant world_now() const { return const_cast<SimWorld&>(world_).queue().now(); }
+
+  void chaos() {
+    workload_.on_key = [this](HostIndex a, HostIndex b) { injector_.kill_one_of(a, b); };
+    workload_.begin();
+    injector_.begin();
+    world_.run_for(options_.chaos);
+    injector_.end();
+    say("the faults are over");
+  }
+
+  // Only a bare quorum comes back; all others stay dead.
+  bool heal() {
+    // What is half begun (a birth, a join) is let go first.
+    const auto core = bare_quorum(world_, random_);
+    if (!core) {
+      fail("harness", "the faults went beyond the budget: no quorum is left");
+      return false;
+    }
+    core_ = *core;
+    std::string names;
+    for (HostIndex i = 0; i < world_.host_count(); ++i) {
+      const bool is_core = std::count(core_.begin(), core_.end(), i) > 0;
+      if (is_core) names += " " + world_.host(i).name();
+      if (!is_core) world_.host(i).crash(Crash{});
+    }
+    say("the bare quorum is" + names);
+    injector_.heal();
+    for (const HostIndex i : core_) {
+      if (world_.host(i).phase() == SimHost::Phase::kDown) world_.host(i).resume();
+    }
+    workload_.finish(core_);
+    return true;
+  }
+
+  bool routes_agree() {
+    for (std::uint16_t g = 0; g < world_.options().groups; ++g) {
+      std::optional<NodeId> leader;
+      for (const HostIndex i : core_) {
+        if (world_.host(i).is_up() && world_.host(i).node()->groups().is_leading(GroupId{g})) {
+          leader = world_.host(i).id();
+        }
+      }
+      if (!leader) return false;
+      for (const HostIndex i : core_) {
+        if (world_.host(i).node()->groups().leader(GroupId{g}) != leader) return false;
+      }
+    }
+    return true;
+  }
+
+  void converge() {
+    const auto all = [&] {
+      return workload_.history().all_final() && world_.see_each_other(core_) && routes_agree();
+    };
+    // Asked now and then only: it looks at everything.
+    const Instant end = world_now() + kConvergence;
+    while (world_now() < end && !all()) world_.run_for(milliseconds(500));
+    if (!world_.see_each_other(core_)) fail("Q7", "membership did not converge");
+    if (!routes_agree()) fail("Q7", "routes did not converge: " + leaderless());
+    for (const auto& [id, job] : workload_.history().jobs()) {
+      if (!job.final) fail("Q7", "job " + id.text() + " is stuck");
+    }
+    for (const HostIndex i : core_) {
+      if (!world_.host(i).is_up()) {
+        fail("Q7", world_.host(i).name() + " is down: " + world_.host(i).last_words());
+      }
+    }
+  }
+
+  std::string leaderless() {
+    std::string text;
+    for (std::uint16_t g = 0; g < world_.options().groups; ++g) {
+      bool led = false;
+      for (const HostIndex i : core_) {
+        led = led ||
+              (world_.host(i).is_up() && world_.host(i).node()->groups().is_leading(GroupId{g}));
+      }
+      if (!led) text += " " + std::to_string(g);
+    }
+    return text.empty() ? "views differ" : "no leader of" + text;
+  }
+
+  // At rest nothing is said about groups and jobs.
+  void rest() {
+    world_.run_for(kRest);
+    const std::uint64_t groups = world_.frames(Module::kGroups);
+    const std::uint64_t sched = world_.frames(Module::kSched);
+    world_.run_for(kStillness);
+    const std::uint64_t groups_said = world_.frames(Module::kGroups) - groups;
+    const std::uint64_t sched_said = world_.frames(Module::kSched) - sched;
+    if (groups_said + sched_said == 0) return;
+    fail("rest", "idle groups sent " + std::to_string(groups_said) + " frames, idle jobs " +
+                     std::to_string(sched_said));
+  }
+
+  void coverage() {
+    world_.collect_disk_counts();
+    const Duration left = kShortestRun - (world_now() - Instant{});
+    if (left.us > 0) world_.run_for(left);
+    if (world_.faults().kinds() < kFewestFaultKinds) fail("coverage", "too few kinds of faults");
+    if (workload_.history().results() < kFewestResults) {
+      fail("coverage", "only " + std::to_string(workload_.history().results()) + " results");
+    }
+  }
+
+  SeedReport report() {
+    SeedReport report;
+    report.seed = options_.seed;
+    report.violations = world_.verdict().lines();
+    report.faults = world_.faults();
+    report.trace = world_.trace().hash();
+    report.events = world_.queue().executed();
+    report.results = workload_.history().results();
+    report.hosts = world_.host_count();
+    report.core = core_.size();
+    report.time = world_now() - Instant{};
+    return report;
+  }
+
+  const SeedOptions options_;
+  Random random_;
+  SimWorld world_;
+  const FaultPlan plan_;
+  Workload workload_;
+  FaultInjector injector_;
+  std::vector<HostIndex> core_;
+};
+
+}  // namespace
+
+std::string SeedReport::text() const {
+  char head[200];
+  std::snprintf(head, sizeof(head),
+                "seed %llu: %s, %.0f virtual s, %llu events, %zu hosts (%zu at the end), %llu "
+                "results, trace %016llx; ",
+                static_cast<unsigned long long>(seed), passed() ? "ok" : "FAILED", time.seconds(),
+                static_cast<unsigned long long>(events), hosts, core,
+                static_cast<unsigned long long>(results), static_cast<unsigned long long>(trace));
+  std::string text = head + faults.text() + "\n";
+  for (const std::string& line : violations) text += "  " + line + "\n";
+  if (!passed()) text += "  replay: make sim SEED=" + std::to_string(seed) + "\n";
+  return text;
+}
+
+SeedReport run_seed(const SeedOptions& options) {
+  return SeedRun(options).run();
+}
+
+}  // namespace dunlin::sim

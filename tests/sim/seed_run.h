@@ -1,0 +1,46 @@
+// One seed from its first event to its verdict: a cluster forms, is used and attacked for some
+// minutes, then only a bare quorum of it is healed, and everything must move (Q7) and come to rest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "sim/fault_counts.h"
+#include "sim/fault_plan.h"
+
+namespace dunlin::sim {
+
+struct SeedOptions {
+  std::uint64_t seed = 1;
+  Duration chaos = seconds(200);
+  std::optional<FaultPlan> plan;  // nothing: drawn
+  bool verbose = false;
+};
+
+struct SeedReport {
+  std::uint64_t seed = 0;
+  std::vector<std::string> violations;  // empty: passed
+  FaultCounts faults;
+  std::uint64_t trace = 0;
+  std::uint64_t events = 0;
+  std::uint64_t results = 0;  // committed
+  std::size_t hosts = 0;
+  std::size_t core = 0;  // the bare quorum
+  Duration time;         // virtual
+
+  bool passed() const { return violations.empty(); }
+  // One line, and one for each violation.
+  std::string text() const;
+};
+
+// What each seed must cover.
+constexpr std::size_t kFewestFaultKinds = 3;
+constexpr std::uint64_t kFewestResults = 200;
+constexpr Duration kShortestRun = seconds(300);
+
+SeedReport run_seed(const SeedOptions& options);
+
+}  // namespace dunlin::sim

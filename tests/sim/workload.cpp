@@ -1,0 +1,317 @@
+#include "sim/workload.h"
+
+#include <algorithm>
+
+namespace dunlin::sim {
+
+namespace {
+
+constexpr Duration kHold = seconds(10);
+constexpr int kInsistence = 40;
+const char* const kUser = "ada";
+
+Duration about(Random& random, Duration mean) {
+  return random.between(mean / 4, mean * 7 / 4);
+}
+
+bool may_pass(const Error& error) {
+  return error.code == Code::kUnreachable || error.code == Code::kTimeout ||
+         error.code == Code::kLimit || error.code == Code::kIncomplete;
+}
+
+template <class T>
+const T* job_answer(const Result<client::Answer>& answer) {
+  if (!answer) return nullptr;
+  const auto* held = std::get_if<JobAnswer>(&*answer);
+  return held == nullptr ? nullptr : std::get_if<T>(held);
+}
+
+}  // namespace
+
+Workload::Workload(SimWorld& world, const WorkloadOptions& options, Random random)
+    : world_(world), options_(options), random_(random), history_(world.verdict()) {}
+
+void Workload::begin() {
+  next_job();
+  next_blob();
+}
+
+void Workload::finish(std::vector<HostIndex> hosts) {
+  is_over_ = true;
+  hosts_ = std::move(hosts);
+}
+
+HostIndex Workload::any_host() {
+  std::vector<HostIndex> up;
+  for (HostIndex i = 0; i < world_.host_count(); ++i) {
+    const bool wanted = hosts_.empty() || std::count(hosts_.begin(), hosts_.end(), i) > 0;
+    if (wanted && world_.host(i).is_up()) up.push_back(i);
+  }
+  return up.empty() ? 0 : up[random_.below(up.size())];
+}
+
+// ---- submitting ---------------------------------------------------------------------------------
+
+void Workload::next_job() {
+  world_.queue().after(about(random_, options_.between_jobs), [this] {
+    if (is_over_) return;
+    if (random_.chance(0.15)) {
+      submit_key();
+    } else {
+      pick_group();
+    }
+    next_job();
+  });
+}
+
+JobSpec Workload::draw_spec() {
+  JobSpec spec;
+  const auto time =
+      random_.chance(0.15) ? random_.between(5000, 40'000) : random_.between(20, 3000);
+  spec.argv = {"simulate", std::to_string(time) + "ms"};
+  if (random_.chance(0.5)) {
+    spec.argv.push_back("out=" + std::to_string(random_.between(1, 900)));
+  }
+  if (random_.chance(0.1))
+    spec.argv.push_back("out=" + std::to_string(random_.between(5000, 90'000)));
+  if (random_.chance(0.2)) spec.argv.push_back("err=" + std::to_string(random_.between(1, 90)));
+  if (random_.chance(0.15)) {
+    spec.argv.push_back("file=result:" + std::to_string(random_.between(1, 20'000)));
+    spec.outputs = {"result"};
+  }
+  if (random_.chance(0.15)) {
+    const std::int64_t fails = random_.between(1, 2);
+    spec.argv.push_back("flaky=" + std::to_string(fails));
+    spec.retries = static_cast<std::uint32_t>(fails);
+  } else if (random_.chance(0.1)) {
+    spec.argv.push_back("exit=3");
+  }
+  if (random_.chance(0.1)) spec.argv.push_back("stubborn");
+  spec.grace = seconds(2);
+  if (random_.chance(0.6)) {
+    const auto count = static_cast<std::uint32_t>(random_.between(2, options_.most_tasks));
+    spec.tasks = {{1, count, 1}};
+    spec.many = true;
+    if (random_.chance(0.3)) spec.limit = static_cast<std::uint32_t>(random_.between(1, 3));
+  }
+  spec.priority = static_cast<std::int32_t>(random_.between(-2, 2));
+  return spec;
+}
+
+SubmitJob Workload::draw_job(GroupId group) {
+  std::array<std::uint8_t, 10> chance{};
+  random_.fill(chance);
+  SubmitJob job;
+  job.id = JobId::make(group, world_.options().groups, chance);
+  job.user = kUser;
+  job.spec = draw_spec();
+  return job;
+}
+
+void Workload::pick_group() {
+  const HostIndex at = any_host();
+  world_.host(at).ask(
+      client::Request(client::PickGroup{}), [this, at](Result<client::Answer> answer, bool) {
+        const auto* picked = answer ? std::get_if<client::PickedGroup>(&*answer) : nullptr;
+        if (picked != nullptr) submit(draw_job(picked->group), at);
+      });
+}
+
+void Workload::submit_key() {
+  SubmitJob job = draw_job(kClusterGroup);
+  job.key = "key" + std::to_string(next_key_++);
+  job.id = job_id_for_key(kUser, job.key, world_.options().groups);
+  const HostIndex a = any_host();
+  const HostIndex b = any_host();
+  submit(job, a);
+  submit(job, b);
+  if (on_key && random_.chance(0.3)) on_key(a, b);
+}
+
+void Workload::submit(const SubmitJob& job, HostIndex at) {
+  world_.host(at).ask(
+      client::Request(JobRequest(job)),
+      [this, job](Result<client::Answer> answer, bool) { on_submitted(job, answer); });
+}
+
+void Workload::on_submitted(const SubmitJob& job, const Result<client::Answer>& answer) {
+  if (const auto* done = job_answer<Submitted>(answer)) {
+    const bool is_new = !history_.knows(job.id);
+    history_.acknowledged(job.id, job.spec);
+    history_.seen(world_.queue().now(), done->job);
+    if (!is_new) return;
+    watch(job.id, 0);
+    if (random_.chance(0.12)) {
+      world_.queue().after(random_.between(Duration{}, seconds(8)),
+                           [this, id = job.id] { cancel(id); });
+    }
+    return;
+  }
+  if (!may_pass(answer.error())) {
+    world_.verdict().fail(world_.queue().now(), "Q4",
+                          "job " + job.id.text() + " is refused: " + answer.error().message);
+    return;
+  }
+  if (is_over_ && !history_.knows(job.id)) return;
+  world_.queue().after(random_.between(milliseconds(100), seconds(1)), [this, job] {
+    if (!history_.knows(job.id)) submit(job, any_host());
+  });
+}
+
+// ---- following ----------------------------------------------------------------------------------
+
+void Workload::watch(const JobId& id, std::uint64_t seen) {
+  WatchJob question;
+  question.id = id;
+  question.seen = seen;
+  question.hold = kHold;
+  world_.host(any_host())
+      .ask(client::Request(JobRequest(question)),
+           [this, id, seen](Result<client::Answer> answer, bool) {
+             std::uint64_t next = seen;
+             if (const auto* changed = job_answer<JobChanged>(answer)) {
+               history_.seen(world_.queue().now(), changed->job);
+               next = changed->job.version;
+               if (is_final(changed->job.state)) return look_at_tasks(id);
+             } else if (!answer && answer.error().code == Code::kNotFound) {
+               history_.unknown(world_.queue().now(), id);
+             }
+             // Progress of many tasks is looked at now and then, not at each step.
+             world_.queue().after(random_.between(milliseconds(200), milliseconds(1500)),
+                                  [this, id, next] { watch(id, next); });
+           });
+}
+
+void Workload::cancel(const JobId& id) {
+  CancelTasks order;
+  order.id = id;
+  order.user = kUser;
+  world_.host(any_host())
+      .ask(client::Request(JobRequest(order)), [this, id](Result<client::Answer> answer, bool) {
+        if (const auto* done = job_answer<Cancelled>(answer)) {
+          history_.cancelled(world_.queue().now(), done->job);
+        } else if (!answer && answer.error().code == Code::kNotFound) {
+          history_.unknown(world_.queue().now(), id);
+        } else if (!answer && may_pass(answer.error())) {
+          world_.queue().after(milliseconds(700), [this, id] { cancel(id); });
+        }
+      });
+}
+
+void Workload::look_at_tasks(const JobId& id) {
+  ListTasks question;
+  question.id = id;
+  world_.host(any_host())
+      .ask(client::Request(JobRequest(question)), [this, id](Result<client::Answer> answer, bool) {
+        if (const auto* list = job_answer<TaskList>(answer)) {
+          history_.tasks(world_.queue().now(), id, list->tasks);
+        }
+      });
+}
+
+// ---- blobs --------------------------------------------------------------------------------------
+
+void Workload::next_blob() {
+  world_.queue().after(about(random_, options_.between_blobs), [this] {
+    if (is_over_) return;
+    Bytes content(random_.below(random_.chance(0.1) ? 300'000 : 6000) + 1);
+    random_.fill(content);
+    world_.host(any_host())
+        .ask(client::Request(client::PutBlob{content}),
+             [this, content](Result<client::Answer> answer, bool) {
+               const auto* put = answer ? std::get_if<client::BlobPut>(&*answer) : nullptr;
+               if (put != nullptr) history_.stored(put->id, content);
+             });
+    next_blob();
+  });
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+Result<client::Answer> Workload::insist(client::Request request) {
+  Result<client::Answer> answer = fail(Code::kTimeout, "nobody was asked");
+  for (int i = 0; i < kInsistence; ++i) {
+    answer = world_.call(any_host(), request);
+    if (answer || !may_pass(answer.error())) return answer;
+    world_.run_for(milliseconds(500));
+  }
+  return answer;
+}
+
+void Workload::verify() {
+  for (const auto& [id, job] : std::map(history_.jobs())) verify_job(id);
+  for (const auto& [id, hash] : std::map(history_.blobs())) {
+    const Result<client::Answer> answer = insist(client::Request(client::GetBlob{id}));
+    if (answer) {
+      history_.fetched(world_.queue().now(), id, std::get<client::BlobGot>(*answer).data);
+    } else {
+      history_.unreadable(world_.queue().now(), id, answer.error().message);
+    }
+  }
+}
+
+void Workload::verify_job(const JobId& id) {
+  const Result<client::Answer> shown = insist(client::Request(JobRequest(ShowJob{id, false})));
+  if (const auto* view = job_answer<JobView>(shown)) {
+    history_.seen(world_.queue().now(), view->job);
+  } else {
+    if (shown.error().code == Code::kNotFound) history_.unknown(world_.queue().now(), id);
+    return;
+  }
+  ListTasks question;
+  question.id = id;
+  const Result<client::Answer> answer = insist(client::Request(JobRequest(question)));
+  const auto* list = job_answer<TaskList>(answer);
+  if (list == nullptr) return;
+  history_.tasks(world_.queue().now(), id, list->tasks);
+  const HistoryChecker::Job& job = history_.jobs().at(id);
+  for (const TaskView& task : list->tasks) verify_task(job.spec, task, job.at_cancel.has_value());
+}
+
+// What the command says must have come of it.
+void Workload::verify_task(const JobSpec& spec, const TaskView& task, bool was_cancelled) {
+  const Script script = parse_script(spec.argv);
+  const auto wrong = [&](const std::string& what) {
+    world_.verdict().fail(world_.queue().now(), "Q4",
+                          "task " + task.job.text() + "." + std::to_string(task.task) + " " + what);
+  };
+  if (!is_final(task.state)) return wrong("is not final");
+  if (task.state == TaskState::kCancelled) {
+    // A cancellation may have happened though its answer was lost.
+    return;
+  }
+  if (task.state == TaskState::kFailed) {
+    if (task.reason == Reason::kCrashLimit) return;
+    const bool may_fail = script.exit_code != 0 || spec.retries < script.flaky;
+    if (!may_fail) wrong(std::string("failed: ") + name_of(task.reason) + " " + task.detail);
+    return;
+  }
+  if (script.exit_code != 0) wrong("is done and should have failed");
+  (void)was_cancelled;
+  verify_log(task.job, task.task, script.out[0]);
+}
+
+void Workload::verify_log(const JobId& id, std::uint32_t task, std::uint64_t expected) {
+  if (random_.chance(0.7)) return;
+  Bytes all;
+  ReadLog read;
+  read.id = id;
+  read.task = task;
+  for (int i = 0; i < 100; ++i) {
+    const Result<client::Answer> answer = insist(client::Request(JobRequest(read)));
+    const auto* chunk = job_answer<LogChunk>(answer);
+    if (chunk == nullptr) {
+      world_.verdict().fail(world_.queue().now(), "Q5",
+                            "the log of " + id.text() + "." + std::to_string(task) +
+                                " cannot be read: " + answer.error().message);
+      return;
+    }
+    append(all, chunk->data);
+    if (chunk->end) break;
+    read.offset = chunk->offset + chunk->data.size();
+    read.attempt = chunk->attempt;
+  }
+  history_.log(world_.queue().now(), id, task, all, expected);
+}
+
+}  // namespace dunlin::sim

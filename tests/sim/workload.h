@@ -1,0 +1,67 @@
+// What people do to a cluster while it is under attack: submit single jobs and arrays with retries,
+// limits and priorities, the same key at two nodes at once, cancel, watch by long polls, store
+// blobs. A client asks any node, and another one when it gets no answer; what it was told goes to
+// the HistoryChecker.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "sim/checkers/history.h"
+#include "sim/sim_world.h"
+
+namespace dunlin::sim {
+
+struct WorkloadOptions {
+  Duration between_jobs = milliseconds(2500);  // on average
+  Duration between_blobs = seconds(6);
+  std::uint32_t most_tasks = 12;
+};
+
+class Workload {
+ public:
+  Workload(SimWorld& world, const WorkloadOptions& options, Random random);
+
+  void begin();
+  // Nothing new from now on; what was acknowledged is followed to its end, at these hosts.
+  void finish(std::vector<HostIndex> hosts);
+  HistoryChecker& history() { return history_; }
+  // At the end, all being quiet: every job, task, log and blob is read again and judged. Virtual
+  // time passes.
+  void verify();
+
+  // A key was just given to both: an occasion for whoever breaks things.
+  std::function<void(HostIndex, HostIndex)> on_key;
+
+ private:
+  void next_job();
+  void next_blob();
+  JobSpec draw_spec();
+  SubmitJob draw_job(GroupId group);
+  HostIndex any_host();
+  WallTime wall() const;
+
+  void pick_group();
+  void submit_key();
+  void submit(const SubmitJob& job, HostIndex at);
+  void on_submitted(const SubmitJob& job, const Result<client::Answer>& answer);
+  void watch(const JobId& id, std::uint64_t seen);
+  void cancel(const JobId& id);
+  void look_at_tasks(const JobId& id);
+
+  Result<client::Answer> insist(client::Request request);
+  void verify_job(const JobId& id);
+  void verify_task(const JobSpec& spec, const TaskView& task, bool was_cancelled);
+  void verify_log(const JobId& id, std::uint32_t task, std::uint64_t expected);
+
+  SimWorld& world_;
+  const WorkloadOptions options_;
+  Random random_;
+  HistoryChecker history_;
+  bool is_over_ = false;
+  std::vector<HostIndex> hosts_;  // to ask; empty: all
+  std::uint64_t next_key_ = 1;
+};
+
+}  // namespace dunlin::sim
