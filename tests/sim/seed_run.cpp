@@ -1,5 +1,6 @@
 #include "sim/seed_run.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "sim/bare_quorum.h"
@@ -34,8 +35,10 @@ class SeedRun {
     chaos();
     if (heal()) {
       converge();
-      workload_.verify();
-      rest();
+      if (!options_.never_heal) {
+        workload_.verify();
+        rest();
+      }
     }
     coverage();
     return report();
@@ -85,11 +88,20 @@ class SeedRun {
     }
     say("the bare quorum is" + names);
     injector_.heal();
+    if (options_.never_heal) cut_everything();
     for (const HostIndex i : core_) {
       if (world_.host(i).phase() == SimHost::Phase::kDown) world_.host(i).resume();
     }
     workload_.finish(core_);
     return true;
+  }
+
+  void cut_everything() {
+    for (HostIndex a = 0; a < world_.host_count(); ++a) {
+      for (HostIndex b = 0; b < world_.host_count(); ++b) {
+        world_.network().cut(a, b, Fault::kPartition);
+      }
+    }
   }
 
   bool routes_agree() {
@@ -113,7 +125,7 @@ class SeedRun {
       return workload_.history().all_final() && world_.see_each_other(core_) && routes_agree();
     };
     // Asked now and then only: it looks at everything.
-    const Instant end = world_now() + kConvergence;
+    const Instant end = world_now() + (options_.never_heal ? seconds(20) : kConvergence);
     while (world_now() < end && !all()) world_.run_for(milliseconds(500));
     if (!world_.see_each_other(core_)) fail("Q7", "membership did not converge");
     if (!routes_agree()) fail("Q7", "routes did not converge: " + leaderless());

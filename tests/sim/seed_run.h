@@ -18,6 +18,8 @@ struct SeedOptions {
   Duration chaos = seconds(200);
   std::optional<FaultPlan> plan;  // nothing: drawn
   bool verbose = false;
+  // Mutation for the test of Q7's checker: all links stay cut at the end.
+  bool never_heal = false;
 };
 
 struct SeedReport {

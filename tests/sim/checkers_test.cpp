@@ -1,0 +1,266 @@
+// Every checker is shown to fire: on a world whose disks lie, on frames no node would send, on
+// histories that were altered, on a network that is never healed.
+#include <gtest/gtest.h>
+
+#include "base/codec.h"
+#include "dht/messages.h"
+#include "dht/records.h"
+#include "sim/checkers/history.h"
+#include "sim/checkers/leaders.h"
+#include "sim/checkers/promises.h"
+#include "sim/checkers/replicas.h"
+#include "sim/seed_run.h"
+#include "sim/sim_runner.h"
+#include "sim/sim_world.h"
+#include "sim/workload.h"
+
+namespace dunlin::sim {
+namespace {
+
+constexpr GroupId kGroup{3};
+
+NodeId node(std::uint8_t number) {
+  NodeId id;
+  id.raw[0] = number;
+  return id;
+}
+
+Bytes frame_of(Term term, GroupBody body) {
+  Envelope envelope;
+  GroupMessage message;
+  message.group = kGroup;
+  message.from = 1;
+  message.term = term;
+  message.body = std::move(body);
+  envelope.messages.push_back(std::move(message));
+  Bytes frame = encode(envelope);
+  frame.insert(frame.begin(), static_cast<std::uint8_t>(Module::kGroups));
+  return frame;
+}
+
+Bytes vote(Term term) {
+  VoteReply reply;
+  reply.granted = true;
+  return frame_of(term, reply);
+}
+Bytes acknowledgement(Term term, LogIndex index) {
+  AppendReply reply;
+  reply.ok = true;
+  reply.index = index;
+  return frame_of(term, reply);
+}
+Recovered disk_with_vote(Term term, const NodeId& candidate) {
+  Recovered recovered;
+  recovered.facts[vote_key(kGroup)] = encode(VoteFact{1, false, term, candidate});
+  return recovered;
+}
+
+TEST(Checkers, TwoLeadersInOneTermAreSeen) {
+  Verdict verdict;
+  LeaderChecker checker(verdict);
+  checker.leads({}, node(1), kGroup, 7);
+  checker.leads({}, node(1), kGroup, 7);
+  checker.leads({}, node(2), kGroup, 8);
+  EXPECT_TRUE(verdict.is_clean());
+  checker.leads({}, node(2), kGroup, 7);
+  EXPECT_TRUE(verdict.names("Q1"));
+}
+
+TEST(Checkers, ReplicasThatDifferAreSeen) {
+  Verdict verdict;
+  ReplicaChecker checker(verdict);
+  checker.stands({}, node(1), kGroup, 5, 111);
+  checker.stands({}, node(2), kGroup, 5, 111);
+  EXPECT_TRUE(verdict.is_clean());
+  checker.stands({}, node(3), kGroup, 5, 112);
+  EXPECT_TRUE(verdict.names("Q3"));
+}
+
+TEST(Checkers, TwoVotesInOneTermAreSeen) {
+  Verdict verdict;
+  PromiseChecker checker(verdict);
+  checker.on_send({}, node(1), 1, node(2), vote(4));
+  checker.on_send({}, node(1), 1, node(2), vote(4));
+  checker.on_send({}, node(1), 1, node(3), vote(5));
+  EXPECT_TRUE(verdict.is_clean());
+  checker.on_send({}, node(1), 1, node(3), vote(4));
+  EXPECT_TRUE(verdict.names("Q3"));
+}
+
+TEST(Checkers, AVoteThatWasNotDurableIsSeenAtTheNextStart) {
+  Verdict verdict;
+  PromiseChecker checker(verdict);
+  checker.on_send({}, node(1), 1, node(2), vote(4));
+  checker.on_start({}, node(1), 2, disk_with_vote(4, node(2)), true);
+  EXPECT_TRUE(verdict.is_clean());
+  checker.on_start({}, node(1), 3, disk_with_vote(3, node(2)), true);
+  EXPECT_TRUE(verdict.names("Q2"));
+}
+
+TEST(Checkers, AnEntryThatWasNotDurableIsSeenAtTheNextStart) {
+  Verdict verdict;
+  PromiseChecker checker(verdict);
+  checker.on_send({}, node(1), 1, node(2), acknowledgement(4, 2));
+  Recovered recovered = disk_with_vote(4, node(2));
+  const EntryRecord entry{kGroup, 1, 2, Entry{4, EntryKind::kNoop, {}}};
+  recovered.records.push_back({1, Module::kGroups, encode(GroupRecord(entry))});
+  checker.on_start({}, node(1), 2, recovered, true);
+  EXPECT_TRUE(verdict.is_clean());
+  recovered.records.clear();
+  checker.on_start({}, node(1), 3, recovered, true);
+  EXPECT_TRUE(verdict.names("Q2"));
+}
+
+TEST(Checkers, AVoteOfANodeThatForgotIsSeen) {
+  Verdict verdict;
+  PromiseChecker checker(verdict);
+  checker.on_send({}, node(1), 1, node(2), vote(4));
+  checker.on_start({}, node(1), 2, disk_with_vote(2, node(2)), false);
+  EXPECT_TRUE(verdict.is_clean());
+  checker.on_send({}, node(1), 2, node(2), vote(6));
+  EXPECT_TRUE(verdict.names("Q8"));
+}
+
+// ---- histories
+// ------------------------------------------------------------------------------------
+
+struct History {
+  Verdict verdict;
+  HistoryChecker checker{verdict};
+  JobSummary job;
+
+  History() {
+    std::array<std::uint8_t, 10> chance{};
+    job.id = JobId::make(kGroup, 8, chance);
+    job.tasks.total = 1;
+    job.tasks.done = 1;
+    job.state = JobState::kDone;
+    checker.acknowledged(job.id, JobSpec{});
+  }
+};
+
+TEST(Checkers, CountsThatDoNotAddUpAreSeen) {
+  History history;
+  history.checker.seen({}, history.job);
+  EXPECT_TRUE(history.verdict.is_clean());
+  ++history.job.tasks.running;
+  history.checker.seen({}, history.job);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, AFinalJobThatChangesIsSeen) {
+  History history;
+  history.checker.seen({}, history.job);
+  history.job.state = JobState::kFailed;
+  history.checker.seen({}, history.job);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, ALostJobIsSeen) {
+  History history;
+  history.checker.unknown({}, JobId{});
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.unknown({}, history.job.id);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, ACancelledJobThatGoesOnIsSeen) {
+  History history;
+  JobSummary then = history.job;
+  then.tasks.done = 0;
+  then.tasks.cancelled = 1;
+  then.state = JobState::kCancelled;
+  history.checker.cancelled({}, then);
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.seen({}, history.job);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, AFinalTaskThatChangesIsSeen) {
+  History history;
+  TaskView task;
+  task.state = TaskState::kDone;
+  task.attempt = 1;
+  history.checker.tasks({}, history.job.id, {task});
+  history.checker.tasks({}, history.job.id, {task});
+  EXPECT_TRUE(history.verdict.is_clean());
+  task.attempt = 2;
+  history.checker.tasks({}, history.job.id, {task});
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, ABlobThatDiffersIsSeen) {
+  History history;
+  const Bytes content = to_bytes("as it was put");
+  history.checker.stored(blob_id_of(content), content);
+  history.checker.fetched({}, blob_id_of(content), content);
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.fetched({}, blob_id_of(content), to_bytes("otherwise"));
+  EXPECT_TRUE(history.verdict.names("Q5"));
+}
+
+TEST(Checkers, ALogWithAGapIsSeen) {
+  History history;
+  Bytes log;
+  for (std::uint64_t i = 0; i < 100; ++i) log.push_back(task_byte(i));
+  history.checker.log({}, history.job.id, 1, log, 100);
+  EXPECT_TRUE(history.verdict.is_clean());
+  log.erase(log.begin() + 40);
+  log.push_back(task_byte(99));
+  history.checker.log({}, history.job.id, 1, log, 100);
+  EXPECT_TRUE(history.verdict.names("Q5"));
+}
+
+// ---- mutated worlds
+// -------------------------------------------------------------------------------
+
+TEST(Checkers, DisksThatConfirmBeforeTheyWriteAreSeen) {
+  SimWorld world(WorldOptions{});
+  ASSERT_TRUE(world.form(3));
+  world.run_for(seconds(15));
+  Workload workload(world, {milliseconds(300), seconds(60), 5}, world.fork_random());
+  workload.begin();
+  for (HostIndex i = 0; i < 3; ++i) world.host(i).set_lying_disk(true);
+  world.run_for(seconds(5));
+  for (HostIndex i = 0; i < 3; ++i) world.host(i).crash(Crash{});
+  for (HostIndex i = 0; i < 3; ++i) world.host(i).set_lying_disk(false);
+  for (HostIndex i = 0; i < 3; ++i) world.host(i).resume();
+  world.run_for(seconds(5));
+  EXPECT_TRUE(world.verdict().names("Q2"));
+}
+
+TEST(Checkers, AClusterThatIsNeverHealedIsSeen) {
+  SeedOptions options;
+  options.chaos = seconds(20);
+  options.plan = FaultPlan{};
+  options.never_heal = true;
+  const SeedReport report = run_seed(options);
+  bool seen = false;
+  for (const std::string& line : report.violations) seen = seen || line.starts_with("Q7 ");
+  EXPECT_TRUE(seen);
+}
+
+TEST(Checkers, ASeedWithoutFaultsDoesNotCount) {
+  SeedOptions options;
+  options.chaos = seconds(20);
+  options.plan = FaultPlan{};
+  options.plan->between = seconds(1000);
+  const SeedReport report = run_seed(options);
+  bool seen = false;
+  for (const std::string& line : report.violations) seen = seen || line.starts_with("coverage ");
+  EXPECT_TRUE(seen);
+}
+
+TEST(Seeds, OneSeedGoesOneWay) {
+  SeedOptions options;
+  options.chaos = seconds(30);
+  const SeedReport first = run_seed(options);
+  const SeedReport second = run_seed(options);
+  EXPECT_EQ(first.trace, second.trace);
+  EXPECT_EQ(first.events, second.events);
+  options.seed = 2;
+  EXPECT_NE(run_seed(options).trace, first.trace);
+}
+
+}  // namespace
+}  // namespace dunlin::sim
