@@ -37,6 +37,7 @@ class SeedRun {
       converge();
       if (!options_.never_heal) {
         workload_.verify();
+        say("everything was read");
         rest();
       }
     }
@@ -127,6 +128,7 @@ class SeedRun {
     // Asked now and then only: it looks at everything.
     const Instant end = world_now() + (options_.never_heal ? seconds(20) : kConvergence);
     while (world_now() < end && !all()) world_.run_for(milliseconds(500));
+    say("converged, or given up");
     if (!world_.see_each_other(core_)) fail("Q7", "membership did not converge");
     if (!routes_agree()) fail("Q7", "routes did not converge: " + leaderless());
     for (const auto& [id, job] : workload_.history().jobs()) {

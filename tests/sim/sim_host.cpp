@@ -66,7 +66,9 @@ void SimHost::arm_timer() {
   world_.queue().at(at, [this, at, life = life_] {
     if (life != life_ || armed_ != at) return;
     armed_ = Instant::never();
-    if (!paused_) input([](Node& node) { node.tick(); });
+    if (paused_) return;
+    input([](Node& node) { node.tick(); });
+    world_.after_tick(*this);
   });
 }
 

@@ -10,6 +10,8 @@ namespace dunlin::sim {
 namespace {
 
 constexpr Duration kSamplePeriod = milliseconds(50);
+// A node that rings its timer oftener than this spins (Q10).
+constexpr std::uint64_t kMostTicksASecond = 3000;
 constexpr std::string_view kNet = "10.0.";
 
 }  // namespace
@@ -179,6 +181,28 @@ void SimWorld::after_turn(SimHost& host) {
     const Term term = host.node()->groups().leading_term(GroupId{g});
     if (term != 0) leaders_.leads(queue_.now(), host.id(), GroupId{g}, term);
   }
+}
+
+void SimWorld::after_tick(SimHost& host) {
+  Ticks& ticks = ticks_[host.index()];
+  const std::int64_t second = queue_.now().us / 1'000'000;
+  if (ticks.second != second) ticks = {second, 0};
+  if (++ticks.count != kMostTicksASecond || !host.is_up()) return;
+  verdict_.fail(queue_.now(), "Q10", host.name() + " spins:" + overdue(host));
+}
+
+std::string SimWorld::overdue(const SimHost& host) const {
+  std::string text;
+  const Node& node = *host.node();
+  const auto look = [&](const char* what, Instant deadline) {
+    if (deadline <= host.now()) text += std::string(" ") + what;
+  };
+  look("gossip", node.gossip().next_deadline());
+  look("groups", node.groups().next_deadline());
+  look("store", node.blobs().next_deadline());
+  look("sched", node.scheduler().next_deadline());
+  look("node", node.next_deadline());
+  return text;
 }
 
 void SimWorld::after_end(SimHost& host) {

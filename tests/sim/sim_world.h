@@ -85,6 +85,8 @@ class SimWorld {
 
   // ---- for the hosts ----------------------------------------------------------------------------
   void after_turn(SimHost& host);
+  // Its timer rang, nothing else.
+  void after_tick(SimHost& host);
   void after_end(SimHost& host);
   void on_start(SimHost& host, const Recovered& recovered);
   void on_send(SimHost& host, const Send& message);
@@ -99,6 +101,7 @@ class SimWorld {
 
  private:
   void sample();
+  std::string overdue(const SimHost& host) const;
 
   const WorldOptions options_;
   Random random_;
@@ -114,6 +117,11 @@ class SimWorld {
   std::optional<JoinToken> token_;
   std::array<std::uint64_t, 8> frames_{};
   std::map<std::pair<HostIndex, GroupId>, LogIndex> sampled_;
+  struct Ticks {
+    std::int64_t second = 0;
+    std::uint64_t count = 0;
+  };
+  std::map<HostIndex, Ticks> ticks_;
 };
 
 }  // namespace dunlin::sim

@@ -15,12 +15,12 @@ std::string name_of(GroupId group) {
 
 }  // namespace
 
-void PromiseChecker::promise(Instant at, const NodeId& node, std::uint64_t life, GroupId group,
+void PromiseChecker::promise(Instant at, const NodeId& node, std::uint64_t life, const Seat& seat,
                              const std::string& what) {
   const auto forgetful = forgetful_.find(life);
-  if (forgetful == forgetful_.end() || !forgetful->second.contains(group)) return;
+  if (forgetful == forgetful_.end() || !forgetful->second.contains(seat)) return;
   verdict_.fail(at, "Q8",
-                node.short_text() + " " + what + " in " + name_of(group) +
+                node.short_text() + " " + what + " in " + name_of(seat.first) +
                     " though it had forgotten what it promised there");
 }
 
@@ -32,7 +32,7 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
   for (const GroupMessage& message : envelope->messages) {
     if (const auto* vote = std::get_if<VoteReply>(&message.body)) {
       if (!vote->granted || vote->pre) continue;
-      promise(at, node, life, message.group, "voted");
+      promise(at, node, life, {message.group, message.from}, "voted");
       Promised& promised = promised_[node][{message.group, message.from}];
       const auto [held, is_new] = promised.votes.try_emplace(message.term, to);
       if (is_new || held->second == to) continue;
@@ -45,7 +45,7 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
       Place& place = promised.acknowledged;
       if (message.term < place.term) continue;
       if (message.term == place.term && reply->index <= place.index) continue;
-      promise(at, node, life, message.group, "acknowledged entries");
+      promise(at, node, life, {message.group, message.from}, "acknowledged entries");
       place = {message.term, reply->index};
     }
   }
@@ -62,6 +62,7 @@ std::map<GroupId, PromiseChecker::OnDisk> PromiseChecker::read(const Recovered& 
     groups[group].term = fact->term;
     groups[group].vote = fact->vote;
     groups[group].generation = fact->generation;
+    groups[group].removed = fact->removed;
   }
   for (const Recovered::Record& record : recovered.records) {
     if (record.module != Module::kGroups) continue;
@@ -90,7 +91,7 @@ std::map<GroupId, PromiseChecker::OnDisk> PromiseChecker::read(const Recovered& 
 std::string PromiseChecker::missing(GroupId group, const Promised& promised, const OnDisk& disk,
                                     Generation generation) {
   // Generations before the present one are strangers: their promises bind nobody.
-  if (disk.generation > generation) return {};
+  if (disk.generation > generation || disk.removed) return {};
   if (!promised.votes.empty()) {
     const auto& [term, candidate] = *promised.votes.rbegin();
     if (disk.term < term) return "its vote in term " + std::to_string(term);
@@ -115,7 +116,7 @@ void PromiseChecker::on_start(Instant at, const NodeId& node, std::uint64_t life
     const std::string lost =
         missing(group, promised, found == disk.end() ? OnDisk{} : found->second, generation);
     if (lost.empty()) continue;
-    forgetful_[life].insert(group);
+    forgetful_[life].insert(seat);
     if (!honest) continue;
     verdict_.fail(at, "Q2", node.short_text() + " promised before it was durable: " + lost);
   }

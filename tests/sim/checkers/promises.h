@@ -45,18 +45,19 @@ class PromiseChecker {
     Term term = 0;
     NodeId vote;
     Generation generation = 0;
+    bool removed = false;              // the replica is no more, and its seat neither
     std::map<Generation, Place> last;  // entry
   };
 
   static std::map<GroupId, OnDisk> read(const Recovered& recovered);
   static std::string missing(GroupId group, const Promised& promised, const OnDisk& disk,
                              Generation generation);
-  void promise(Instant at, const NodeId& node, std::uint64_t life, GroupId group,
+  void promise(Instant at, const NodeId& node, std::uint64_t life, const Seat& seat,
                const std::string& what);
 
   Verdict& verdict_;
   std::map<NodeId, std::map<Seat, Promised>> promised_;
-  std::map<std::uint64_t, std::set<GroupId>> forgetful_;  // life -> of which groups
+  std::map<std::uint64_t, std::set<Seat>> forgetful_;  // life -> of which seats
 };
 
 }  // namespace dunlin::sim
