@@ -17,9 +17,9 @@
 
 namespace dunlin {
 
-constexpr std::size_t kLeafSize = 64 * 1024;
+constexpr std::size_t kLeafSize = 64ULL * 1024;
 // A longer content is a list of blobs, and that is its owner's business.
-constexpr std::size_t kMaxBlob = 4 * 1024 * 1024;
+constexpr std::size_t kMaxBlob = 4ULL * 1024 * 1024;
 
 // How another record names a blob: files, outputs and log segments are lists of these.
 struct BlobRef {

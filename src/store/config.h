@@ -12,10 +12,10 @@
 namespace dunlin {
 
 // Limits (Q10). Over one of the first three, the answer is a failed event with Code::kLimit.
-constexpr std::size_t kMaxPuts = 1024;                    // at once, from this node
-constexpr std::uint64_t kMaxPutBytes = 64 * 1024 * 1024;  // of content, in those puts
-constexpr std::size_t kMaxFetches = 4096;                 // blobs being fetched at once
-constexpr std::uint64_t kPackSize = 64 * 1024 * 1024;     // a pack that has reached it is closed
+constexpr std::size_t kMaxPuts = 1024;                       // at once, from this node
+constexpr std::uint64_t kMaxPutBytes = 64ULL * 1024 * 1024;  // of content, in those puts
+constexpr std::size_t kMaxFetches = 4096;                    // blobs being fetched at once
+constexpr std::uint64_t kPackSize = 64ULL * 1024 * 1024;     // a pack that has reached it is closed
 
 // Keeps a blob from collection for one intent of one group, open in that group's log. A pin whose
 // intent is closed means nothing.
@@ -48,9 +48,9 @@ struct StoreConfig {
   Duration repair_delay = seconds(20);
   // How long after a change of its inventory a node compares it with its fellow owners'.
   Duration compare_delay = seconds(15);
-  std::uint64_t repair_rate = 200 * 1024 * 1024;  // bytes/s pulled by this node
-  std::uint64_t scrub_rate = 512 * 1024;          // bytes/s verified while nothing else is to do
-  Duration scrub_pass = seconds(14 * 24 * 3600);  // a copy verified since then is left alone
+  std::uint64_t repair_rate = 200ULL * 1024 * 1024;  // bytes/s pulled by this node
+  std::uint64_t scrub_rate = 512ULL * 1024;          // bytes/s verified while nothing else is to do
+  Duration scrub_pass = seconds(14LL * 24 * 3600);     // a copy verified since then is left alone
   // "Have it" and staged files rely on a copy verified at most this long ago, else it is read.
   Duration trust_verified = seconds(3600);
   std::uint64_t disk_reserve = 1ULL << 30;  // free space that puts may not touch

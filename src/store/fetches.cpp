@@ -126,7 +126,8 @@ bool Fetches::ask_likely(Instant now, Number number, Search& search, Effects& ou
   for (const NodeId node : members_.candidates(search.id, config_.replicas, config_.replicas)) {
     nodes.push_back(node);
   }
-  std::ranges::stable_partition(nodes, [&](NodeId node) { return members_.is_trusted(node); });
+  std::stable_partition(nodes.begin(), nodes.end(),
+                        [&](NodeId node) { return members_.is_trusted(node); });
   bool is_starved = false;
   for (const NodeId node : nodes) {
     if (!may_ask(search, node)) continue;

@@ -20,7 +20,7 @@ bool is_in(const Cell& cell, const BlobId& id) {
 
 BlobId first_of(const Cell& cell) {
   BlobId id;
-  const unsigned prefix = cell.bits == 8 ? cell.prefix << 8 : cell.prefix;
+  const unsigned prefix = cell.bits == 8 ? cell.prefix * 256U : cell.prefix;
   id.raw[0] = static_cast<std::uint8_t>(prefix >> 8);
   id.raw[1] = static_cast<std::uint8_t>(prefix);
   return id;

@@ -57,7 +57,7 @@ std::vector<NodeId> Members::candidates(const BlobId& id, std::size_t owners,
   for (const NodeId node : view_.owners(id, owners + spare)) {
     if (std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);
   }
-  std::ranges::stable_partition(nodes, [&](NodeId node) { return is_trusted(node); });
+  std::stable_partition(nodes.begin(), nodes.end(), [&](NodeId node) { return is_trusted(node); });
   return nodes;
 }
 

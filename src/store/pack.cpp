@@ -69,9 +69,9 @@ std::vector<PackRecord> scan_pack(ByteView pack) {
     }
     // Something is unsound here: the next magic may begin anywhere behind.
     const auto rest = pack.subspan(at + 1);
-    const auto next = std::ranges::search(rest, as_bytes(kMagic));
-    if (next.empty()) break;
-    at += 1 + static_cast<std::size_t>(next.begin() - rest.begin());
+    const auto next = std::search(rest.begin(), rest.end(), kMagic.begin(), kMagic.end());
+    if (next == rest.end()) break;
+    at += 1 + static_cast<std::size_t>(next - rest.begin());
   }
   return found;
 }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint32_t kMaxDoublings = 1;
 constexpr Duration kBusyPause = milliseconds(100);
-constexpr std::uint64_t kSlowestBytesPerSecond = 8 * 1024 * 1024;
+constexpr std::uint64_t kSlowestBytesPerSecond = 8ULL * 1024 * 1024;
 
 // What a blob takes of a peer's window; even an empty one takes some.
 std::uint64_t weight_of(const BlobRef& blob) {

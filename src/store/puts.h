@@ -24,7 +24,8 @@
 
 namespace dunlin::store {
 
-constexpr std::uint64_t kMaxInFlightPerPeer = 16 * 1024 * 1024;  // of content, sent and unanswered
+constexpr std::uint64_t kMaxInFlightPerPeer =
+    16ULL * 1024 * 1024;                     // of content, sent and unanswered
 constexpr std::size_t kSpareCandidates = 8;  // successors to turn to beyond the owners
 
 class Puts {

@@ -19,12 +19,12 @@
 
 namespace dunlin::store {
 
-constexpr std::size_t kMaxHeld = 50'000'000;                // blobs of one node
-constexpr std::size_t kMaxPins = 100'000'000;               // of them
-constexpr std::size_t kMaxReads = 1024;                     // blobs being read at once
-constexpr std::uint64_t kMaxReadBytes = 128 * 1024 * 1024;  // of them
-constexpr std::size_t kMaxJobsPerRead = 4096;               // waiting for one of them
-constexpr std::uint64_t kMaxUnsynced = 64 * 1024 * 1024;    // of content written, not yet durable
+constexpr std::size_t kMaxHeld = 50'000'000;                   // blobs of one node
+constexpr std::size_t kMaxPins = 100'000'000;                  // of them
+constexpr std::size_t kMaxReads = 1024;                        // blobs being read at once
+constexpr std::uint64_t kMaxReadBytes = 128ULL * 1024 * 1024;  // of them
+constexpr std::size_t kMaxJobsPerRead = 4096;                  // waiting for one of them
+constexpr std::uint64_t kMaxUnsynced = 64ULL * 1024 * 1024;  // of content written, not yet durable
 
 constexpr std::size_t kScannedAtOnce = 4096;
 

@@ -182,14 +182,14 @@ void Blobs::put(Instant now, std::uint64_t token, Pin pin, Bytes data, Effects& 
   parts_->repair.settle(now, out);
 }
 
-void Blobs::fetch(Instant now, std::uint64_t token, const BlobId& id, std::vector<NodeId> hint,
-                  Effects& out) {
+void Blobs::fetch(Instant now, std::uint64_t token, const BlobId& id,
+                  const std::vector<NodeId>& hint, Effects& out) {
   parts_->fetches.want(now, Want::kContent, token, id, hint, out);
   parts_->repair.settle(now, out);
 }
 
-void Blobs::localize(Instant now, std::uint64_t token, const BlobId& id, std::vector<NodeId> hint,
-                     Effects& out) {
+void Blobs::localize(Instant now, std::uint64_t token, const BlobId& id,
+                     const std::vector<NodeId>& hint, Effects& out) {
   parts_->fetches.want(now, Want::kLocal, token, id, hint, out);
   parts_->repair.settle(now, out);
 }

@@ -60,10 +60,10 @@ class Blobs {
   // Stores `data` (at most kMaxBlob) pinned. Ends in exactly one BlobStored or BlobPutFailed.
   void put(Instant now, std::uint64_t token, Pin pin, Bytes data, Effects& out);
   // Ends in exactly one BlobFetched; `hint` names nodes that once held it.
-  void fetch(Instant now, std::uint64_t token, const BlobId& id, std::vector<NodeId> hint,
+  void fetch(Instant now, std::uint64_t token, const BlobId& id, const std::vector<NodeId>& hint,
              Effects& out);
   // Ends in exactly one BlobLocal.
-  void localize(Instant now, std::uint64_t token, const BlobId& id, std::vector<NodeId> hint,
+  void localize(Instant now, std::uint64_t token, const BlobId& id, const std::vector<NodeId>& hint,
                 Effects& out);
   // After the release is committed in the pin's group. A holder that misses the word keeps the pin.
   void release(Instant now, const BlobId& id, Pin pin, Effects& out);
