@@ -49,7 +49,7 @@ struct GossipConfig {
   Duration sync_gap_max = seconds(60);
   Duration join_retry = seconds(1);
   // Those who left are remembered so long, lest old news bring them back.
-  Duration keep_left = seconds(7 * 24 * 3600);
+  Duration keep_left = seconds(std::int64_t{7} * 24 * 3600);
 
   // Bytes a second that changes of load may cost each node: the interval between one node's
   // reports grows with the number of members.

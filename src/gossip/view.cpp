@@ -194,7 +194,11 @@ bool View::learn_card(Instant now, NodeId from, const Card& card) {
   }
   const bool is_same = card.boot == known.card_boot && card.version == known.card_version;
   if (is_same && card.life != known.life) {
-    reassure(now, node, Introduction{card, roster_.standing(node)});
+    // Whoever of the two answers to this id is to see the other's card.
+    const Card other = roster_.record(now, node).card;
+    if (reassure(now, node, Introduction{card, roster_.standing(node)})) {
+      notify(now, node, Introduction{other, roster_.standing(node)});
+    }
     if (card.life < known.life) return false;
   } else if (is_same ||
              std::pair(card.boot, card.version) < std::pair(known.card_boot, known.card_version)) {
@@ -485,12 +489,17 @@ std::vector<Bytes> View::take_news(NodeId to, std::size_t budget) {
   return news;
 }
 
-void View::reassure(Instant now, NodeId node, const Update& update) {
+bool View::reassure(Instant now, NodeId node, const Update& update) {
   if (roster_.find(node) != nullptr) {
     Peer& peer = roster_.peer(node);
-    if (now - peer.told_at < kReassurePeriod) return;
+    if (now - peer.told_at < kReassurePeriod) return false;
     peer.told_at = now;
   }
+  notify(now, node, update);
+  return true;
+}
+
+void View::notify(Instant now, NodeId node, const Update& update) {
   if (notices_.size() >= kMaxNotices) return;
   if (notices_.empty()) noticed_at_ = now;
   notices_.emplace_back(node, encode_update(update));

@@ -109,7 +109,8 @@ class View {
   void spread(const Update& update);
   void spread_status(NodeId node);
   // At most once a second and member.
-  void reassure(Instant now, NodeId node, const Update& update);
+  bool reassure(Instant now, NodeId node, const Update& update);
+  void notify(Instant now, NodeId node, const Update& update);
 
   const GossipConfig& config_;
   LocalHealth& health_;

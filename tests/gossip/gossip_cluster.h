@@ -71,6 +71,8 @@ class GossipCluster {
 
   void crash(std::size_t i) {
     hosts_[i].gossip.reset();
+    hosts_[i].tick_at = Instant::never();
+    hosts_[i].paused_until = {};
     ++hosts_[i].life;
   }
 
@@ -125,7 +127,9 @@ class GossipCluster {
     Host& host = hosts_[event.to];
     if (!host.gossip || event.life != host.life) return true;
     if (host.paused_until > now_) {
+      if (!event.frame && event.at != host.tick_at) return true;  // an older alarm
       event.at = host.paused_until;
+      if (!event.frame) host.tick_at = event.at;
       event.sequence = ++sequence_;
       queue_.push(std::move(event));
       return true;
