@@ -27,7 +27,21 @@ namespace {
 
 constexpr std::uint64_t kInFlight = 8;
 
-double bare_loop(std::uint64_t count) {
+struct Measured {
+  double rate = 0;          // tasks a second
+  double cpu_per_task = 0;  // microseconds, of all processes that took part
+};
+
+double cpu_of_usage(int who) {
+  rusage usage{};
+  getrusage(who, &usage);
+  const auto micros = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
+  };
+  return micros(usage.ru_utime) + micros(usage.ru_stime);
+}
+
+Measured bare_loop(std::uint64_t count) {
   const Instant begin = monotonic_now();
   std::uint64_t started = 0;
   for (std::uint64_t ended = 0; ended < count;) {
@@ -41,26 +55,28 @@ double bare_loop(std::uint64_t count) {
     ASSERT(wait(nullptr) > 0);
     ++ended;
   }
-  return static_cast<double>(count) / (monotonic_now() - begin).seconds();
+  const auto tasks = static_cast<double>(count);
+  return {tasks / (monotonic_now() - begin).seconds(),
+          (cpu_of_usage(RUSAGE_SELF) + cpu_of_usage(RUSAGE_CHILDREN)) / tasks};
 }
 
 // In a session of its own, as the runner is: each has its share of a contended processor then
 // (the scheduler's autogroups), rather than the loop sharing that of the shell's.
-double bare_loop_apart(std::uint64_t count) {
+Measured bare_loop_apart(std::uint64_t count) {
   int result[2];
   ASSERT(pipe(result) == 0);
   const pid_t child = fork();
   if (child == 0) {
     setsid();
-    const double rate = bare_loop(count);
-    _exit(write(result[1], &rate, sizeof rate) == sizeof rate ? 0 : 1);
+    const Measured measured = bare_loop(count);
+    _exit(write(result[1], &measured, sizeof measured) == sizeof measured ? 0 : 1);
   }
-  double rate = 0;
-  ASSERT(read(result[0], &rate, sizeof rate) == sizeof rate);
+  Measured measured;
+  ASSERT(read(result[0], &measured, sizeof measured) == sizeof measured);
   ASSERT(waitpid(child, nullptr, 0) == child);
   close(result[0]);
   close(result[1]);
-  return rate;
+  return measured;
 }
 
 class Node {
@@ -141,6 +157,17 @@ double cpu_of(pid_t pid) {
   return nanoseconds / 1000;
 }
 
+// Of a process and all that it has reaped: utime, stime, cutime, cstime of /proc/PID/stat.
+double cpu_with_children(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  double ticks = 0;
+  for (int field = 1; field <= 17 && file >> word; ++field) {
+    if (field >= 14) ticks += std::stod(word);
+  }
+  return ticks * 1e6 / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 pid_t runner_pid(const std::string& directory) {
   const int fd = connect_to(directory, kRunnerSocket).value();
   ucred peer{};
@@ -164,15 +191,20 @@ void measure(std::uint64_t count, int rounds, bool may_pin) {
     const pid_t runner = runner_pid(directory);
     node.run(200);
     for (int round = 0; round < rounds; ++round) {
-      const double bare = bare_loop_apart(count);
-      const double cpu[2] = {cpu_of(getpid()), cpu_of(runner)};
-      const double through = node.run(count);
-      const double tasks = static_cast<double>(count);
+      const Measured bare = bare_loop_apart(count);
+      const double node_cpu = cpu_of(getpid());
+      const double runner_cpu = cpu_of(runner);
+      const double all_cpu = cpu_with_children(runner);
+      const double rate = node.run(count);
+      const auto tasks = static_cast<double>(count);
+      const double of_node = (cpu_of(getpid()) - node_cpu) / tasks;
       std::printf(
-          "bare %5.0f/s  runner %5.0f/s  ratio %.2f  CPU per task: node %.0f us, runner %.0f us\n",
-          bare, through, through / bare, (cpu_of(getpid()) - cpu[0]) / tasks,
-          (cpu_of(runner) - cpu[1]) / tasks);
-      ratios.push_back(through / bare);
+          "bare %5.0f/s  runner %5.0f/s  ratio %.2f  CPU per task: bare %.0f us, through the "
+          "runner %.0f us, of it node %.0f, runner itself %.0f\n",
+          bare.rate, rate, rate / bare.rate, bare.cpu_per_task,
+          of_node + (cpu_with_children(runner) - all_cpu) / tasks, of_node,
+          (cpu_of(runner) - runner_cpu) / tasks);
+      ratios.push_back(rate / bare.rate);
     }
     std::string status;
     std::ifstream file("/proc/" + std::to_string(runner) + "/status");

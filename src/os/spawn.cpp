@@ -103,8 +103,10 @@ struct SpawnSlot::Shared {
   }
 
   // As execvp does it, but without its /bin/sh for files that are no program. ENOENT of a file
-  // that does exist is about its interpreter.
+  // that does exist is about its interpreter; EACCES of one that does not show is about a
+  // directory of the PATH that is closed to us, and the program is merely not there.
   [[noreturn]] void execute() {
+    const bool is_search = request.candidates[0] != nullptr && request.candidates[1] != nullptr;
     long worst = -ENOENT;
     bool missing = true;
     for (std::uint32_t i = 0; request.candidates[i] != nullptr; ++i) {
@@ -112,15 +114,15 @@ struct SpawnSlot::Shared {
       const long file = address(request.candidates[i]);
       const long result =
           raw_call(SYS_execve, file, address(request.argv), address(request.environment));
-      if (result == -ENOENT || result == -ENOTDIR) {
-        const bool exists = raw_call(SYS_faccessat, AT_FDCWD, file, F_OK) == 0;
-        if (exists) missing = false;
-        if (missing) worst = result;
+      const bool may_be_absent =
+          result == -ENOENT || result == -ENOTDIR || (result == -EACCES && is_search);
+      if (may_be_absent && raw_call(SYS_faccessat, AT_FDCWD, file, F_OK) != 0) {
+        if (!is_search) worst = result;
         continue;
       }
       missing = false;
       worst = result;
-      if (result != -EACCES) break;
+      if (result != -EACCES && result != -ENOENT) break;
     }
     is_missing = missing;
     quit(worst, false);

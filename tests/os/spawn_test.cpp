@@ -112,6 +112,15 @@ TEST_F(Spawn, TriesCandidatesInOrderAndPassesOverWhatCannotBeExecuted) {
   EXPECT_EQ(run({"x"}, {"/no/such", plain, "/no/other"}).report.error, EACCES);
 }
 
+TEST_F(Spawn, AClosedDirectoryInThePathHidesNoMissingProgram) {
+  const std::string closed = scratch_.path() + "/closed";
+  ASSERT_EQ(mkdir(closed.c_str(), 0000), 0);
+  const Outcome outcome = run({"x"}, {closed + "/x", "/no/such"});
+  EXPECT_EQ(outcome.report.error, ENOENT);
+  EXPECT_TRUE(outcome.report.is_missing);
+  chmod(closed.c_str(), 0700);
+}
+
 TEST_F(Spawn, AMissingDirectoryIsNoErrorOfTheProgram) {
   const Outcome outcome = run({"/bin/true"}, {}, "/no/such/directory");
   EXPECT_EQ(outcome.report.error, ENOENT);
