@@ -174,5 +174,22 @@ TEST(Checkers, SeeAFinalTaskThatChanges) {
   EXPECT_EQ(cluster.violations().size(), 1u);
 }
 
+TEST(Checkers, SeeAnEpochThatGoesBackAndAnAttemptThatIsStartedTwice) {
+  Cluster cluster({});
+  cluster.check_epoch(0, "epoch/1", 7);
+  cluster.check_epoch(1, "epoch/1", 6);
+  EXPECT_TRUE(cluster.violations().empty());
+  cluster.check_epoch(0, "epoch/1", 6);
+  EXPECT_EQ(cluster.violations().size(), 1u);
+  Label label;
+  label.job = cluster.make_id(GroupId{1});
+  cluster.check_start(0, label);
+  label.attempt.number = 1;
+  cluster.check_start(1, label);
+  EXPECT_EQ(cluster.violations().size(), 1u);
+  cluster.check_start(2, label);
+  EXPECT_EQ(cluster.violations().size(), 2u);
+}
+
 }  // namespace
 }  // namespace dunlin::sched::testing

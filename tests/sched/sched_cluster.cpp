@@ -8,29 +8,6 @@
 
 namespace dunlin::sched::testing {
 
-namespace {
-
-constexpr std::uint64_t kWindow = 1024 * 1024;
-constexpr std::size_t kPiece = 64 * 1024;
-
-// The executor's label, as far as the checkers read it.
-struct Label {
-  GroupId group;
-  JobId job;
-  std::string user;
-  std::uint32_t index = 0;
-  Attempt attempt;
-  static constexpr auto fields() {
-    return std::tuple{&Label::group, &Label::job, &Label::user, &Label::index, &Label::attempt};
-  }
-};
-
-std::uint64_t word(const std::vector<std::string>& argv, std::size_t at) {
-  return at < argv.size() ? std::stoull(argv[at]) : 0;
-}
-
-}  // namespace
-
 Cluster::Cluster(ClusterOptions options) : options_(options), random_(options.seed) {
   hosts_.resize(options_.nodes);
   for (std::size_t i = 0; i < options_.nodes; ++i) {
@@ -84,9 +61,9 @@ void Cluster::enter(std::size_t host, const std::function<void(Scheduler&, Effec
   if (!here.scheduler) return;
   Effects effects;
   input(*here.scheduler, effects);
-  std::vector<SchedEvent> events = here.scheduler->take_events();
+  const std::vector<SchedEvent> events = here.scheduler->take_events();
   perform(host, effects);
-  for (SchedEvent& event : events) forward(host, event);
+  for (const SchedEvent& event : events) forward(host, event);
   if (!here.scheduler) return;
   const Instant next = std::max(here.scheduler->next_deadline(), now_);
   if (next < here.tick_at && next != Instant::never()) {
@@ -261,10 +238,7 @@ void Cluster::perform(std::size_t host, Effects& effects) {
           continue;
         }
         there.facts[fact.key] = *fact.value;
-        const Term epoch = decode<Term>(*fact.value).value_or(0);
-        Term& known = epochs_[{host, fact.key}];
-        if (epoch < known) violations_.push_back("an epoch went back: " + fact.key);
-        known = std::max(known, epoch);
+        check_epoch(host, fact.key, decode<Term>(*fact.value).value_or(0));
       }
       for (const Send& message : sends) send(host, message);
       for (const Ticket& ticket : tickets) {
@@ -272,53 +246,7 @@ void Cluster::perform(std::size_t host, Effects& effects) {
       }
     });
   }
-  for (const StartProcess& start : effects.starts) start_process(host, start);
-  for (const SignalProcess& order : effects.signals) {
-    SimProcess* process = find(host, order.key);
-    if (process == nullptr || process->exit) continue;
-    if (order.signal == 15 && process->argv[0] == "stubborn") continue;
-    end_process(host, order.key, 128 + order.signal, order.signal);
-  }
-  for (const OutputTaken& taken : effects.taken) {
-    SimProcess* process = find(host, taken.key);
-    if (process == nullptr) continue;
-    const std::size_t stream = taken.is_stderr ? 1 : 0;
-    std::uint64_t& from = process->output_from[stream];
-    if (taken.up_to <= from) continue;
-    Bytes& output = process->output[stream];
-    const std::uint64_t count = std::min<std::uint64_t>(taken.up_to - from, output.size());
-    output.erase(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
-    from += count;
-    const ProcessKey key = taken.key;
-    after(microseconds(50), [this, host, key] { deliver(host, key); });
-  }
-  const std::uint64_t life = here.life;
-  for (const FindOutputs& search : effects.output_searches) {
-    after(microseconds(100), [this, host, life, search] {
-      SimProcess* process = find(host, search.key);
-      if (process == nullptr || hosts_[host].life != life) return;
-      OutputsFound found{search.key, {}, ""};
-      for (const auto& [name, bytes] : process->files) {
-        found.files.push_back({name, bytes.size(), 0644});
-      }
-      tell(host, found);
-    });
-  }
-  for (const ReadOutput& read : effects.output_reads) {
-    after(microseconds(100), [this, host, life, read] {
-      SimProcess* process = find(host, read.key);
-      if (process == nullptr || hosts_[host].life != life) return;
-      const Bytes& bytes = process->files[read.name];
-      OutputData data{read.key, read.name, read.offset, {}, ""};
-      const std::size_t from = std::min<std::size_t>(read.offset, bytes.size());
-      const std::size_t count = std::min<std::size_t>(read.length, bytes.size() - from);
-      data.bytes = to_bytes(ByteView(bytes).subspan(from, count));
-      tell(host, data);
-    });
-  }
-  for (const ReleaseProcess& release : effects.releases) {
-    std::erase_if(here.running, [&](const SimProcess& p) { return p.key == release.key; });
-  }
+  perform_runner(host, effects);
 }
 
 void Cluster::send(std::size_t from, const Send& message) {
@@ -411,6 +339,20 @@ void Cluster::check_entry(GroupId group, const Bytes& payload) {
   }
 }
 
+void Cluster::check_epoch(std::size_t host, const std::string& key, Term epoch) {
+  Term& known = epochs_[{host, key}];
+  if (epoch < known) violations_.push_back("an epoch went back: " + key);
+  known = std::max(known, epoch);
+}
+
+void Cluster::check_start(std::size_t host, const Label& label) {
+  const std::tuple key{label.job, label.index, label.attempt};
+  if (!starts_.emplace(key, StartRecord{host, now_}).second) {
+    violations_.push_back("an attempt was started twice: " + label.job.text() + "." +
+                          std::to_string(label.index));
+  }
+}
+
 const Job* Cluster::job(const JobId& job) const {
   return reference_.find(job.group(options_.groups), job);
 }
@@ -437,371 +379,6 @@ void Cluster::check_replicas() {
       first = std::move(snapshot);
     }
   }
-}
-
-// ---- events -------------------------------------------------------------------------------------
-
-void Cluster::forward(std::size_t host, SchedEvent& event) {
-  const std::uint64_t life = hosts_[host].life;
-  const auto later = [&](Duration time, std::function<void(Scheduler&, Effects&)> input) {
-    after(time, [this, host, life, input = std::move(input)] {
-      if (hosts_[host].life == life) enter(host, input);
-    });
-  };
-  if (auto* answer = std::get_if<Answer>(&event)) {
-    if (answers.contains(answer->request)) violations_.push_back("a request answered twice");
-    answers.emplace(answer->request, answer->answer);
-  } else if (auto* counts = std::get_if<JobsCounted>(&event)) {
-    counted[counts->request] = *counts;
-  } else if (auto* ask = std::get_if<AskGroup>(&event)) {
-    const std::uint64_t number = next_ask_++;
-    asks_[number] = {host, life, *ask};
-    after(microseconds(100), [this, number] { try_ask(number); });
-    at(ask->deadline, [this, number] {
-      Ask& late = asks_[number];
-      if (late.done || hosts_[late.host].life != late.life) return;
-      late.done = true;
-      enter(late.host, [&](Scheduler& s, Effects& out) {
-        s.on_group_reply(now_, late.question.token, fail(Code::kTimeout, "no leader"), out);
-      });
-    });
-  } else if (auto* reply = std::get_if<ReplyGroup>(&event)) {
-    const std::uint64_t number = handles_[reply->handle];
-    if (number == 0) {
-      violations_.push_back("a handle answered twice");
-      return;
-    }
-    handles_.erase(reply->handle);
-    after(microseconds(200), [this, number, what = reply->reply] {
-      Ask& asked = asks_[number];
-      if (asked.done || hosts_[asked.host].life != asked.life) return;
-      if (!what && what.error().code == Code::kUnreachable) {
-        after(milliseconds(20), [this, number] { try_ask(number); });
-        return;
-      }
-      asked.done = true;
-      enter(asked.host, [&](Scheduler& s, Effects& out) {
-        s.on_group_reply(now_, asked.question.token, what, out);
-      });
-    });
-  } else if (auto* read = std::get_if<ReadGroup>(&event)) {
-    const Term term = groups_[read->group].term;
-    const GroupId group = read->group;
-    const std::uint64_t token = read->token;
-    later(microseconds(300), [this, host, group, token, term](Scheduler& s, Effects& out) {
-      const Group& state = groups_[group];
-      const bool ok = state.leader == host && state.term == term;
-      if (ok) apply_next(group, host);
-      s.on_read_ready(now_, group, token, ok, out);
-    });
-  } else if (auto* propose = std::get_if<Propose>(&event)) {
-    later(microseconds(400), [this, host, p = *propose](Scheduler& s, Effects& out) {
-      Group& state = groups_[p.group];
-      if (state.leader != host || state.term != p.term) {
-        s.on_propose_refused(now_, p.group, p.token, out);
-        return;
-      }
-      state.log.emplace_back(p.term, p.payload);
-      if (options_.check) check_entry(p.group, p.payload);
-      for (std::size_t i = 0; i < hosts_.size(); ++i) {
-        const GroupId group = p.group;
-        after(i == host ? microseconds(1) : microseconds(300),
-              [this, i, group] { apply_next(group, i); });
-      }
-    });
-  } else if (auto* fetch = std::get_if<FetchBlob>(&event)) {
-    later(microseconds(500), [this, f = *fetch](Scheduler& s, Effects& out) {
-      const auto blob = blobs_.find(f.blob.id);
-      Result<Bytes> content = fail(Code::kNotFound, "no such blob");
-      if (blob != blobs_.end()) content = blob->second;
-      s.on_blob_fetched(now_, f.token, content, out);
-    });
-  } else if (auto* local = std::get_if<LocalizeBlob>(&event)) {
-    later(microseconds(500), [this, l = *local](Scheduler& s, Effects& out) {
-      Result<FileExtent> extent = fail(Code::kNotFound, "no such blob");
-      if (blobs_.contains(l.blob.id)) extent = FileExtent{"packs/1", 0, l.blob.length};
-      s.on_blob_local(now_, l.token, extent, out);
-    });
-  } else if (auto* put = std::get_if<PutBlob>(&event)) {
-    later(milliseconds(1), [this, p = *put](Scheduler& s, Effects& out) {
-      if (random_.chance(blob_failures_)) {
-        s.on_blob_stored(now_, p.token, fail(Code::kTimeout, "slow"), out);
-        return;
-      }
-      const BlobRef ref{blob_id_of(p.data), static_cast<std::uint32_t>(p.data.size())};
-      put_bytes_ += p.data.size();
-      blobs_[ref.id] = p.data;
-      s.on_blob_stored(now_, p.token, ref, out);
-    });
-  } else if (auto* watch = std::get_if<WatchPeers>(&event)) {
-    hosts_[host].watched = watch->peers;
-  }
-}
-
-void Cluster::try_ask(std::uint64_t number) {
-  Ask& asked = asks_[number];
-  if (asked.done || hosts_[asked.host].life != asked.life) return;
-  const GroupId group = asked.question.group;
-  const std::optional<std::size_t> leader = groups_[group].leader;
-  if (!leader || !hosts_[*leader].scheduler || cuts_.contains(std::minmax(asked.host, *leader))) {
-    after(milliseconds(50), [this, number] { try_ask(number); });
-    return;
-  }
-  const std::uint64_t handle = next_handle_++;
-  handles_[handle] = number;
-  const std::uint64_t life = hosts_[*leader].life;
-  // A leader that dies with the question is noticed by the router.
-  after(seconds(2), [this, number, handle, leader = *leader, life] {
-    if (handles_.contains(handle) && hosts_[leader].life != life) {
-      handles_.erase(handle);
-      try_ask(number);
-    }
-  });
-  enter(*leader, [&](Scheduler& s, Effects& out) {
-    s.on_group_request(now_, wall(), handle, hosts_[asked.host].id, group, asked.question.body,
-                       out);
-  });
-}
-
-// ---- clients ------------------------------------------------------------------------------------
-
-JobId Cluster::make_id(GroupId group) {
-  std::array<std::uint8_t, 10> chance;
-  random_.fill(chance);
-  return JobId::make(group, options_.groups, chance);
-}
-
-std::uint64_t Cluster::ask(std::size_t host, JobRequest what) {
-  const std::uint64_t request = next_request_++;
-  enter(host, [&](Scheduler& s, Effects& out) {
-    s.request(now_, wall(), request, std::move(what), out);
-  });
-  return request;
-}
-
-std::uint64_t Cluster::count(std::size_t host) {
-  const std::uint64_t request = next_request_++;
-  enter(host, [&](Scheduler& s, Effects& out) { s.count_jobs(now_, wall(), request, out); });
-  return request;
-}
-
-Result<JobAnswer> Cluster::call(std::size_t host, JobRequest what, Duration most) {
-  const std::uint64_t request = ask(host, std::move(what));
-  run_until([&] { return answers.contains(request); }, most);
-  const auto at = answers.find(request);
-  if (at == answers.end()) return fail(Code::kTimeout, "no answer at all");
-  return at->second;
-}
-
-JobSpec Cluster::spec(std::vector<std::string> argv, std::uint32_t tasks) {
-  JobSpec spec;
-  spec.argv = std::move(argv);
-  spec.tasks = {{1, tasks, 1}};
-  spec.many = tasks > 1;
-  return spec;
-}
-
-JobId Cluster::submit(std::size_t host, GroupId group, const JobSpec& spec,
-                      const std::string& user) {
-  const JobId id = make_id(group);
-  const Result<JobAnswer> answer = call(host, SubmitJob{id, user, "", spec});
-  if (!answer) violations_.push_back("a submission was refused: " + answer.error().message);
-  return id;
-}
-
-JobSummary Cluster::show(const JobId& job) {
-  for (std::size_t i = 0; i < hosts_.size(); ++i) {
-    if (!hosts_[i].scheduler) continue;
-    const Result<JobAnswer> answer = call(i, ShowJob{job, false});
-    if (answer) return std::get<JobView>(*answer).job;
-  }
-  return {};
-}
-
-std::string Cluster::read_log(std::size_t host, const JobId& job, std::uint32_t task,
-                              bool is_stderr) {
-  std::string text;
-  ReadLog read;
-  read.id = job;
-  read.task = task;
-  read.is_stderr = is_stderr;
-  read.follow = true;
-  for (;;) {
-    const Result<JobAnswer> answer = call(host, read);
-    if (!answer) return "error: " + answer.error().message;
-    const LogChunk& chunk = std::get<LogChunk>(*answer);
-    if (chunk.truncated) text += "[cut]";
-    text += to_text(chunk.data);
-    if (chunk.end) return text;
-    read.offset = chunk.offset + chunk.data.size();
-    if (chunk.attempt != 0) read.attempt = chunk.attempt;
-  }
-}
-
-std::size_t Cluster::starts(const JobId& job) const {
-  return static_cast<std::size_t>(
-      std::count_if(starts_.begin(), starts_.end(),
-                    [&](const auto& entry) { return std::get<0>(entry.first) == job; }));
-}
-
-std::size_t Cluster::running(const JobId& job) const {
-  std::size_t count = 0;
-  for (const Host& host : hosts_) {
-    for (const SimProcess& process : host.running) {
-      const Result<Label> label = decode<Label>(process.label);
-      if (label && label->job == job && !process.exit) ++count;
-    }
-  }
-  return count;
-}
-
-// ---- processes ----------------------------------------------------------------------------------
-
-SimProcess* Cluster::find(std::size_t host, ProcessKey key) {
-  for (SimProcess& process : hosts_[host].running) {
-    if (process.key == key) return &process;
-  }
-  return nullptr;
-}
-
-void Cluster::tell(std::size_t host, ProcessEvent event) {
-  enter(host, [&](Scheduler& s, Effects& out) { s.on_process(now_, wall(), event, out); });
-}
-
-void Cluster::start_process(std::size_t host, const StartProcess& start) {
-  const Result<Label> label = decode<Label>(start.label);
-  ASSERT(label.has_value());
-  const std::tuple key{label->job, label->index, label->attempt};
-  if (!starts_.emplace(key, StartRecord{host, now_}).second) {
-    violations_.push_back("an attempt was started twice: " + label->job.text() + "." +
-                          std::to_string(label->index));
-  }
-  SimProcess process;
-  process.key = start.key;
-  process.label = start.label;
-  process.argv = start.argv;
-  process.environment.insert(start.environment.begin(), start.environment.end());
-  process.started_at = wall();
-  process.pid = next_pid_++;
-  const std::vector<std::string>& argv = process.argv;
-  const std::string what = argv[0];
-  const std::uint64_t ms = what == "make" ? 1 : word(argv, argv.size() > 2 ? 2 : 1);
-  std::int32_t code = 0;
-  if (what == "exit") code = static_cast<std::int32_t>(word(argv, 1));
-  if (what == "flaky" && std::stoull(process.environment["DUNLIN_ATTEMPT"]) <= word(argv, 1)) {
-    code = 1;
-  }
-  if (what == "print" || what == "slow-print") process.to_write = word(argv, 1);
-  process.writes_at_once = what == "print";
-  if (what == "make") {
-    process.files[argv[1]] = Bytes(word(argv, 2), 'x');
-  }
-  const std::uint64_t to_write = process.to_write;
-  hosts_[host].running.push_back(std::move(process));
-  const ProcessKey number = start.key;
-  after(microseconds(50), [this, host, number] {
-    const SimProcess* started = find(host, number);
-    if (started != nullptr) tell(host, ProcessStarted{number, started->pid});
-  });
-  if (what == "missing") {
-    after(microseconds(100), [this, host, number] {
-      if (SimProcess* p = find(host, number)) {
-        ProcessExited exit;
-        exit.key = number;
-        exit.exit_code = 127;
-        exit.start_error = 2;
-        exit.started_at = exit.finished_at = wall();
-        p->exit = exit;
-        deliver(host, number);
-      }
-    });
-    return;
-  }
-  if (what == "slow-print") {
-    for (std::uint64_t i = 0; i < to_write; ++i) {
-      after(milliseconds(static_cast<std::int64_t>(ms * (i + 1) / (to_write + 1))),
-            [this, host, number, i] {
-              SimProcess* p = find(host, number);
-              if (p == nullptr || p->exit) return;
-              const auto byte = static_cast<std::uint8_t>('a' + i % 26);
-              write(host, *p, false, Bytes{byte});
-            });
-    }
-  } else if (to_write > 0) {
-    after(microseconds(60), [this, host, number] { deliver(host, number); });
-  }
-  after(milliseconds(static_cast<std::int64_t>(ms)) + microseconds(200),
-        [this, host, number, code] { end_process(host, number, code, 0); });
-}
-
-void Cluster::write(std::size_t host, SimProcess& process, bool is_stderr, ByteView bytes) {
-  append(process.output[is_stderr ? 1 : 0], bytes);
-  deliver(host, process.key);
-}
-
-// Gives what the window allows, then the end.
-void Cluster::deliver(std::size_t host, ProcessKey key) {
-  SimProcess* process = find(host, key);
-  if (process == nullptr) return;
-  if (process->writes_at_once) {
-    // A task that writes as fast as it may: its pipe is read while the window has room.
-    while (process->to_write > 0 && process->output[0].size() < kWindow) {
-      const std::uint64_t size =
-          std::min<std::uint64_t>({process->to_write, kPiece, kWindow - process->output[0].size()});
-      const std::uint64_t at = process->output_from[0] + process->output[0].size();
-      for (std::uint64_t i = 0; i < size; ++i) {
-        process->output[0].push_back(static_cast<std::uint8_t>('a' + (at + i) % 26));
-      }
-      process->to_write -= size;
-    }
-  }
-  largest_output_ = std::max(largest_output_, process->output[0].size());
-  if (!hosts_[host].scheduler) return;
-  for (std::size_t stream = 0; stream < 2; ++stream) {
-    process = find(host, key);
-    while (process != nullptr) {
-      const std::uint64_t end = process->output_from[stream] + process->output[stream].size();
-      std::uint64_t& delivered = process->delivered[stream];
-      delivered = std::max(delivered, process->output_from[stream]);
-      if (delivered >= end) break;
-      const std::size_t from = static_cast<std::size_t>(delivered - process->output_from[stream]);
-      const std::size_t size = std::min<std::size_t>(kPiece, process->output[stream].size() - from);
-      ProcessOutput output{key, stream == 1, delivered,
-                           to_bytes(ByteView(process->output[stream]).subspan(from, size))};
-      delivered += size;
-      tell(host, output);
-      process = find(host, key);
-    }
-  }
-  if (process == nullptr || !process->exit || process->exit_told || process->to_write > 0) return;
-  process->exit_told = true;
-  ProcessExited exit = *process->exit;
-  for (std::size_t stream = 0; stream < 2; ++stream) {
-    const std::uint64_t end = process->output_from[stream] + process->output[stream].size();
-    (stream == 0 ? exit.stdout_end : exit.stderr_end) = end;
-  }
-  tell(host, exit);
-}
-
-void Cluster::end_process(std::size_t host, ProcessKey key, std::int32_t code,
-                          std::int32_t signal) {
-  SimProcess* process = find(host, key);
-  if (process == nullptr || process->exit) return;
-  if (process->to_write > 0 && process->writes_at_once && signal == 0) {
-    after(milliseconds(5), [this, host, key, code] { end_process(host, key, code, 0); });
-    return;
-  }
-  process->to_write = 0;
-  ProcessExited exit;
-  exit.key = key;
-  exit.exit_code = code;
-  exit.signal = signal;
-  exit.started_at = process->started_at;
-  exit.finished_at = wall();
-  exit.cpu_ms = 1;
-  exit.max_rss = 1 << 20;
-  process->exit = exit;
-  deliver(host, key);
 }
 
 }  // namespace dunlin::sched::testing

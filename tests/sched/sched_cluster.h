@@ -19,6 +19,18 @@
 
 namespace dunlin::sched::testing {
 
+// The executor's label, as far as the checkers read it.
+struct Label {
+  GroupId group;
+  JobId job;
+  std::string user;
+  std::uint32_t index = 0;
+  Attempt attempt;
+  static constexpr auto fields() {
+    return std::tuple{&Label::group, &Label::job, &Label::user, &Label::index, &Label::attempt};
+  }
+};
+
 // How a simulated process behaves, by the words of its command:
 //   work MS | exit CODE MS | print BYTES MS | slow-print BYTES MS | flaky FAILS MS | stubborn MS
 //   missing | make NAME BYTES
@@ -117,6 +129,8 @@ class Cluster {
   void check_replicas();
   // For the test of the checkers themselves.
   void check_entry(GroupId group, const Bytes& payload);
+  void check_epoch(std::size_t host, const std::string& key, Term epoch);
+  void check_start(std::size_t host, const Label& label);
 
  private:
   struct Host {
@@ -155,7 +169,20 @@ class Cluster {
   void enter(std::size_t host, const std::function<void(Scheduler&, Effects&)>& input);
   void perform(std::size_t host, Effects& effects);
   void send(std::size_t from, const Send& message);
-  void forward(std::size_t host, SchedEvent& event);
+  void forward(std::size_t host, const SchedEvent& event);
+  void later(std::size_t host, Duration time, std::function<void(Scheduler&, Effects&)> input);
+  void on(std::size_t host, const Answer& answer);
+  void on(std::size_t host, const JobsCounted& counts);
+  void on(std::size_t host, const AskGroup& question);
+  void on(std::size_t host, const ReplyGroup& reply);
+  void on(std::size_t host, const ReadGroup& read);
+  void on(std::size_t host, const Propose& proposal);
+  void on(std::size_t host, const FetchBlob& fetch);
+  void on(std::size_t host, const LocalizeBlob& local);
+  void on(std::size_t host, const PutBlob& put);
+  void on(std::size_t host, const WatchPeers& watch);
+  void on(std::size_t, const Unfinished&) {}
+  void on(std::size_t, const LoadChanged&) {}
   void try_ask(std::uint64_t ask);
   void apply_next(GroupId group, std::size_t host);
   void tell_members();
@@ -164,6 +191,9 @@ class Cluster {
   std::size_t index_of(const NodeId& id) const;
 
   SimProcess* find(std::size_t host, ProcessKey key);
+  void perform_runner(std::size_t host, const Effects& effects);
+  void find_outputs(std::size_t host, const FindOutputs& search);
+  void read_output(std::size_t host, const ReadOutput& read);
   void start_process(std::size_t host, const StartProcess& start);
   void end_process(std::size_t host, ProcessKey key, std::int32_t code, std::int32_t signal);
   void write(std::size_t host, SimProcess& process, bool is_stderr, ByteView bytes);
