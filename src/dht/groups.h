@@ -92,7 +92,8 @@ class Groups {
   void compact(Instant now, const std::map<GroupId, AppliedState>& checkpointed, Effects& out);
 
   // ---- what others know -----------------------------------------------------------------------
-  // All nodes that share a group with this one: the pairs that watch each other.
+  // The pairs that watch each other: all nodes that share a group with this one, and those it
+  // still suspects. Valid until the next call.
   const std::set<NodeId>& peers() const;
   // All members known, this node too.
   void set_members(Instant now, std::vector<GroupMember> members, Effects& out);

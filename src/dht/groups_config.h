@@ -15,11 +15,13 @@ struct GroupsConfig {
   std::uint32_t voters = 3;         // of a group, where there are as many hosts; odd
 
   // A replica without a leader asks for pre-votes after its rank among the voters times
-  // `election_stagger`, plus chance up to `election_jitter`; again after `election_retry`,
-  // doubling up to `election_retry_most`.
+  // `election_stagger`, plus chance up to `election_jitter`. It waits `election_answer` for votes
+  // (longer each time), and after a failure half to all of `election_retry`, doubling up to
+  // `election_retry_most`.
   Duration election_stagger = milliseconds(100);
   Duration election_jitter = milliseconds(30);
-  Duration election_retry = milliseconds(300);
+  Duration election_answer = milliseconds(300);
+  Duration election_retry = milliseconds(100);
   Duration election_retry_most = seconds(5);
   // A leader without a quorum that pairwise liveness calls alive steps down after this.
   Duration quorum_grace = seconds(1);
@@ -31,6 +33,8 @@ struct GroupsConfig {
   // Followers of a quiet group learn a new commit index this late.
   Duration commit_notice = milliseconds(20);
   Duration transfer_timeout = seconds(1);
+  // Entries that keep log rows older than this from being trimmed are written once more.
+  std::uint64_t rows_behind = 4096;
 
   // Placement. A view must have stood still for `stable_view` before a group is filled up, a voter
   // must have been dead for `replace_after` before it is replaced, and a healthy group moves or

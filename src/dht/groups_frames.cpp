@@ -89,9 +89,14 @@ void Groups::Parts::deliver(Turn& turn, const NodeId& from, GroupMessage message
 // The replica that the message is for. A leader's entries or snapshot for a generation never seen
 // here found one: only then was it given a seat. Its former self, if any, was removed before that
 // by a committed configuration, so it goes.
-Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, const GroupMessage& message) {
-  if (message.group.value >= replicas.size() || message.to == 0) return nullptr;
+Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, GroupMessage& message) {
+  if (message.group.value >= replicas.size()) return nullptr;
   Raft* raft = find(message.group);
+  if (message.to == kAnyGeneration) {
+    if (raft == nullptr || !std::holds_alternative<Hello>(message.body)) return nullptr;
+    message.to = raft->self().generation;
+    return raft;
+  }
   const Generation present =
       raft != nullptr ? raft->self().generation : retired[message.group.value];
   if (raft != nullptr && message.to == present) return raft;
@@ -160,7 +165,7 @@ void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot, const ViewReply
 }
 
 void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot, const Leaving&) {
-  mover.set_leaving(turn.now, from);
+  mover.set_leaving(turn.now, from, true);
 }
 
 }  // namespace dunlin

@@ -19,9 +19,9 @@
 namespace dunlin {
 
 struct Groups::Parts {
-  // Replicas that stand for election at once, and log rows that stragglers may lie behind.
-  static constexpr std::size_t kMaxCampaigns = 32;
-  static constexpr std::uint64_t kMaxRowsBehind = 4096;
+  static constexpr std::size_t kMaxCampaigns = 32;  // replicas standing for election at once
+  static constexpr std::size_t kMaxSnapshotsSent = 4;
+  static constexpr std::size_t kMaxSnapshotsTaken = 8;
   static constexpr std::size_t kMaxRewrite = 4 * 1024 * 1024;   // bytes, per compact()
   static constexpr std::size_t kMaxEnvelope = 2 * 1024 * 1024;  // then another frame is begun
 
@@ -31,6 +31,8 @@ struct Groups::Parts {
   Turn begin(Instant now, Effects& out);
   void end(Turn& turn);
   void flush(Turn& turn);
+  void refresh_peers();
+  void note_snapshots(Turn& turn) const;
 
   Raft* find(GroupId group) const;
   // After anything was done to a replica: notes deadlines, disk, campaigns, removal, its config.
@@ -50,7 +52,7 @@ struct Groups::Parts {
   // groups_frames.cpp
   void receive(Turn& turn, const NodeId& from, ByteView frame);
   void deliver(Turn& turn, const NodeId& from, GroupMessage message);
-  Raft* replica_for(Turn& turn, const NodeId& from, const GroupMessage& message);
+  Raft* replica_for(Turn& turn, const NodeId& from, GroupMessage& message);
   void accept(Turn& turn, const NodeId& from, Boot boot, const PromiseQuery& note);
   void accept(Turn& turn, const NodeId& from, Boot boot, const PromiseReply& note);
   void accept(Turn& turn, const NodeId& from, Boot boot, const ViewAsk& note);
@@ -63,6 +65,7 @@ struct Groups::Parts {
   void recovered(Turn& turn, const NodeId& node);
   void tick(Turn& turn);
   void say_leaving(Turn& turn);
+  void look_for_leaders(Turn& turn);
   // For the router: a node that does not lead, or does not answer; the term of leader(group).
   void doubt(Instant now, GroupId group, const NodeId& node, Effects& out);
   Term route_term(GroupId group) const;
@@ -89,6 +92,9 @@ struct Groups::Parts {
   std::set<std::pair<bool, GroupId>> campaigns_wanted;  // those with unfinished work first
   std::set<GroupId> campaigning;
   std::set<GroupId> led;
+  std::set<GroupId> sending_snapshot;
+  std::set<GroupId> taking_snapshot;
+  std::set<GroupId> strays;               // a later leader was heard of, but not from
   std::vector<std::uint64_t> seen_peers;  // by group, the version at the last settle()
   std::vector<NodeId> seen_leader;        // likewise
   std::set<NodeId> peer_set;

@@ -110,7 +110,7 @@ void Groups::Parts::compact(Turn& turn, const std::map<GroupId, AppliedState>& c
   std::size_t bytes = 0;
   std::uint64_t needed = turn.out.row;
   for (const auto& [row, group] : oldest) {
-    const bool lags = row + kMaxRowsBehind < turn.out.row;
+    const bool lags = row + config.rows_behind < turn.out.row;
     if (!lags || bytes > kMaxRewrite || !find(group)->may_rewrite()) {
       needed = std::min(needed, row);
       continue;

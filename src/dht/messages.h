@@ -146,6 +146,9 @@ struct Gone {
   static constexpr auto fields() { return std::tuple{}; }
 };
 
+// Addresses whichever replica the node has: only a Hello to a leader one was told of.
+constexpr Generation kAnyGeneration = 0;
+
 using GroupBody =
     std::variant<Append, AppendReply, VoteRequest, VoteReply, ReadProbe, ReadReply, SnapshotChunk,
                  SnapshotReply, TransferNow, Hello, NotLeading, Removed, Gone>;

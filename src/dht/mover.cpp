@@ -50,8 +50,14 @@ void Mover::set_members(Instant now, std::vector<GroupMember> members) {
   refresh_view(now);
 }
 
-void Mover::set_leaving(Instant now, const NodeId& node) {
-  if (leaving_.insert(node).second) refresh_view(now);
+void Mover::set_leaving(Instant now, const NodeId& node, bool leaving) {
+  if (leaving_.contains(node) == leaving) return;
+  if (leaving) {
+    leaving_.insert(node);
+  } else {
+    leaving_.erase(node);
+  }
+  refresh_view(now);
 }
 
 PlacementHost::State Mover::state_of_dead(Instant now, Instant since) {
@@ -91,12 +97,21 @@ void Mover::refresh_view(Instant now) {
   for (const auto& [node, since] : strangers_) {
     hosts.push_back({node, {}, state_of_dead(now, since)});
   }
+  if (hosts == hosts_ && stable_since_ != Instant::never()) return;
+  hosts_ = hosts;
   Placement placement(std::move(hosts), config_.group_count, config_.voters);
   if (placement.hash() != placement_.hash() || stable_since_ == Instant::never()) {
     stable_since_ = now;
   }
   placement_ = std::move(placement);
   wake(now);
+}
+
+bool Mover::is_present(const NodeId& node) const {
+  return std::any_of(members_.begin(), members_.end(), [&](const GroupMember& member) {
+    return member.id == node && member.state != GroupMemberState::kDead &&
+           member.state != GroupMemberState::kLeft;
+  });
 }
 
 bool Mover::has_been_up(const Turn& turn, const NodeId& node, Duration time) const {

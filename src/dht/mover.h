@@ -32,7 +32,7 @@ class Mover {
 
   void set_members(Instant now, std::vector<GroupMember> members);
   // This node, or a peer by its own word, wants to hand over its seats.
-  void set_leaving(Instant now, const NodeId& node);
+  void set_leaving(Instant now, const NodeId& node, bool leaving);
   bool is_leaving() const { return leaving_.contains(self_); }
 
   // Something changed in a group led here.
@@ -48,6 +48,8 @@ class Mover {
   std::uint64_t view_hash() const { return placement_.hash(); }
   const std::vector<GroupMember>& members() const { return members_; }
   const Placement& placement() const { return placement_; }
+  // A member, neither dead nor gone.
+  bool is_present(const NodeId& node) const;
 
  private:
   struct Pass;
@@ -72,6 +74,7 @@ class Mover {
   std::map<NodeId, Instant> state_since_;  // when the member's state began, as seen here
   std::map<NodeId, Instant> strangers_;    // seated, but no member: since when
   std::set<NodeId> leaving_;
+  std::vector<PlacementHost> hosts_;  // what placement_ was made of
   Placement placement_;
   Instant stable_since_ = Instant::never();  // the view has been what it is
   Instant view_at_ = Instant::never();       // a death grows old enough to count

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/time.h"
@@ -14,7 +15,7 @@ namespace dunlin {
 struct Peer {
   Boot boot = 0;  // the highest seen; 0: none
   bool suspected = false;
-  bool leaving = false;               // it said so
+
   Instant up_since{0};                // suspicion or a new boot starts it anew
   std::uint64_t row = 0;              // the newest durable row it claimed, in any life
   std::uint64_t old_row = 0;          // the same, in lives before `boot`
@@ -38,6 +39,14 @@ class Peers {
   const Peer* find(const NodeId& node) const {
     const auto found = peers_.find(node);
     return found == peers_.end() ? nullptr : &found->second;
+  }
+
+  std::vector<NodeId> suspected() const {
+    std::vector<NodeId> found;
+    for (const auto& [node, peer] : peers_) {
+      if (peer.suspected) found.push_back(node);
+    }
+    return found;
   }
 
   // A claim of a durable row; false when it comes from a life that is over.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include "base/assert.h"
@@ -15,6 +16,14 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kFewestForCopysets = 3;
+
+// How much a host wants a group: the same everywhere, and as good as chance.
+std::uint64_t score(const NodeId& host, std::uint16_t group) {
+  std::uint64_t z = Ring::position_of(host) + (group + 1U) * 0x9e3779b97f4a7c15ULL;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
 
 std::size_t odd_up_to(std::size_t count) {
   return count == 0 ? 0 : (count - 1) / 2 * 2 + 1;
@@ -85,32 +94,18 @@ std::vector<NodeId> Placement::copyset_of(std::size_t head) const {
 }
 
 void Placement::deal(std::uint16_t group_count) {
-  std::vector<RingNode> nodes;
-  for (const PlacementHost& host : present_) nodes.push_back({host.id, {}, 1});
-  const Ring ring(std::move(nodes));
   const double mean = static_cast<double>(group_count) / static_cast<double>(present_.size());
   const auto most = static_cast<std::size_t>(std::ceil(mean * kLoadSlack));
   std::vector<std::size_t> load(present_.size());
   for (std::uint16_t group = 0; group < group_count; ++group) {
-    std::array<std::uint8_t, 8> key{};
-    put_u64(key.data(), group);
-    const std::uint64_t position = Ring::position_of(ByteView(key));
-    std::size_t breadth = 1;
-    for (;;) {
-      // Few heads are full, so the first candidates nearly always suffice.
-      const std::vector<NodeId> candidates = ring.successors(position, breadth);
-      const auto at = std::lower_bound(
-          present_.begin(), present_.end(), candidates.back(),
-          [](const PlacementHost& host, const NodeId& id) { return host.id < id; });
-      const auto index = static_cast<std::size_t>(at - present_.begin());
-      if (load[index] < most) {
-        ++load[index];
-        head_.push_back(index);
-        break;
-      }
-      ++breadth;
-      ASSERT(breadth <= present_.size());
+    std::optional<std::size_t> best;
+    for (std::size_t i = 0; i < present_.size(); ++i) {
+      if (load[i] >= most) continue;
+      if (!best || score(present_[i].id, group) > score(present_[*best].id, group)) best = i;
     }
+    ASSERT(best);
+    ++load[*best];
+    head_.push_back(*best);
   }
 }
 

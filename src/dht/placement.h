@@ -4,7 +4,7 @@
 // Voter sets are drawn from few copysets (Cidon et al., "Copysets", USENIX ATC 2013): the hosts
 // stand in a ring by id, each heads one copyset of itself and its next successors in other zones.
 // With n hosts there are n sets instead of n^3/6, so that hosts dying together rarely stop a
-// group. Groups are dealt to the heads by consistent hashing with bounded loads (Mirrokni,
+// group. Groups are dealt to the heads by rendezvous hashing with bounded loads (after Mirrokni,
 // Thorup, Zadimoghaddam, SODA 2018), so that a join moves few groups and no head gets many.
 #pragma once
 

@@ -9,6 +9,7 @@ namespace dunlin {
 namespace {
 
 const GroupConfig kNoConfig;
+constexpr Term kMaxTerm = Term{1} << 62;  // so that nobody's next one overflows
 
 }  // namespace
 
@@ -112,10 +113,11 @@ void Raft::found(Turn& turn) {
 
 void Raft::receive(Turn& turn, const NodeId& from, GroupMessage message) {
   ASSERT(message.to == self_.generation);
-  if (!verified_ || removed_) return;
+  const bool removes = std::holds_alternative<Removed>(message.body);
+  if ((!verified_ && !removes) || removed_ || message.term > kMaxTerm) return;
   const Seat seat{from, message.from};
   if (is_stranger(seat)) {
-    if (!std::holds_alternative<Removed>(message.body)) send(turn, seat, Removed{commit_});
+    if (!removes) send(turn, seat, Removed{commit_});
     return;
   }
   if (!receive_term(turn, seat, message)) return;
@@ -199,7 +201,9 @@ void Raft::on_durable(Turn& turn) {
 
 void Raft::peer_suspected(Turn& turn, const NodeId& node) {
   if (leading_ != nullptr) check_quorum(turn);
-  if (role_ == Role::kFollower && node == leader_) seek_leader(turn);
+  if (role_ != Role::kFollower || node != leader_) return;
+  incoming_.reset();
+  seek_leader(turn);
 }
 
 void Raft::peer_recovered(Turn& turn, const NodeId& node) {
@@ -346,10 +350,11 @@ void Raft::add_peers(std::set<NodeId>& to) const {
   for (const auto& [seat, progress] : leading_->peers) to.insert(seat.node);
 }
 
-void Raft::accept(Turn& turn, const Seat&, Removed& message) {
+void Raft::accept(Turn& turn, const Seat& from, Removed& message) {
   if (message.committed < self_.generation) return;
   stop_leading(turn);
   removed_ = true;
+  send(turn, from, Gone{}, true);
 }
 
 void Raft::accept(Turn&, const Seat& from, Gone&) {

@@ -108,6 +108,11 @@ class Raft {
   LogIndex commit() const { return commit_; }
   const RaftLog& log() const { return log_; }
   AppliedState applied() const;
+  // Holds, or waits for, a snapshot to send; or has part of one to take.
+  bool is_sending_snapshot() const {
+    return leading_ != nullptr && (leading_->snapshot || leading_->snapshot_token != 0);
+  }
+  bool is_taking_snapshot() const { return incoming_ != nullptr; }
   // The committed configuration is without this replica.
   bool is_removed() const { return removed_; }
   LogIndex last() const { return log_.last(); }
@@ -155,6 +160,7 @@ class Raft {
   bool is_quorum_up(const Turn& turn) const;
   bool is_up_to_date(const VoteRequest& request) const;
   Duration election_delay(Turn& turn) const;
+  Duration campaign_time(const Turn& turn) const;
   void seek_leader(Turn& turn);
   void stand(Turn& turn, bool transfer);
   void tally(Turn& turn);

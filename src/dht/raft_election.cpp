@@ -49,6 +49,11 @@ Duration Raft::election_delay(Turn& turn) const {
          turn.random.between(Duration{}, turn.config.election_jitter);
 }
 
+// Grows with what was in vain: the network or a disk may be slower than thought.
+Duration Raft::campaign_time(const Turn& turn) const {
+  return turn.config.election_answer * (1 + std::min<std::int64_t>(campaigns_, 7));
+}
+
 void Raft::seek_leader(Turn& turn) {
   if (!verified_ || removed_ || !config().is_voter(self_)) return;
   election_at_ = std::min(election_at_, turn.now + election_delay(turn));
@@ -72,7 +77,7 @@ void Raft::campaign(Turn& turn) {
     return;
   }
   role_ = Role::kPreCandidate;
-  campaign_until_ = turn.now + turn.config.election_retry;
+  campaign_until_ = turn.now + campaign_time(turn);
   votes_ = {{self_, true}};
   for (const Seat& seat : config().all_voters()) {
     if (seat == self_) continue;
@@ -90,7 +95,7 @@ void Raft::stand(Turn& turn, bool transfer) {
   leader_ = NodeId{};
   election_at_ = doubt_until_ = Instant::never();
   wants_campaign_ = false;
-  campaign_until_ = turn.now + turn.config.election_retry;
+  campaign_until_ = turn.now + campaign_time(turn);
   votes_.clear();  // its own vote counts when it is durable
   for (const Seat& seat : config().all_voters()) {
     if (seat == self_) continue;
@@ -138,7 +143,7 @@ void Raft::answer_pre_vote(Turn& turn, const Seat& from, Term term, const VoteRe
   if (term > term_ && up_to_date && !lease && !turn.storage_stalled) {
     // Stand back for it.
     if (election_at_ != Instant::never()) {
-      election_at_ = std::max(election_at_, turn.now + turn.config.election_retry);
+      election_at_ = std::max(election_at_, turn.now + turn.config.election_answer);
     }
     send_in_term(turn, from, term, VoteReply{true, true, {}}, false);
     return;
@@ -201,7 +206,7 @@ void Raft::accept(Turn& turn, const Seat& from, VoteRequest& message) {
     write_vote(turn);
   }
   // Time for it to win before this replica stands itself.
-  election_at_ = turn.now + turn.config.election_retry * 2 + election_delay(turn);
+  election_at_ = turn.now + turn.config.election_answer * 2 + election_delay(turn);
   wants_campaign_ = false;
   send(turn, from, VoteReply{false, true, {}}, true);
 }

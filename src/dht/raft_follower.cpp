@@ -40,6 +40,7 @@ bool Raft::is_well_formed(const Append& message) const {
 void Raft::accept(Turn& turn, const Seat& from, Append& message) {
   if (role_ == Role::kLeader || !is_well_formed(message)) return;
   note_leader(turn, from);
+  incoming_.reset();  // the leader sends entries: it does not think a snapshot is needed
   // What lies below the base is committed, so it equals the leader's: begin at the base.
   if (message.previous < log_.base()) {
     const LogIndex known =

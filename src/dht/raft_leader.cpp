@@ -45,7 +45,11 @@ Progress& Raft::track(Turn& turn, const Seat& seat) {
 
 // Follows the installed configuration: new seats are probed, dropped ones stay until they know.
 void Raft::track_seats(Turn& turn) {
-  for (auto& [seat, progress] : leading_->peers) progress.departing = !config().contains(seat);
+  for (auto& [seat, progress] : leading_->peers) {
+    const bool departs = !config().contains(seat);
+    if (departs && !progress.departing) progress.awaiting = false;
+    progress.departing = departs;
+  }
   for (const Seat& seat : config().seats()) {
     if (seat != self_) track(turn, seat);
   }
@@ -119,6 +123,10 @@ void Raft::advance_commit(Turn& turn) {
       backlog_bytes_ -= std::min(backlog_bytes_, log_.at(i).payload.size());
     }
   }
+  // Those it drops are told now.
+  if (configs_.back().first > commit_ && configs_.back().first <= agreed) {
+    leading_->send_at = turn.now;
+  }
   commit_ = agreed;
   leading_->notice_due = false;
   leading_->notice_at = std::min(leading_->notice_at, turn.now + turn.config.commit_notice);
@@ -157,6 +165,14 @@ void Raft::replicate(Turn& turn, const Seat& to, Progress& progress) {
   if (turn.peers.is_suspected(to.node)) {
     // Recovery or a sign of life starts it again.
     progress.resend_at = Instant::never();
+    return;
+  }
+  if (progress.departing) {
+    // Its entries are nobody's business any more; that it was removed is, once that is certain.
+    if (!is_config_committed() || progress.awaiting) return;
+    progress.awaiting = true;
+    progress.resend_at = turn.now + progress.backoff;
+    send(turn, to, Removed{commit_});
     return;
   }
   if (progress.state != Progress::State::kSnapshot && progress.next - 1 < log_.base()) {
@@ -253,11 +269,7 @@ void Raft::accept(Turn& turn, const Seat& from, AppendReply& message) {
   }
   progress.backoff = turn.config.resend;
   advance_commit(turn);
-  if (progress.departing && progress.commit >= configs_.back().first) {
-    leading_->peers.erase(found);
-    ++peers_version_;
-    return;
-  }
+
   progress.resend_at = is_level(progress) ? Instant::never() : turn.now + progress.backoff;
   replicate(turn, from, progress);
   tick_transfer(turn);

@@ -29,7 +29,7 @@ struct Progress {
   LogIndex commit_sent = 0;
   std::deque<LogIndex> in_flight;  // last index of each unacknowledged message
   bool awaiting = false;           // a probe or a piece of a snapshot is under way
-  bool departing = false;          // has no seat any more: is only to learn that
+  bool departing = false;          // has no seat any more: is only to be told that
   std::uint64_t read_sequence = 0;
   std::uint64_t snapshot_offset = 0;
   Instant resend_at = Instant::never();

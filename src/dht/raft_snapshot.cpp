@@ -21,7 +21,7 @@ void Raft::send_chunk(Turn& turn, const Seat& to, Progress& progress) {
   if (leading_->snapshot && leading_->snapshot->index < log_.base()) leading_->snapshot.reset();
   if (!leading_->snapshot) {
     progress.resend_at = turn.now + progress.backoff;
-    if (leading_->snapshot_token != 0 || applied_ < log_.base()) return;
+    if (leading_->snapshot_token != 0 || !turn.may_send_snapshot) return;
     leading_->snapshot_token = turn.random.next() | 1;
     turn.events.emplace_back(SnapshotWanted{group_, leading_->snapshot_token});
     return;
@@ -104,6 +104,7 @@ void Raft::accept(Turn& turn, const Seat& from, SnapshotChunk& message) {
                        incoming_->snapshot.index == message.index &&
                        incoming_->snapshot.checksum == message.checksum;
   if (!goes_on) {
+    if (incoming_ == nullptr && !turn.may_take_snapshot) return;  // it will be sent again
     incoming_ = std::make_unique<Incoming>();
     incoming_->total = message.total;
     incoming_->snapshot =

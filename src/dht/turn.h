@@ -25,6 +25,8 @@ struct Turn {
   Boot boot = 0;                  // this node's life
   std::uint64_t durable_row = 0;  // of this node's journal
   bool storage_stalled = false;
+  bool may_send_snapshot = true;  // not too many groups of this node do already
+  bool may_take_snapshot = true;
 
   struct Outgoing {
     NodeId to;
@@ -35,10 +37,10 @@ struct Turn {
     NodeId to;
     NodeMessage message;
   };
-  std::vector<Outgoing> messages;
-  std::vector<Note> notes;
-  std::vector<NodeId> reminders;  // to be told what they promised this node
-  bool wrote = false;             // something of the replica at hand waits for the disk
+  std::vector<Outgoing> messages = {};
+  std::vector<Note> notes = {};
+  std::vector<NodeId> reminders = {};  // to be told what they promised this node
+  bool wrote = false;                  // something of the replica at hand waits for the disk
 };
 
 }  // namespace dunlin

@@ -1,90 +1,54 @@
-// A cluster of `Groups` in one process, driven by one seed: virtual time, a network that loses,
-// delays, doubles and reorders, links that are cut one way or both, disks that lose what was not
-// durable. Around it stand the checkers: they look at what nodes say and do, never inside.
-//
-// Mutations break one rule of the *driver* (never of the code under test), to prove that the
-// checker concerned can fail.
+// A cluster of `Groups` in one process. Tests say what happens to it; checkers look at what nodes
+// say and do, never inside.
 #pragma once
 
 #include <algorithm>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <set>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/codec.h"
-#include "base/crypto.h"
-#include "base/random.h"
-#include "dht/groups.h"
-#include "dht/messages.h"
-#include "dht/records.h"
-#include "dht/router.h"
+#include "dht/raft_world.h"
 
 namespace dunlin {
 
-enum class Mutation {
-  kNone,
-  kSendBeforeDurable,  // promises leave, and completions come, before the disk has anything
-  kForgetVotes,        // facts written in the last life are lost, and peers' memory is ignored
-  kForgetEntries,      // likewise the tail of the log
-  kAmnesia,            // the tail of the log is lost, and peers' memory is honoured
-  kForgeVotes,         // every vote is granted on the wire
-  kForgeReadReplies,   // reads are confirmed by nobody
-  kCorruptEntries,     // payloads are altered on the wire
-  kDropCommitNews,     // acknowledgements lose the commit index they confirm
-  kForgeAcks,          // a refused or pending acknowledgement claims everything
-};
-
-struct ClusterOptions {
-  std::uint64_t seed = 1;
-  int nodes = 3;
-  std::uint16_t groups = 3;
-  double loss = 0;
-  double duplicate = 0;
-  Duration delay_least = microseconds(100);
-  Duration delay_most = milliseconds(2);
-  double slow = 0;  // share of messages delayed by up to 100 times as much
-  Duration disk_least = microseconds(200);
-  Duration disk_most = milliseconds(3);
-  Duration checkpoint_every = milliseconds(700);
-  Mutation mutation = Mutation::kNone;
-  GroupsConfig groups_config = fast_config();
-  bool trace = false;
-
-  static GroupsConfig fast_config() {
-    GroupsConfig config;
-    config.stable_view = milliseconds(300);
-    config.replace_after = seconds(6);
-    config.move_interval = seconds(3);
-    config.settle = seconds(1);
-    return config;
-  }
-};
-
-class Cluster {
+class Cluster : private World {
  public:
-  using Machine = std::map<LogIndex, Bytes>;  // what a group's state machine was given
-
-  explicit Cluster(ClusterOptions options) : options_(options), random_(options.seed) {
-    options_.groups_config.group_count = options_.groups;
-    nodes_.resize(static_cast<std::size_t>(options_.nodes));
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      random_.fill(nodes_[i].id.raw);
-      index_of_[nodes_[i].id] = i;
-    }
-  }
+  explicit Cluster(ClusterOptions options) : World(options) {}
 
   // ---- what a test does -------------------------------------------------------------------------
   void found(std::size_t node) {
     nodes_[node].is_founder = true;
     start(node);
+  }
+
+  // What a disk holds before the first start: for histories that are hard to bring about.
+  void set_disk(std::size_t index, std::map<std::string, Bytes> facts,
+                std::vector<GroupRecord> records) {
+    nodes_[index].facts = std::move(facts);
+    std::uint64_t row = 0;
+    for (const GroupRecord& record : records) nodes_[index].rows[++row] = {encode(record)};
+  }
+
+  // A copy of the directory as it is now, and its return later.
+  void back_up(std::size_t index) {
+    Node& node = nodes_[index];
+    backup_ = {
+        node.facts, node.rows, node.trimmed_row, node.checkpoint_machines, node.checkpoint_applied,
+        node.boot};
+  }
+  void restore_backup(std::size_t index) {
+    Node& node = nodes_[index];
+    node.facts = backup_.facts;
+    node.rows = backup_.rows;
+    node.trimmed_row = backup_.trimmed_row;
+    node.checkpoint_machines = backup_.machines;
+    node.checkpoint_applied = backup_.applied;
+    node.boot = backup_.boot;
   }
 
   // Starts the process on what its disk holds.
@@ -146,6 +110,10 @@ class Cluster {
     cut(a, b);
     cut(b, a);
   }
+  void join(std::size_t a, std::size_t b) {
+    cuts_.erase({a, b});
+    cuts_.erase({b, a});
+  }
   void isolate(std::size_t node) {
     for (std::size_t other = 0; other < nodes_.size(); ++other) {
       if (other != node) cut_both(node, other);
@@ -183,6 +151,14 @@ class Cluster {
     members_changed();
   }
 
+  void expect_fatal() { expects_fatal_ = true; }
+  // Damage that a checksummed journal would notice, done behind its back.
+  void lose_rows(std::size_t index, std::size_t count) {
+    auto& rows = nodes_[index].rows;
+    for (std::size_t i = 0; i < count && !rows.empty(); ++i) rows.erase(std::prev(rows.end()));
+  }
+  void forget_fact(std::size_t index, const std::string& key) { nodes_[index].facts.erase(key); }
+
   bool is_up(std::size_t index) const { return nodes_[index].groups != nullptr; }
   bool has_failed(std::size_t index) const { return nodes_[index].failed; }
   const std::string& fatal(std::size_t index) const { return nodes_[index].fatal; }
@@ -195,8 +171,14 @@ class Cluster {
   std::size_t size() const { return nodes_.size(); }
   std::uint16_t group_count() const { return options_.groups; }
   std::uint64_t group_frames() const { return group_frames_; }
-  std::uint64_t acknowledged() const { return acknowledged_count_; }
+  std::uint64_t acknowledged() const { return checkers_.acknowledged(); }
   std::uint64_t reads_done() const { return reads_done_; }
+  std::uint64_t snapshot_pieces() const { return snapshot_pieces_; }
+  // Votes and acknowledgements sent.
+  std::uint64_t promises_made() const { return promises_made_; }
+  // Group frames sent lately, for tests with altered ones.
+  const std::vector<Bytes>& some_frames() const { return some_frames_; }
+  void clear_trace() { trace_.str({}); }
 
   std::optional<std::size_t> leader_of(GroupId group) const {
     std::optional<std::size_t> best;
@@ -232,7 +214,7 @@ class Cluster {
   void read_at(std::size_t at, GroupId group) {
     Node& node = nodes_[at];
     const std::uint64_t token = ++next_token_;
-    node.reads[token] = acknowledged_index_[group];
+    node.reads[token] = checkers_.newest_acknowledged(group);
     Effects out = effects(node);
     node.groups->read(now_, group, token, out);
     perform(at, out);
@@ -255,21 +237,21 @@ class Cluster {
 
   void run_for(Duration time) {
     const Instant until = now_ + time;
-    while (violation_.empty() && !queue_.empty() && queue_.top().at <= until) step();
+    while (violation().empty() && !queue_.empty() && queue_.top().at <= until) step();
     now_ = std::max(now_, until);
   }
 
   // True when `done` came true within `most`.
   bool run_until(const std::function<bool()>& done, Duration most) {
     const Instant until = now_ + most;
-    while (violation_.empty() && !done()) {
+    while (violation().empty() && !done()) {
       if (queue_.empty() || queue_.top().at > until) {
         now_ = until;
         return done();
       }
       step();
     }
-    return violation_.empty();
+    return violation().empty();
   }
 
   // Every group has a leader, and all its live voters and learners have applied the same.
@@ -283,7 +265,7 @@ class Cluster {
       const std::optional<std::size_t> leader = leader_of(group);
       if (!leader) return "no leader" + where;
       const LogIndex index = nodes_[*leader].groups->applied(group)->index;
-      if (index < acknowledged_index_[group]) return "the leader lags" + where;
+      if (index < checkers_.newest_acknowledged(group)) return "the leader lags" + where;
       for (const Seat& seat : nodes_[*leader].groups->config(group)->seats()) {
         const std::size_t at = index_of_.at(seat.node);
         if (!is_up(at) || nodes_[at].failed || is_cut(at, *leader)) continue;
@@ -299,219 +281,34 @@ class Cluster {
 
   // ---- checkers ---------------------------------------------------------------------------------
   // Empty when all is well; what was seen first otherwise.
-  const std::string& violation() const { return violation_; }
+  const std::string& violation() const { return checkers_.violation(); }
   std::string trace() const { return trace_.str(); }
 
   // Everything acknowledged is in the state of the group's present leader.
   void check_durability() {
-    for (const auto& [place, payload] : acknowledged_) {
-      const std::optional<std::size_t> leader = leader_of(place.first);
-      if (!leader) {
-        violate("no leader to ask for an acknowledged entry");
-        continue;
-      }
-      const Machine& machine = nodes_[*leader].machines[place.first];
-      const auto found = machine.find(place.second);
-      if (found == machine.end() || found->second != payload) {
-        violate("durability: acknowledged entry " + std::to_string(place.second) + " of group " +
-                std::to_string(place.first.value) + " is gone");
+    for (std::uint16_t g = 0; g < options_.groups; ++g) {
+      const std::optional<std::size_t> leader = leader_of(GroupId{g});
+      if (leader) {
+        checkers_.check_durability(GroupId{g}, nodes_[*leader].machines[GroupId{g}]);
+      } else {
+        checkers_.violate("durability: no leader to ask in group " + std::to_string(g));
       }
     }
   }
 
  private:
-  static constexpr Duration kHeartbeat = milliseconds(200);
-  static constexpr Duration kSuspectAfter = milliseconds(800);
-  static constexpr Duration kDeadAfter = seconds(2);
-
-  struct Batch {
-    std::uint64_t row = 0;
-    std::vector<Bytes> records;
-    std::vector<Fact> facts;
-    std::vector<Send> sends;
-    std::vector<Ticket> tickets;
-    std::uint64_t trim_below = 0;
-    bool told = false;  // completions were given out already (a mutation)
-  };
-  struct Watch {
-    Instant heard;
-    bool suspected = false;
-  };
-  struct Node {
-    NodeId id;
-    std::unique_ptr<Groups> groups;
-    std::unique_ptr<Router> router;
-    Boot boot = 0;
-    std::uint64_t life = 0;  // counts starts and crashes, for events that are too late
-    bool is_founder = false;
-    bool in_view = false;
-    bool leaving = false;
-    bool left = false;
-    bool failed = false;
-    bool disk_stalled = false;
-    std::string fatal;
-    std::optional<Instant> dead_since;
-    // The disk.
+  struct Backup {
     std::map<std::string, Bytes> facts;
     std::map<std::uint64_t, std::vector<Bytes>> rows;
     std::uint64_t trimmed_row = 0;
-    std::map<GroupId, Machine> checkpoint_machines;
-    std::map<GroupId, AppliedState> checkpoint_applied;
-    std::map<std::string, Bytes> facts_at_boot;  // for kForgetVotes
-    std::uint64_t row_at_boot = 0;
-    // Memory.
-    std::uint64_t row = 0;  // of the last batch sealed
-    std::deque<Batch> disk_queue;
-    bool disk_busy = false;
     std::map<GroupId, Machine> machines;
-    std::map<NodeId, Watch> watch;
-    std::map<std::pair<GroupId, LogIndex>, std::pair<Term, Bytes>> proposed;
-    std::map<std::pair<GroupId, LogIndex>, std::uint64_t> answers;  // to the router, when committed
-    std::map<std::uint64_t, LogIndex> reads;
-    Instant tick_at = Instant::never();
-  };
-  struct Event {
-    Instant at;
-    std::uint64_t sequence = 0;
-    std::function<void()> action;
-    bool operator<(const Event& other) const {
-      return std::tie(at, sequence) > std::tie(other.at, other.sequence);
-    }
+    std::map<GroupId, AppliedState> applied;
+    Boot boot = 0;
   };
 
-  void schedule(Instant at, std::function<void()> action) {
-    queue_.push({at, ++sequence_, std::move(action)});
-  }
-  void schedule(Instant at, std::size_t index, std::uint64_t life, std::function<void()> action) {
-    schedule(at, [this, index, life, action = std::move(action)] {
-      if (nodes_[index].life == life && nodes_[index].groups) action();
-    });
-  }
-  void step() {
-    Event event = queue_.top();
-    queue_.pop();
-    now_ = std::max(now_, event.at);
-    event.action();
-  }
-
-  Effects effects(const Node& node) const {
-    Effects out;
-    out.row = node.row + 1;
-    return out;
-  }
-
-  bool is_cut(std::size_t a, std::size_t b) const {
-    return cuts_.contains({a, b}) || cuts_.contains({b, a});
-  }
-
-  void violate(const std::string& text) {
-    if (violation_.empty()) violation_ = text;
-  }
-
-  // ---- effects ----------------------------------------------------------------------------------
-  void perform(std::size_t index, Effects& out) {
-    Node& node = nodes_[index];
-    for (Send& send : out.sends) transmit(index, std::move(send));
-    const bool has_batch = out.has_durable() || out.trim_below != 0;
-    if (!has_batch && out.sends_when_durable.empty() && out.tickets.empty()) return;
-    if (!has_batch && node.disk_queue.empty()) {
-      finish(index, out.sends_when_durable, out.tickets);
-      return;
-    }
-    Batch batch;
-    if (has_batch) {
-      batch.row = ++node.row;
-      for (auto& [module, record] : out.records) batch.records.push_back(std::move(record));
-      batch.facts = std::move(out.facts);
-      batch.trim_below = out.trim_below;
-      note_records(batch.records);
-    }
-    batch.sends = std::move(out.sends_when_durable);
-    batch.tickets = std::move(out.tickets);
-    if (options_.mutation == Mutation::kSendBeforeDurable) {
-      batch.told = true;
-      const std::vector<Ticket> tickets = batch.tickets;
-      for (Send& send : batch.sends) transmit(index, std::move(send));
-      schedule(now_, index, node.life, [this, index, tickets] { complete(index, tickets); });
-    }
-    node.disk_queue.push_back(std::move(batch));
-    next_disk(index);
-  }
-
-  void next_disk(std::size_t index) {
-    Node& node = nodes_[index];
-    if (node.disk_busy || node.disk_queue.empty() || node.disk_stalled) return;
-    node.disk_busy = true;
-    const std::uint64_t life = node.life;
-    Duration time = random_.between(options_.disk_least, options_.disk_most);
-    if (options_.mutation == Mutation::kSendBeforeDurable) time = time * 100;
-    schedule(now_ + time, [this, index, life] {
-      Node& disk_of = nodes_[index];
-      disk_of.disk_busy = false;
-      if (disk_of.life != life) {
-        next_disk(index);
-        return;
-      }
-      if (disk_of.disk_queue.empty()) return;
-      Batch batch = std::move(disk_of.disk_queue.front());
-      disk_of.disk_queue.pop_front();
-      write(disk_of, batch);
-      next_disk(index);
-      if (!batch.told) finish(index, batch.sends, batch.tickets);
-    });
-  }
-
-  void finish(std::size_t index, std::vector<Send>& sends, const std::vector<Ticket>& tickets) {
-    for (Send& send : sends) transmit(index, std::move(send));
-    complete(index, tickets);
-  }
-
-  void complete(std::size_t index, const std::vector<Ticket>& tickets) {
-    for (const Ticket& ticket : tickets) {
-      Node& node = nodes_[index];
-      if (!node.groups) return;
-      Effects out = effects(node);
-      node.groups->on_durable(now_, ticket, out);
-      perform(index, out);
-      after_input(index);
-    }
-  }
-
-  static void write(Node& node, const Batch& batch) {
-    if (batch.row == 0) return;
-    node.rows[batch.row] = batch.records;
-    for (const Fact& fact : batch.facts) {
-      if (fact.value) {
-        node.facts[fact.key] = *fact.value;
-      } else {
-        node.facts.erase(fact.key);
-      }
-    }
-    while (node.rows.size() > 1 && node.rows.begin()->first < batch.trim_below) {
-      node.rows.erase(node.rows.begin());
-    }
-  }
-
-  // What some mutations make a disk forget when its process dies.
-  void forget(Node& node) {
-    if (options_.mutation == Mutation::kForgetVotes) {
-      for (auto& [key, value] : node.facts) {
-        const auto old = node.facts_at_boot.find(key);
-        if (old == node.facts_at_boot.end()) continue;
-        VoteFact now = *decode<VoteFact>(value);
-        const VoteFact then = *decode<VoteFact>(old->second);
-        if (now.generation == then.generation) now.vote = {};
-        value = encode(now);
-      }
-    }
-    if (options_.mutation == Mutation::kForgetEntries || options_.mutation == Mutation::kAmnesia) {
-      const std::size_t lost = random_.below(6);
-      for (std::size_t i = 0; i < lost && node.rows.size() > 2; ++i) {
-        node.rows.erase(std::prev(node.rows.end()));
-      }
-    }
-    node.facts_at_boot = node.facts;
-  }
+  static constexpr Duration kHeartbeat = milliseconds(200);
+  static constexpr Duration kSuspectAfter = milliseconds(800);
+  static constexpr Duration kDeadAfter = seconds(2);
 
   void after_input(std::size_t index) {
     Node& node = nodes_[index];
@@ -544,22 +341,12 @@ class Cluster {
   void on_event(std::size_t index, Committed& event) {
     Node& node = nodes_[index];
     Machine& machine = node.machines[event.group];
-    if (!machine.empty() && machine.rbegin()->first >= event.index) {
-      violate("state machine: indexes go back at node " + std::to_string(index));
-    }
+    checkers_.gave_out(event.group, event.index, event.term, event.payload, machine);
     machine[event.index] = event.payload;
-    const auto [known, is_new] =
-        committed_.try_emplace({event.group, event.index}, std::pair{event.term, event.payload});
-    if (!is_new && known->second != std::pair{event.term, event.payload}) {
-      violate("state machine safety: two entries " + std::to_string(event.index) + " in group " +
-              std::to_string(event.group.value));
-    }
     const auto proposed = node.proposed.find({event.group, event.index});
     if (proposed == node.proposed.end()) return;
     if (proposed->second == std::pair{event.term, event.payload}) {
-      acknowledged_[{event.group, event.index}] = event.payload;
-      acknowledged_index_[event.group] = std::max(acknowledged_index_[event.group], event.index);
-      ++acknowledged_count_;
+      checkers_.acknowledge(event.group, event.index, event.payload);
       const auto answer = node.answers.find({event.group, event.index});
       if (answer != node.answers.end()) {
         Effects out = effects(node);
@@ -574,16 +361,7 @@ class Cluster {
   void on_event(std::size_t index, LeadershipGained& event) {
     note(index, "leads group " + std::to_string(event.group.value) + " in term " +
                     std::to_string(event.term));
-    const Machine& machine = nodes_[index].machines[event.group];
-    for (const auto& [place, entry] : committed_) {
-      if (place.first != event.group || entry.first >= event.term) continue;
-      const auto found = machine.find(place.second);
-      if (found == machine.end() || found->second != entry.second) {
-        violate("leader completeness: node " + std::to_string(index) + " leads group " +
-                std::to_string(event.group.value) + " in term " + std::to_string(event.term) +
-                " without entry " + std::to_string(place.second));
-      }
-    }
+    checkers_.leads(index, event.group, event.term, nodes_[index].machines[event.group]);
   }
 
   void on_event(std::size_t index, LeadershipLost& event) {
@@ -605,7 +383,7 @@ class Cluster {
                     std::to_string(event.index));
     const Result<Machine> machine = decode<Machine>(event.state);
     if (!machine) {
-      violate("a snapshot came back altered");
+      checkers_.violate("a snapshot came back altered");
       return;
     }
     nodes_[index].machines[event.group] = *machine;
@@ -622,13 +400,7 @@ class Cluster {
     if (read == node.reads.end()) return;
     if (event.ok) {
       ++reads_done_;
-      const Machine& machine = node.machines[event.group];
-      const LogIndex seen = machine.empty() ? 0 : machine.rbegin()->first;
-      if (seen < read->second) {
-        violate("linearizable reads: node " + std::to_string(index) + " read up to " +
-                std::to_string(seen) + " after " + std::to_string(read->second) +
-                " was acknowledged");
-      }
+      checkers_.read(index, read->second, node.machines[event.group]);
     }
     node.reads.erase(read);
   }
@@ -637,9 +409,8 @@ class Cluster {
     note(index, "fatal: " + event.text);
     nodes_[index].failed = true;
     nodes_[index].fatal = event.text;
-    const bool expected =
-        options_.mutation == Mutation::kAmnesia || options_.mutation == Mutation::kForgetEntries;
-    if (!expected) violate("a node takes itself for amnesiac: " + event.text);
+    if (!expects_fatal_ && options_.mutation == Mutation::kNone)
+      checkers_.violate("a node takes itself for amnesiac: " + event.text);
     schedule(now_, [this, index] { crash(index); });
   }
 
@@ -668,113 +439,6 @@ class Cluster {
     replies_[event.token].push_back(std::move(event.result));
   }
 
-  // ---- network ----------------------------------------------------------------------------------
-  void transmit(std::size_t from, Send send) {
-    const auto found = index_of_.find(send.to);
-    if (found == index_of_.end()) return;
-    const std::size_t to = found->second;
-    if (send.frame[0] == static_cast<std::uint8_t>(Module::kGroups)) {
-      ++group_frames_;
-      note_frame(from, to, send.frame);
-      mutate(send.frame);
-    }
-    const int copies = random_.chance(options_.duplicate) ? 2 : 1;
-    for (int i = 0; i < copies; ++i) {
-      if (random_.chance(options_.loss)) continue;
-      Duration delay = random_.between(options_.delay_least, options_.delay_most);
-      if (random_.chance(options_.slow)) delay = delay * random_.between(1, 100);
-      schedule(now_ + delay, [this, from, to, frame = send.frame] {
-        Node& node = nodes_[to];
-        if (!node.groups || cuts_.contains({from, to})) return;
-        Effects out = effects(node);
-        if (frame[0] == static_cast<std::uint8_t>(Module::kRouter)) {
-          node.router->receive(now_, nodes_[from].id, frame, out);
-        } else {
-          node.groups->receive(now_, nodes_[from].id, frame, out);
-        }
-        perform(to, out);
-        after_input(to);
-      });
-    }
-  }
-
-  void mutate(Bytes& frame) {
-    const Mutation mutation = options_.mutation;
-    if (mutation == Mutation::kNone || mutation == Mutation::kAmnesia ||
-        mutation == Mutation::kSendBeforeDurable) {
-      return;
-    }
-    Result<Envelope> envelope = decode<Envelope>(ByteView(frame).subspan(1));
-    if (!envelope) return;
-    for (NodeMessage& note : envelope->notes) {
-      // Nobody remembers: the second line of defence would hide what the first one lets through.
-      if (auto* reply = std::get_if<PromiseReply>(&note)) {
-        reply->groups.clear();
-        reply->row = 0;
-      }
-    }
-    for (GroupMessage& message : envelope->messages) mutate(message);
-    Bytes changed{frame[0]};
-    append(changed, encode(*envelope));
-    frame = std::move(changed);
-  }
-
-  void mutate(GroupMessage& message) {
-    if (auto* vote = std::get_if<VoteReply>(&message.body)) {
-      if (options_.mutation == Mutation::kForgeVotes && !vote->granted) {
-        vote->granted = true;
-        if (vote->pre) ++message.term;
-      }
-    } else if (auto* reply = std::get_if<AppendReply>(&message.body)) {
-      if (options_.mutation == Mutation::kDropCommitNews) reply->commit = 0;
-      if (options_.mutation == Mutation::kForgeAcks && reply->ok) reply->index += 2;
-    } else if (auto* append = std::get_if<Append>(&message.body)) {
-      if (options_.mutation != Mutation::kCorruptEntries) return;
-      for (Entry& entry : append->entries) {
-        if (entry.kind == EntryKind::kPayload && random_.chance(0.01)) entry.payload[0] ^= 1;
-      }
-    }
-  }
-
-  // What frames prove without looking into nodes.
-  void note_frame(std::size_t from, std::size_t to, const Bytes& frame) {
-    const Result<Envelope> envelope = decode<Envelope>(ByteView(frame).subspan(1));
-    if (!envelope) {
-      violate("a frame does not decode");
-      return;
-    }
-    for (const GroupMessage& message : envelope->messages) {
-      if (options_.trace) note(from, "-> " + std::to_string(to) + " " + describe(message));
-      const bool leads = std::holds_alternative<Append>(message.body) ||
-                         std::holds_alternative<SnapshotChunk>(message.body) ||
-                         std::holds_alternative<ReadProbe>(message.body);
-      if (!leads) continue;
-      const auto [known, is_new] = leaders_.try_emplace({message.group, message.term}, from);
-      if (known->second != from) {
-        violate("election safety: nodes " + std::to_string(known->second) + " and " +
-                std::to_string(from) + " lead group " + std::to_string(message.group.value) +
-                " in term " + std::to_string(message.term));
-      }
-    }
-  }
-
-  // Log matching: one term and index, one entry.
-  void note_records(const std::vector<Bytes>& records) {
-    for (const Bytes& bytes : records) {
-      const Result<GroupRecord> record = decode<GroupRecord>(bytes);
-      const auto* entry = record ? std::get_if<EntryRecord>(&*record) : nullptr;
-      if (entry == nullptr) continue;
-      const std::uint64_t hash = blake2b_64(encode(entry->entry));
-      const auto [known, is_new] =
-          entries_.try_emplace({entry->group, entry->index, entry->entry.term}, hash);
-      if (known->second != hash) {
-        violate("log matching: two entries " + std::to_string(entry->index) + " of term " +
-                std::to_string(entry->entry.term) + " in group " +
-                std::to_string(entry->group.value));
-      }
-    }
-  }
-
   // ---- checkpoints ------------------------------------------------------------------------------
   void checkpoint(std::size_t index) {
     Node& node = nodes_[index];
@@ -796,9 +460,9 @@ class Cluster {
                done.groups->compact(now_, applied, out);
                perform(index, out);
                after_input(index);
+               schedule(now_ + options_.checkpoint_every, index, done.life,
+                        [this, index] { checkpoint(index); });
              });
-    schedule(now_ + options_.checkpoint_every, index, node.life,
-             [this, index] { checkpoint(index); });
   }
 
   // ---- pairwise liveness and membership ---------------------------------------------------------
@@ -806,7 +470,8 @@ class Cluster {
     Node& node = nodes_[index];
     schedule(now_ + kHeartbeat, index, node.life, [this, index] { heartbeat(index); });
     if (node.failed) return;
-    for (const NodeId& peer : node.groups->peers()) {
+    const std::set<NodeId> peers = node.groups->peers();
+    for (const NodeId& peer : peers) {
       const auto [watch, is_new] = node.watch.try_emplace(peer, Watch{now_, false});
       if (!watch->second.suspected && watch->second.heard + kSuspectAfter < now_) {
         watch->second.suspected = true;
@@ -894,78 +559,12 @@ class Cluster {
     after_input(index);
   }
 
-  // ---- transcripts ------------------------------------------------------------------------------
-  void note(std::size_t index, const std::string& text) {
-    if (!options_.trace) return;
-    trace_ << now_.us / 1000 << "." << (now_.us / 100) % 10 << " n" << index << " " << text << "\n";
-  }
-
-  struct Describe {
-    std::string operator()(const Append& m) const {
-      return "append after " + std::to_string(m.previous) + "/" + std::to_string(m.previous_term) +
-             ": " + std::to_string(m.entries.size()) + ", commit " + std::to_string(m.commit);
-    }
-    std::string operator()(const AppendReply& m) const {
-      return m.ok ? "has " + std::to_string(m.index) + ", commit " + std::to_string(m.commit)
-                  : "lacks " + std::to_string(m.index) + ", try " + std::to_string(m.hint) + "/" +
-                        std::to_string(m.hint_term);
-    }
-    std::string operator()(const VoteRequest& m) const {
-      return std::string(m.pre ? "would you vote" : "vote") + (m.transfer ? " (transfer)" : "") +
-             "? log " + std::to_string(m.last) + "/" + std::to_string(m.last_term);
-    }
-    std::string operator()(const VoteReply& m) const {
-      return std::string(m.pre ? "would " : "does ") + (m.granted ? "vote" : "not vote");
-    }
-    std::string operator()(const ReadProbe& m) const {
-      return "leading still, " + std::to_string(m.sequence) + "?";
-    }
-    std::string operator()(const ReadReply& m) const {
-      return "leading still, " + std::to_string(m.sequence);
-    }
-    std::string operator()(const SnapshotChunk& m) const {
-      return "snapshot " + std::to_string(m.index) + ": " + std::to_string(m.data.size()) +
-             " bytes at " + std::to_string(m.offset) + " of " + std::to_string(m.total);
-    }
-    std::string operator()(const SnapshotReply& m) const {
-      return "snapshot " + std::to_string(m.index) + " held to " + std::to_string(m.received);
-    }
-    std::string operator()(const TransferNow&) const { return "stand now"; }
-    std::string operator()(const Hello&) const { return "do you lead?"; }
-    std::string operator()(const NotLeading&) const { return "not leading"; }
-    std::string operator()(const Removed& m) const {
-      return "you were removed by " + std::to_string(m.committed);
-    }
-    std::string operator()(const Gone&) const { return "gone"; }
-  };
-  static std::string describe(const GroupMessage& message) {
-    return "g" + std::to_string(message.group.value) + " t" + std::to_string(message.term) + " " +
-           std::to_string(message.from) + ">" + std::to_string(message.to) + " " +
-           std::visit(Describe{}, message.body);
-  }
-
-  ClusterOptions options_;
-  Random random_;
-  Instant now_{1'000'000};
-  std::priority_queue<Event> queue_;
-  std::uint64_t sequence_ = 0;
-  std::vector<Node> nodes_;
-  std::map<NodeId, std::size_t> index_of_;
-  std::set<std::pair<std::size_t, std::size_t>> cuts_;
   std::uint64_t next_token_ = 0;
-
-  std::string violation_;
-  std::map<std::pair<GroupId, Term>, std::size_t> leaders_;
-  std::map<std::tuple<GroupId, LogIndex, Term>, std::uint64_t> entries_;
-  std::map<std::pair<GroupId, LogIndex>, std::pair<Term, Bytes>> committed_;
-  std::map<std::pair<GroupId, LogIndex>, Bytes> acknowledged_;
-  std::map<GroupId, LogIndex> acknowledged_index_;
-  std::uint64_t acknowledged_count_ = 0;
+  bool expects_fatal_ = false;
   std::uint64_t reads_done_ = 0;
-  std::uint64_t group_frames_ = 0;
   std::map<std::uint64_t, std::vector<Result<Bytes>>> replies_;
   std::uint64_t requests_served_ = 0;
-  std::ostringstream trace_;
+  Backup backup_;
 };
 
 }  // namespace dunlin

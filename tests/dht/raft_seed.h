@@ -152,6 +152,8 @@ class SeedRun {
       return;
     }
     cluster_.check_durability();
+    // A group on the move may need two quorums: let all moves end first.
+    cluster_.run_for(seconds(20));
     kill_down_to_quorum();
     const auto moves = [&] {
       for (std::uint16_t g = 0; g < cluster_.group_count(); ++g) {

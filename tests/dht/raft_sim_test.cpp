@@ -43,5 +43,47 @@ TEST(RaftSim, NoSeedBreaksAPromise) {
   expect_well(1, kSeeds);
 }
 
+struct Broken {
+  Mutation mutation;
+  const char* name;
+  std::vector<std::string> caught_by;
+};
+
+class RaftSimMutation : public ::testing::TestWithParam<Broken> {};
+
+// A checker that cannot fail checks nothing.
+TEST_P(RaftSimMutation, IsCaught) {
+  constexpr std::uint64_t kMost = 200;
+  std::string seen;
+  for (std::uint64_t seed = 1; seed <= kMost; ++seed) {
+    const std::string violation = SeedRun(seed, GetParam().mutation, false).run().violation;
+    for (const std::string& checker : GetParam().caught_by) {
+      if (violation.starts_with(checker)) return;
+    }
+    if (!violation.empty()) seen += std::to_string(seed) + ": " + violation + "\n";
+  }
+  FAIL() << "not caught in " << kMost << " seeds; seen were\n" << seen;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, RaftSimMutation,
+    ::testing::Values(
+        Broken{Mutation::kSendBeforeDurable,
+               "PromisesSentBeforeTheyAreDurable",
+               {"election safety", "leader completeness", "durability", "state machine safety"}},
+        Broken{Mutation::kForgetVotes, "VotesForgotten", {"election safety"}},
+        Broken{Mutation::kForgetEntries,
+               "EntriesForgotten",
+               {"leader completeness", "durability", "state machine safety"}},
+        Broken{Mutation::kForgeVotes, "VotesForged", {"election safety"}},
+        Broken{Mutation::kForgeReadReplies, "ReadsConfirmedByNobody", {"linearizable reads"}},
+        Broken{
+            Mutation::kCorruptEntries, "EntriesAltered", {"state machine safety", "log matching"}},
+        Broken{Mutation::kForgeAcks,
+               "AcknowledgementsForged",
+               {"leader completeness", "durability", "state machine safety"}},
+        Broken{Mutation::kDropCommitNews, "CommitIndexNeverConfirmed", {"rest"}}),
+    [](const auto& broken) { return std::string(broken.param.name); });
+
 }  // namespace
 }  // namespace dunlin
