@@ -7,17 +7,12 @@
 #include <utility>
 
 #include "cli/interrupts.h"
+#include "os/clock.h"
 #include "os/json.h"
 
 namespace dunlin {
 
 namespace {
-
-std::int64_t now_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
 
 bool is_worth_another(Code code) {
   return code == Code::kUnreachable || code == Code::kRefused;
@@ -53,11 +48,11 @@ Error Client::nobody(const Error& last) const {
 
 // Until the headers (or, if `whole`, everything) have come.
 Result<void> Client::wait(bool whole, Duration patience) {
-  const std::int64_t deadline = now_ms() + patience.milliseconds();
+  const std::int64_t deadline = monotonic_ms() + patience.milliseconds();
   std::size_t seen = 0;
   std::int64_t until = deadline;
   while (whole ? !connection_.is_done() : !connection_.has_headers()) {
-    const std::int64_t left = until - now_ms();
+    const std::int64_t left = until - monotonic_ms();
     if (left <= 0) {
       connection_.close();
       return fail(Code::kUnreachable, server() + ": no answer within " +
@@ -75,7 +70,7 @@ Result<void> Client::wait(bool whole, Duration patience) {
     // A long answer that keeps coming is no silence.
     if (connection_.answer().body.size() != seen) {
       seen = connection_.answer().body.size();
-      until = now_ms() + patience.milliseconds();
+      until = monotonic_ms() + patience.milliseconds();
     }
   }
   return {};

@@ -12,6 +12,7 @@
 #include "cli/interrupts.h"
 #include "cli/job_options.h"
 #include "cli/job_text.h"
+#include "os/clock.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -19,14 +20,8 @@ namespace dunlin {
 namespace {
 
 // A job without a client is cancelled after 30 s, so a longer search would find it cancelled.
-constexpr std::int64_t kPatienceMs = 28'000;
+constexpr std::int64_t kRunPatienceMs = 28'000;
 constexpr std::int64_t kSilenceMs = 1000;  // without a place: then it is said why
-
-std::int64_t now_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
 
 // Data that was meant for the command, and would be lost without a word.
 bool has_input_waiting() {
@@ -44,7 +39,7 @@ class Runner {
         submission_(std::move(submission)),
         body_(submission_json(submission_)),
         printer_(submission_.spec.task_count() > 1),
-        started_ms_(now_ms()) {
+        started_ms_(monotonic_ms()) {
     const Duration timeout = call.args.duration("timeout", {});
     if (timeout.us > 0) give_up_ms_ = started_ms_ + timeout.milliseconds();
   }
@@ -59,9 +54,9 @@ class Runner {
                                    : followed.error();
       if (error.code != Code::kUnreachable || !was_submitted_) return own_failure(error);
       // The node under this client is gone: another is taken, or the same one when it is back.
-      if (made_progress_ || lost_since == 0) lost_since = now_ms();
+      if (made_progress_ || lost_since == 0) lost_since = monotonic_ms();
       made_progress_ = false;
-      if (now_ms() - lost_since > kPatienceMs) return own_failure(error);
+      if (monotonic_ms() - lost_since > kRunPatienceMs) return own_failure(error);
       const timespec pause{0, 200'000'000};
       nanosleep(&pause, nullptr);
     }
@@ -98,11 +93,11 @@ class Runner {
     std::int64_t until = said_reason_ ? -1 : started_ms_ + kSilenceMs;
     if (give_up_ms_ != 0) until = until < 0 ? give_up_ms_ : std::min(until, give_up_ms_);
     if (until < 0) return -1;
-    return static_cast<int>(std::clamp<std::int64_t>(until - now_ms(), 0, 1'000'000));
+    return static_cast<int>(std::clamp<std::int64_t>(until - monotonic_ms(), 0, 1'000'000));
   }
 
   void say_why_it_waits() {
-    if (!is_waiting() || now_ms() - started_ms_ < kSilenceMs) return;
+    if (!is_waiting() || monotonic_ms() - started_ms_ < kSilenceMs) return;
     const Reason reason = printer_.job()->reason;
     if (said_reason_ == reason) return;
     said_reason_ = reason;
@@ -111,7 +106,7 @@ class Runner {
   }
 
   bool give_up_waiting() {
-    if (give_up_ms_ == 0 || !is_waiting() || now_ms() < give_up_ms_) return false;
+    if (give_up_ms_ == 0 || !is_waiting() || monotonic_ms() < give_up_ms_) return false;
     note("dunlin: no place for job " + submission_.id.text() + " within --timeout");
     (void)cancel_and_leave(kExitOwnFailure);
     return true;

@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/job_text.h"
+#include "os/clock.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -14,20 +15,14 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kMaxJobs = 4096;
-constexpr std::int64_t kPatienceMs = 60'000;  // for a node to come back
-
-std::int64_t now_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
+constexpr std::int64_t kWaitPatienceMs = 60'000;  // for a node to come back
 
 // Watches jobs through one stream that the node pushes into; takes it up again when it breaks.
 class Waiter {
  public:
   Waiter(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit)
       : call_(call), left_(jobs.begin(), jobs.end()), any_(any) {
-    if (limit.us > 0) deadline_ = now_ms() + limit.milliseconds();
+    if (limit.us > 0) deadline_ = monotonic_ms() + limit.milliseconds();
     shows_progress_ = is_terminal(STDERR_FILENO) && jobs.size() == 1 && !call.quiet();
   }
 
@@ -42,8 +37,8 @@ class Waiter {
         continue;
       }
       if (seen.error().code != Code::kUnreachable) return finish(call_.failed(seen.error()));
-      if (lost_since == 0) lost_since = now_ms();
-      if (now_ms() - lost_since > kPatienceMs || never_connected_) {
+      if (lost_since == 0) lost_since = monotonic_ms();
+      if (monotonic_ms() - lost_since > kWaitPatienceMs || never_connected_) {
         return finish(call_.failed(seen.error()));
       }
       const timespec pause{0, 200'000'000};
@@ -66,7 +61,7 @@ class Waiter {
     while (!is_over()) {
       int patience = -1;
       if (deadline_ != 0) {
-        const std::int64_t left = deadline_ - now_ms();
+        const std::int64_t left = deadline_ - monotonic_ms();
         timed_out_ = left <= 0;
         if (timed_out_) return {};
         patience = static_cast<int>(std::min<std::int64_t>(left, 1'000'000'000));

@@ -9,7 +9,7 @@ using gossip::kNewsBudget;
 namespace {
 
 // A tick this late means that the process stood still (paused, swapped out, starved).
-constexpr Duration kLateTick = milliseconds(500);
+constexpr Duration kLateAlarm = milliseconds(500);
 // What one report of a load costs each node of the cluster: its size times how often it is told.
 constexpr std::int64_t kLoadReportSize = 40;
 // A good-bye goes to so many at once, besides spreading as a rumour.
@@ -65,7 +65,7 @@ void Gossip::dispatch(Instant now, NodeId from, const gossip::Message& message, 
 
 void Gossip::tick(Instant now, Effects& out) {
   const Instant due = detector_.next_deadline();
-  if (due != Instant::never() && now - due > kLateTick) detector_.forgive(now - due);
+  if (due != Instant::never() && now - due > kLateAlarm) detector_.forgive(now - due);
   detector_.tick(now, out);
   exchange_.tick(now, out);
   view_.decay_patience(now);

@@ -18,6 +18,10 @@ Instant monotonic_now() {
   return {microseconds_of(CLOCK_MONOTONIC)};
 }
 
+std::int64_t monotonic_ms() {
+  return monotonic_now().us / 1000;
+}
+
 WallTime wall_now() {
   return {microseconds_of(CLOCK_REALTIME) / 1000};
 }

@@ -7,6 +7,7 @@ namespace dunlin {
 
 // CLOCK_MONOTONIC: never goes back, stands still with the machine.
 Instant monotonic_now();
+std::int64_t monotonic_ms();
 WallTime wall_now();
 
 }  // namespace dunlin

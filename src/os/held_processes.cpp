@@ -48,7 +48,7 @@ HeldProcesses::HeldProcesses(int epoll_fd, HeldOptions options)
       cores_(options_.may_pin),
       cgroups_(options_.cgroup_name),
       scratch_(kMaxOutputPiece) {
-  null_fd_ = fcntl(open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 3);
+  null_fd_ = fcntl(::open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 3);
   ASSERT(null_fd_ > 2);
   // Three descriptors a process are needed here; the tasks get back the limit that we were given.
   getrlimit(RLIMIT_NOFILE, &open_files_);

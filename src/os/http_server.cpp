@@ -28,8 +28,6 @@ constexpr std::uint64_t kLingerMs = 2000;
 constexpr std::size_t kMaxRememberedUsers = 1024;
 constexpr int kBacklog = 256;
 
-enum class Phase { kReading, kAnswering, kLingering };
-
 std::string status_line(int status) {
   return "HTTP/1.1 " + std::to_string(status) + " " +
          http_status_str(static_cast<http_status>(status)) + "\r\n";
@@ -102,6 +100,8 @@ Result<int> bound_socket(const std::string& path, unsigned mode) {
 }  // namespace
 
 struct HttpServer::Connection {
+  enum class Phase { kReading, kAnswering, kLingering };
+
   explicit Connection(const HttpRequestReader::BodyLimit& limit) : reader(limit) {}
 
   HttpServer* server = nullptr;
@@ -216,7 +216,7 @@ std::string HttpServer::name_of_user(std::uint32_t uid) {
 // noticed.
 void HttpServer::set_reading(Connection& c) {
   const bool wanted =
-      !c.closing && (c.phase == Phase::kLingering || c.ahead.size() < kMaxHttpAhead);
+      !c.closing && (c.phase == Connection::Phase::kLingering || c.ahead.size() < kMaxHttpAhead);
   if (wanted == c.reading) return;
   c.reading = wanted;
   auto* stream = reinterpret_cast<uv_stream_t*>(&c.pipe);
@@ -238,8 +238,8 @@ void HttpServer::set_reading(Connection& c) {
 }
 
 void HttpServer::read(Connection& c, std::string_view data) {
-  if (c.phase == Phase::kLingering) return;
-  const bool is_next = c.phase == Phase::kReading && c.ahead.empty() &&
+  if (c.phase == Connection::Phase::kLingering) return;
+  const bool is_next = c.phase == Connection::Phase::kReading && c.ahead.empty() &&
                        c.reader.state() != HttpRequestReader::State::kComplete;
   if (is_next && !feed(c, data)) return;
   c.ahead += data;
@@ -277,7 +277,7 @@ bool HttpServer::account_body(Connection& c) {
 void HttpServer::advance(Connection& c) {
   if (c.advancing) return;
   c.advancing = true;
-  while (!c.closing && c.phase == Phase::kReading) {
+  while (!c.closing && c.phase == Connection::Phase::kReading) {
     if (c.reader.state() == HttpRequestReader::State::kComplete) {
       if (c.unsent() > kMaxHttpUnsent) break;
       dispatch(c);
@@ -294,7 +294,7 @@ void HttpServer::advance(Connection& c) {
 }
 
 void HttpServer::dispatch(Connection& c) {
-  c.phase = Phase::kAnswering;
+  c.phase = Connection::Phase::kAnswering;
   c.since = uv_now(loop_);
   c.has_asked = true;
   c.exchange = next_exchange_++;
@@ -418,10 +418,10 @@ void HttpServer::finish(Connection& c) {
   if (c.closing) return;
   if (c.keep_alive) {
     c.reader.next();
-    c.phase = Phase::kReading;
+    c.phase = Connection::Phase::kReading;
     return advance(c);
   }
-  c.phase = Phase::kLingering;
+  c.phase = Connection::Phase::kLingering;
   c.ahead.clear();
   uv_shutdown(&c.shutdown, reinterpret_cast<uv_stream_t*>(&c.pipe), [](uv_shutdown_t*, int) {});
   set_reading(c);
@@ -451,10 +451,10 @@ void HttpServer::sweep() {
   for (auto& [key, connection] : connections_) {
     Connection& c = *connection;
     // An answer may take as long as it takes; a client that does not read it may not.
-    if (c.phase == Phase::kAnswering && c.unsent() == 0) continue;
+    if (c.phase == Connection::Phase::kAnswering && c.unsent() == 0) continue;
     std::uint64_t limit = patience_.idle;
-    if (c.phase == Phase::kLingering && c.unsent() == 0) limit = std::min(limit, kLingerMs);
-    if (c.phase == Phase::kReading) {
+    if (c.phase == Connection::Phase::kLingering && c.unsent() == 0) limit = std::min(limit, kLingerMs);
+    if (c.phase == Connection::Phase::kReading) {
       const State state = c.reader.state();
       // The first request is due as soon as somebody connects.
       if (state == State::kHeaders || !c.has_asked) limit = patience_.request;

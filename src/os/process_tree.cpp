@@ -57,7 +57,7 @@ bool lies_below(const std::string& path, const std::string& directory) {
 
 std::string read_small_file(const std::string& path) {
   std::string text;
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return text;
   char piece[4096];
   ssize_t count;
@@ -78,7 +78,7 @@ std::vector<ProcessStat> all_processes() {
 
 OwnChildren::OwnChildren() {
   const std::string self = std::to_string(getpid());
-  fd_ = open(("/proc/self/task/" + self + "/children").c_str(), O_RDONLY | O_CLOEXEC);
+  fd_ = ::open(("/proc/self/task/" + self + "/children").c_str(), O_RDONLY | O_CLOEXEC);
 }
 
 OwnChildren::~OwnChildren() {

@@ -79,7 +79,7 @@ void start_clean(int status_fd) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   umask(022);
-  const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  const int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {0, 1, 2}) dup2(null_fd, fd);
   if (null_fd > 2) close(null_fd);
   const auto keep = static_cast<unsigned>(status_fd);
@@ -114,7 +114,7 @@ Result<Account> find_account(const std::string& user) {
 
 // Held as long as this process lives. A predecessor may still be busy killing its tasks.
 bool take_lock(const std::string& directory) {
-  const int fd = open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd = ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return false;
   for (int i = 0; i < kLockTries; ++i) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;

@@ -38,7 +38,7 @@ struct Place {
   sockaddr_un address{};
 
   Place(const std::string& directory, const std::string& name) {
-    directory_fd = open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    directory_fd = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     address.sun_family = AF_UNIX;
     std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory_fd,
                   name.c_str());

@@ -54,7 +54,7 @@ std::vector<std::string> split_name(const std::string& name) {
 }
 
 FileDescriptor open_directory(const std::string& path) {
-  return FileDescriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | kInner));
+  return FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | kInner));
 }
 
 tl::unexpected<Error> file_error(const std::string& doing, const std::string& name) {
@@ -75,7 +75,7 @@ struct Stager {
   int copy(const FileExtent& extent, int to) {
     FileDescriptor& pack = packs[extent.file];
     if (!pack.is_open())
-      pack = FileDescriptor(open((pack_root + "/" + extent.file).c_str(), O_RDONLY | O_CLOEXEC));
+      pack = FileDescriptor(::open((pack_root + "/" + extent.file).c_str(), O_RDONLY | O_CLOEXEC));
     if (!pack.is_open()) return errno;
     auto from = static_cast<off_t>(extent.offset);
     std::uint64_t left = extent.length;

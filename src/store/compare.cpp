@@ -13,7 +13,7 @@ constexpr std::uint32_t kFew = 64;
 // Of one summary: splitting a cell takes a look at each of its blobs.
 constexpr std::size_t kMaxSplits = 8;
 constexpr std::size_t kMaxPinQuestions = 256;  // after one list of items
-constexpr std::uint32_t kMaxDoublings = 5;
+constexpr std::uint32_t kMaxCompareDoublings = 5;
 // Large inventories are compared in several questions, so that no answer takes long.
 constexpr std::uint64_t kLargeInventory = 65'536;
 constexpr std::size_t kCellsAtOnce = 16;
@@ -70,7 +70,7 @@ void Compare::schedule(Instant now, NodeId node) {
 }
 
 Duration Compare::backoff(const Peer& other) const {
-  return config_.compare_delay * (std::int64_t{1} << std::min(other.attempts, kMaxDoublings));
+  return config_.compare_delay * (std::int64_t{1} << std::min(other.attempts, kMaxCompareDoublings));
 }
 
 void Compare::tick(Instant now, Effects& out) {
@@ -105,7 +105,7 @@ void Compare::ask(Instant now, NodeId node, Peer& other, Effects& out) {
   other.asked = true;
   // Where the answer does not come, the same cells are asked about again.
   other.asked_up_to = cell;
-  const auto doublings = std::min(other.attempts, kMaxDoublings);
+  const auto doublings = std::min(other.attempts, kMaxCompareDoublings);
   deadlines_.set(node, now + config_.answer_timeout * (std::int64_t{2} << doublings));
   out.send(node, Channel::kStream, frame_of(std::move(summary)));
 }

@@ -12,7 +12,7 @@ namespace {
 
 // A search that meets a full reading queue on its own disk tries again after this.
 constexpr Duration kReadAgain = milliseconds(20);
-constexpr std::uint32_t kMaxDoublings = 1;
+constexpr std::uint32_t kMaxRetryDoublings = 1;
 // What a blob of full size may take on the wire, at 8 MiB/s.
 constexpr Duration kSlowestBlob = milliseconds(500);
 
@@ -193,7 +193,7 @@ void Fetches::ask(Instant now, Number number, Search& search, NodeId node, bool 
                   Effects& out) {
   Peer& peer = search.peers[node];
   peer.state = only_asking ? State::kInquired : State::kAsked;
-  const auto doublings = std::min(peer.attempts++, kMaxDoublings);
+  const auto doublings = std::min(peer.attempts++, kMaxRetryDoublings);
   peer.deadline = now + config_.answer_timeout * (std::int64_t{1} << doublings);
   if (!only_asking) {
     gets_ += 1;

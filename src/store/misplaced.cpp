@@ -8,7 +8,7 @@ namespace dunlin::store {
 
 namespace {
 
-constexpr std::uint32_t kMaxDoublings = 5;
+constexpr std::uint32_t kMaxIdleDoublings = 5;
 // While somebody waits for this node to be let go.
 constexpr Duration kLeavingPause = seconds(1);
 
@@ -61,7 +61,7 @@ void Misplaced::on_change(Instant now, const ShelfChange& change) {
 
 Duration Misplaced::pause() const {
   const Duration base = members_.is_leaving() ? kLeavingPause : config_.compare_delay;
-  return base * (std::int64_t{1} << std::min(idle_rounds_, kMaxDoublings));
+  return base * (std::int64_t{1} << std::min(idle_rounds_, kMaxIdleDoublings));
 }
 
 void Misplaced::tick(Instant now, Effects& out) {

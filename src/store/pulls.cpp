@@ -7,7 +7,7 @@ namespace dunlin::store {
 namespace {
 
 constexpr Duration kFirstRetry = seconds(2);
-constexpr std::uint32_t kMaxDoublings = 8;  // 2 s to 512 s
+constexpr std::uint32_t kMaxPullDoublings = 8;  // 2 s to 512 s
 constexpr Duration kDiskFullRetry = seconds(30);
 
 }  // namespace
@@ -71,7 +71,7 @@ void Pulls::take_results(Instant now) {
     copy.is_missing = pulled.result.error().code == Code::kNotFound;
     // Whoever was said to hold it is asked again only if he says so again.
     copy.sources.clear();
-    const auto doublings = std::min(copy.attempts++, kMaxDoublings);
+    const auto doublings = std::min(copy.attempts++, kMaxPullDoublings);
     due_.set(pulled.id, now + kFirstRetry * (std::int64_t{1} << doublings));
   }
 }

@@ -9,7 +9,7 @@ namespace dunlin::store {
 
 namespace {
 
-constexpr std::uint32_t kMaxDoublings = 1;
+constexpr std::uint32_t kMaxPutDoublings = 1;
 constexpr Duration kBusyPause = milliseconds(100);
 constexpr std::uint64_t kSlowestBytesPerSecond = 8ULL * 1024 * 1024;
 
@@ -127,7 +127,7 @@ void Puts::start(Instant now, Number number, Put& put, NodeId node, Effects& out
   }
   target.state = State::kOffered;
   target.deadline = now + config_.answer_timeout *
-                              (std::int64_t{1} << std::min(target.attempts - 1, kMaxDoublings));
+                              (std::int64_t{1} << std::min(target.attempts - 1, kMaxPutDoublings));
   out.send(node, Channel::kStream, frame_of(Offer{number, put.blob, put.pin}));
 }
 
@@ -186,7 +186,7 @@ void Puts::send_data(Instant now, Number number, Put& put, NodeId node, Effects&
   target.state = State::kSending;
   target.deadline =
       now +
-      config_.answer_timeout * (std::int64_t{1} << std::min(target.attempts - 1, kMaxDoublings)) +
+      config_.answer_timeout * (std::int64_t{1} << std::min(target.attempts - 1, kMaxPutDoublings)) +
       time_to_send(in_flight + weight_of(put.blob));
   out.send(node, Channel::kStream,
            frame_of(Deposit{number, put.blob.id, put.pin, put.data}, put.data.size()));

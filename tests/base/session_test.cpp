@@ -8,7 +8,7 @@
 namespace dunlin {
 namespace {
 
-Key32 key_of(std::uint64_t seed) {
+Key32 session_key_of(std::uint64_t seed) {
   Random random(seed);
   Key32 key;
   random.fill(key);
@@ -22,19 +22,19 @@ ClusterId cluster_of(std::uint8_t n) {
 }
 
 Identity identity(std::uint64_t seed, ClusterId cluster = cluster_of(1)) {
-  return {key_pair_from_seed(key_of(seed)), 7, cluster};
+  return {key_pair_from_seed(session_key_of(seed)), 7, cluster};
 }
 
-const Key32 kPsk = key_of(100);
+const Key32 kMemberPsk = session_key_of(100);
 const KeyName kKeyName = key_name_of_epoch(3);
 
 Session::Target target(std::uint64_t listener_seed) {
-  return {SessionMode::kMember, kKeyName, kPsk, identity(listener_seed).keys.public_key};
+  return {SessionMode::kMember, kKeyName, kMemberPsk, identity(listener_seed).keys.public_key};
 }
 
-std::optional<Key32> lookup(SessionMode mode, const KeyName& name) {
-  if (mode == SessionMode::kMember && name == kKeyName) return kPsk;
-  if (mode == SessionMode::kJoin && name.raw[0] == 9) return key_of(101);
+std::optional<Key32> session_lookup(SessionMode mode, const KeyName& name) {
+  if (mode == SessionMode::kMember && name == kKeyName) return kMemberPsk;
+  if (mode == SessionMode::kJoin && name.raw[0] == 9) return session_key_of(101);
   return std::nullopt;
 }
 
@@ -77,8 +77,8 @@ struct Pair {
 };
 
 Pair member_pair() {
-  return {Session::dial(identity(1), target(2), key_of(11)),
-          Session::listen(identity(2), lookup, key_of(12))};
+  return {Session::dial(identity(1), target(2), session_key_of(11)),
+          Session::listen(identity(2), session_lookup, session_key_of(12))};
 }
 
 Bytes bytes_of(std::size_t size, std::uint64_t seed) {
@@ -140,8 +140,8 @@ TEST(Session, TakesNoMoreOutputThanAskedForAndOneRecord) {
 }
 
 TEST(Session, RefusesAnotherClusterInFewBytes) {
-  Pair pair = {Session::dial(identity(1, cluster_of(2)), target(2), key_of(11)),
-               Session::listen(identity(2), lookup, key_of(12))};
+  Pair pair = {Session::dial(identity(1, cluster_of(2)), target(2), session_key_of(11)),
+               Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);
   ASSERT_FALSE(pair.listener_result);
@@ -152,9 +152,9 @@ TEST(Session, RefusesAnotherClusterInFewBytes) {
 
 TEST(Session, RefusesAWrongKeyInFewBytes) {
   Session::Target wrong = target(2);
-  wrong.psk = key_of(999);
-  Pair pair = {Session::dial(identity(1), wrong, key_of(11)),
-               Session::listen(identity(2), lookup, key_of(12))};
+  wrong.psk = session_key_of(999);
+  Pair pair = {Session::dial(identity(1), wrong, session_key_of(11)),
+               Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.listener_result);
   EXPECT_EQ(pair.listener_result.error().message, "a hello that does not prove its key");
@@ -166,8 +166,8 @@ TEST(Session, RefusesAWrongKeyInFewBytes) {
 TEST(Session, RefusesAnUnknownTokenInFewBytes) {
   KeyName token;
   token.raw[0] = 8;
-  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, kPsk, {}}, key_of(11)),
-               Session::listen(identity(2), lookup, key_of(12))};
+  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, kMemberPsk, {}}, session_key_of(11)),
+               Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);
   EXPECT_EQ(pair.dialer_result.error().message, "the join token is not valid there (any more)");
@@ -177,8 +177,8 @@ TEST(Session, RefusesAnUnknownTokenInFewBytes) {
 TEST(Session, AdmitsAHolderOfATokenWithASmallerLimit) {
   KeyName token;
   token.raw[0] = 9;
-  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, key_of(101), {}}, key_of(11)),
-               Session::listen(identity(2), lookup, key_of(12))};
+  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, session_key_of(101), {}}, session_key_of(11)),
+               Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.dialer.send(bytes_of(kMaxJoinFrame, 5));
   pair.run();
   EXPECT_EQ(pair.listener.peer().mode, SessionMode::kJoin);
@@ -189,8 +189,8 @@ TEST(Session, AdmitsAHolderOfATokenWithASmallerLimit) {
 }
 
 TEST(Session, TellsTheDialerWhichVersionTheListenerSpeaks) {
-  Session dialer = Session::dial(identity(1), target(2), key_of(11));
-  Session listener = Session::listen(identity(2), lookup, key_of(12));
+  Session dialer = Session::dial(identity(1), target(2), session_key_of(11));
+  Session listener = Session::listen(identity(2), session_lookup, session_key_of(12));
   Bytes hello = dialer.take_output(1000);
   hello[6] = 9;
   std::vector<Bytes> frames;
@@ -226,16 +226,16 @@ TEST(Session, TellsTheDialerThatItIsNotAdmitted) {
 }
 
 TEST(Session, ShowsThatAnotherNodeAnswers) {
-  Pair pair = {Session::dial(identity(1), target(3), key_of(11)),
-               Session::listen(identity(2), lookup, key_of(12))};
+  Pair pair = {Session::dial(identity(1), target(3), session_key_of(11)),
+               Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);
   EXPECT_EQ(pair.dialer_result.error().code, Code::kConflict);
 }
 
 TEST(Session, ShowsThatANodeTalksToItself) {
-  Pair pair = {Session::dial(identity(1), {SessionMode::kMember, kKeyName, kPsk, {}}, key_of(11)),
-               Session::listen(identity(1), lookup, key_of(12))};
+  Pair pair = {Session::dial(identity(1), {SessionMode::kMember, kKeyName, kMemberPsk, {}}, session_key_of(11)),
+               Session::listen(identity(1), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);
   EXPECT_EQ(pair.dialer_result.error().code, Code::kConflict);
@@ -245,8 +245,8 @@ TEST(Session, ShowsThatANodeTalksToItself) {
 TEST(Session, RefusesAnIdentityThatIsNotTheSendersOwn) {
   Identity liar = identity(1);
   liar.keys.public_key = identity(3).keys.public_key;
-  Pair pair = {Session::dial(liar, target(2), key_of(11)),
-               Session::listen(identity(2), lookup, key_of(12))};
+  Pair pair = {Session::dial(liar, target(2), session_key_of(11)),
+               Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.listener_result);
   EXPECT_EQ(pair.listener_result.error().message,
@@ -254,9 +254,9 @@ TEST(Session, RefusesAnIdentityThatIsNotTheSendersOwn) {
 }
 
 TEST(Session, NoticesAnyChangedByteOfTheHandshake) {
-  const Bytes hello = Session::dial(identity(1), target(2), key_of(11)).take_output(1000);
+  const Bytes hello = Session::dial(identity(1), target(2), session_key_of(11)).take_output(1000);
   for (std::size_t i = 0; i < hello.size(); ++i) {
-    Session listener = Session::listen(identity(2), lookup, key_of(12));
+    Session listener = Session::listen(identity(2), session_lookup, session_key_of(12));
     Bytes changed = hello;
     changed[i] ^= 0x10;
     std::vector<Bytes> frames;
@@ -293,12 +293,12 @@ TEST(Session, RefusesARepeatedRecord) {
 TEST(Session, NeverSendsAStrangerMoreThanItGot) {
   Random random(5);
   for (int i = 0; i < 3000; ++i) {
-    Bytes hello = Session::dial(identity(1), target(2), key_of(11)).take_output(1000);
+    Bytes hello = Session::dial(identity(1), target(2), session_key_of(11)).take_output(1000);
     const std::uint64_t kind = random.below(3);
     if (kind == 0) random.fill(hello);
     if (kind == 1) hello[random.below(hello.size())] ^= static_cast<std::uint8_t>(random.next());
     hello.resize(random.below(hello.size() + 1));
-    Session listener = Session::listen(identity(2), lookup, key_of(12));
+    Session listener = Session::listen(identity(2), session_lookup, session_key_of(12));
     std::vector<Bytes> frames;
     (void)listener.receive(hello, frames);
     EXPECT_LE(listener.take_output(1 << 20).size(), hello.size());

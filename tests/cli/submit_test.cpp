@@ -10,7 +10,7 @@ namespace {
 
 using Submit = Shell;
 
-std::size_t lines(const std::string& text) {
+std::size_t line_count(const std::string& text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
@@ -93,7 +93,7 @@ TEST_F(Submit, ManyEntriesTravelAsBlobsOfWholeLines) {
     const std::string content = blob(block.blob);
     EXPECT_LE(content.size(), 1024U * 1024);
     EXPECT_TRUE(content.ends_with('\n'));
-    EXPECT_EQ(lines(content), block.count);
+    EXPECT_EQ(line_count(content), block.count);
     back += content;
   }
   EXPECT_EQ(back, many);

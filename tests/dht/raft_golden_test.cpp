@@ -11,7 +11,7 @@
 namespace dunlin {
 namespace {
 
-constexpr GroupId kGroup{0};
+constexpr GroupId kGolden{0};
 
 void compare(const std::string& name, const std::string& transcript) {
   const std::string here = __FILE__;
@@ -32,9 +32,9 @@ ClusterOptions quiet() {
 }
 
 bool has_voters(Cluster& cluster, std::size_t count) {
-  const auto leader = cluster.leader_of(kGroup);
+  const auto leader = cluster.leader_of(kGolden);
   if (!leader) return false;
-  const GroupConfig config = *cluster.groups(*leader).config(kGroup);
+  const GroupConfig config = *cluster.groups(*leader).config(kGolden);
   return config.voters.size() == count && !config.is_joint();
 }
 
@@ -59,11 +59,11 @@ TEST(RaftGolden, Election) {
   cluster.start(2);
   cluster.run_for(seconds(8));
   cluster.clear_trace();
-  cluster.propose(kGroup);
+  cluster.propose(kGolden);
   cluster.run_for(milliseconds(100));
-  cluster.crash(*cluster.leader_of(kGroup));
+  cluster.crash(*cluster.leader_of(kGolden));
   cluster.run_for(seconds(3));
-  cluster.propose(kGroup);
+  cluster.propose(kGolden);
   cluster.run_for(seconds(1));
   compare("raft_election", cluster.trace());
 }
@@ -76,12 +76,12 @@ TEST(RaftGolden, SnapshotCatchUp) {
   cluster.start(1);
   cluster.start(2);
   cluster.run_for(seconds(8));
-  const std::size_t leader = *cluster.leader_of(kGroup);
+  const std::size_t leader = *cluster.leader_of(kGolden);
   const std::size_t follower = (leader + 1) % 3;
   cluster.crash(follower);
   cluster.run_for(seconds(2));
   for (int i = 0; i < 30; ++i) {
-    for (int j = 0; j < 4; ++j) cluster.propose(kGroup, 10'000);
+    for (int j = 0; j < 4; ++j) cluster.propose(kGolden, 10'000);
     cluster.run_for(milliseconds(100));
   }
   cluster.run_for(seconds(2));

@@ -6,7 +6,7 @@
 namespace dunlin {
 namespace {
 
-constexpr GroupId kGroup{0};
+constexpr GroupId kRafted{0};
 
 // A cluster with one group, grown to its full number of voters and at rest.
 class RaftTest : public ::testing::Test {
@@ -20,7 +20,7 @@ class RaftTest : public ::testing::Test {
     const std::size_t voters = nodes >= 3 ? 3 : 1;
     ASSERT_TRUE(cluster_->run_until([&] { return settled_with(voters); }, seconds(20)));
     cluster_->run_for(seconds(5));
-    leader_ = *cluster_->leader_of(kGroup);
+    leader_ = *cluster_->leader_of(kRafted);
     for (const Seat& seat : config().voters) {
       if (cluster_->index_of(seat.node) != leader_) {
         followers_.push_back(cluster_->index_of(seat.node));
@@ -34,8 +34,8 @@ class RaftTest : public ::testing::Test {
   }
 
   GroupConfig config() {
-    const auto leader = cluster_->leader_of(kGroup);
-    return leader ? *cluster_->groups(*leader).config(kGroup) : GroupConfig{};
+    const auto leader = cluster_->leader_of(kRafted);
+    return leader ? *cluster_->groups(*leader).config(kRafted) : GroupConfig{};
   }
   bool settled_with(std::size_t voters) {
     const GroupConfig now = config();
@@ -46,14 +46,14 @@ class RaftTest : public ::testing::Test {
     return std::any_of(now.voters.begin(), now.voters.end(),
                        [&](const Seat& seat) { return seat.node == cluster_->id(node); });
   }
-  Term term() { return cluster_->groups(*cluster_->leader_of(kGroup)).leading_term(kGroup); }
+  Term term() { return cluster_->groups(*cluster_->leader_of(kRafted)).leading_term(kRafted); }
   void commit_one(Duration most = seconds(5)) {
     const std::uint64_t before = cluster_->acknowledged();
     const bool done = cluster_->run_until(
         [&] {
           if (cluster_->acknowledged() > before) return true;
           if (!asked_ || cluster_->now() >= ask_again_) {
-            asked_ = cluster_->propose(kGroup);
+            asked_ = cluster_->propose(kRafted);
             ask_again_ = cluster_->now() + milliseconds(100);
           }
           return false;
@@ -76,7 +76,7 @@ TEST_F(RaftTest, AnotherLeadsSoonAfterTheLeaderIsSuspected) {
   cluster_->crash(leader_);
   Instant suspected = cluster_->now() + seconds(1);
   ASSERT_TRUE(
-      cluster_->run_until([&] { return cluster_->leader_of(kGroup).has_value(); }, seconds(5)));
+      cluster_->run_until([&] { return cluster_->leader_of(kRafted).has_value(); }, seconds(5)));
   // Suspicion takes up to 1.0 s in this harness; the election must not add much.
   EXPECT_LT(cluster_->now(), suspected + milliseconds(400));
   commit_one();
@@ -90,7 +90,7 @@ TEST_F(RaftTest, AnIsolatedFollowerDoesNotDisturbOnItsReturn) {
   commit_one();
   cluster_->heal();
   cluster_->run_for(seconds(10));
-  EXPECT_EQ(cluster_->leader_of(kGroup), leader_);
+  EXPECT_EQ(cluster_->leader_of(kRafted), leader_);
   EXPECT_EQ(term(), before);
   EXPECT_TRUE(cluster_->has_converged()) << cluster_->apart();
 }
@@ -100,7 +100,7 @@ TEST_F(RaftTest, APartialPartitionLeavesTheLeaderWithItsQuorum) {
   const Term before = term();
   cluster_->cut_both(leader_, followers_[0]);
   cluster_->run_for(seconds(15));
-  EXPECT_EQ(cluster_->leader_of(kGroup), leader_);
+  EXPECT_EQ(cluster_->leader_of(kRafted), leader_);
   EXPECT_EQ(term(), before);
   commit_one();
 }
@@ -109,10 +109,10 @@ TEST_F(RaftTest, ALeaderThatHearsNobodyStepsDownAndAnotherLeads) {
   grow(3);
   for (const std::size_t follower : followers_) cluster_->cut(follower, leader_);
   ASSERT_TRUE(cluster_->run_until(
-      [&] { return cluster_->leader_of(kGroup) && *cluster_->leader_of(kGroup) != leader_; },
+      [&] { return cluster_->leader_of(kRafted) && *cluster_->leader_of(kRafted) != leader_; },
       seconds(10)));
   cluster_->run_for(seconds(3));
-  EXPECT_FALSE(cluster_->groups(leader_).is_leading(kGroup));
+  EXPECT_FALSE(cluster_->groups(leader_).is_leading(kRafted));
   commit_one();
 }
 
@@ -120,7 +120,7 @@ TEST_F(RaftTest, ALeaderWithoutQuorumStepsDownWithinItsGrace) {
   grow(3);
   for (const std::size_t follower : followers_) cluster_->crash(follower);
   cluster_->run_for(seconds(3));
-  EXPECT_FALSE(cluster_->groups(leader_).is_leading(kGroup));
+  EXPECT_FALSE(cluster_->groups(leader_).is_leading(kRafted));
   for (const std::size_t follower : followers_) cluster_->start(follower);
   commit_one(seconds(10));
 }
@@ -143,7 +143,7 @@ TEST_F(RaftTest, ARestartedLeaderIsReplacedAtOnceEvenIfNobodySuspectedIt) {
   cluster_->crash(leader_);
   cluster_->start(leader_);
   ASSERT_TRUE(
-      cluster_->run_until([&] { return cluster_->leader_of(kGroup).has_value(); }, seconds(2)));
+      cluster_->run_until([&] { return cluster_->leader_of(kRafted).has_value(); }, seconds(2)));
   EXPECT_GT(term(), before);
   commit_one();
 }
@@ -155,18 +155,18 @@ TEST_F(RaftTest, ALaterTermAndALongerLogFindTogether) {
   GroupConfig three;
   for (std::size_t i = 0; i < 3; ++i) three.voters.push_back({cluster_->id(i), 1});
   std::sort(three.voters.begin(), three.voters.end());
-  const EntryRecord first{kGroup, 1, 1, {1, EntryKind::kConfig, encode(three)}};
-  const EntryRecord second{kGroup, 1, 2, {1, EntryKind::kNoop, {}}};
+  const EntryRecord first{kRafted, 1, 1, {1, EntryKind::kConfig, encode(three)}};
+  const EntryRecord second{kRafted, 1, 2, {1, EntryKind::kNoop, {}}};
   const auto fact = [](Term term) {
-    return std::map<std::string, Bytes>{{vote_key(kGroup), encode(VoteFact{1, false, term, {}})}};
+    return std::map<std::string, Bytes>{{vote_key(kRafted), encode(VoteFact{1, false, term, {}})}};
   };
   cluster_->set_disk(0, fact(9), {first});
   cluster_->set_disk(1, fact(2), {first, second});
   cluster_->start(0);
   cluster_->start(1);
   ASSERT_TRUE(
-      cluster_->run_until([&] { return cluster_->leader_of(kGroup).has_value(); }, seconds(10)));
-  EXPECT_EQ(cluster_->leader_of(kGroup), 1U);
+      cluster_->run_until([&] { return cluster_->leader_of(kRafted).has_value(); }, seconds(10)));
+  EXPECT_EQ(cluster_->leader_of(kRafted), 1U);
   EXPECT_GT(term(), 9U);
 }
 
@@ -174,7 +174,7 @@ TEST_F(RaftTest, AHungDiskHandsLeadershipOver) {
   grow(3);
   cluster_->stall_storage(leader_, true);
   ASSERT_TRUE(cluster_->run_until(
-      [&] { return cluster_->leader_of(kGroup) && *cluster_->leader_of(kGroup) != leader_; },
+      [&] { return cluster_->leader_of(kRafted) && *cluster_->leader_of(kRafted) != leader_; },
       seconds(2)));
   commit_one();
   cluster_->stall_storage(leader_, false);
@@ -211,7 +211,7 @@ TEST_F(RaftTest, ADeadFollowerIsNotKnockedAtForEver) {
 TEST_F(RaftTest, ACutOffLeaderAnswersNoReads) {
   grow(3);
   cluster_->isolate(leader_);
-  cluster_->read_at(leader_, kGroup);
+  cluster_->read_at(leader_, kRafted);
   const std::uint64_t before = cluster_->reads_done();
   commit_one(seconds(10));
   cluster_->run_for(seconds(10));
@@ -221,7 +221,7 @@ TEST_F(RaftTest, ACutOffLeaderAnswersNoReads) {
 TEST_F(RaftTest, ReadsOfOneTurnShareOneConfirmation) {
   grow(3);
   const std::uint64_t before = cluster_->group_frames();
-  for (int i = 0; i < 100; ++i) cluster_->read_at(leader_, kGroup);
+  for (int i = 0; i < 100; ++i) cluster_->read_at(leader_, kRafted);
   cluster_->run_for(seconds(1));
   EXPECT_EQ(cluster_->reads_done(), 100U);
   EXPECT_LE(cluster_->group_frames() - before, 4U);
@@ -230,7 +230,7 @@ TEST_F(RaftTest, ReadsOfOneTurnShareOneConfirmation) {
 TEST_F(RaftTest, ProposalsOfOneTurnShareTheirFrames) {
   grow(3);
   const std::uint64_t before = cluster_->group_frames();
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(cluster_->propose_at(leader_, kGroup));
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(cluster_->propose_at(leader_, kRafted));
   cluster_->run_for(seconds(1));
   EXPECT_EQ(cluster_->acknowledged(), 100U);
   // Entries, acknowledgement, commit index, acknowledgement: for two followers.
@@ -241,12 +241,12 @@ TEST_F(RaftTest, RefusesWhatIsOverItsLimits) {
   grow(1);
   Effects out;
   Groups& groups = cluster_->groups(0);
-  const auto too_big = groups.propose(cluster_->now(), kGroup, Bytes(Groups::kMaxPayload + 1), out);
+  const auto too_big = groups.propose(cluster_->now(), kRafted, Bytes(Groups::kMaxPayload + 1), out);
   ASSERT_FALSE(too_big);
   EXPECT_EQ(too_big.error().code, Code::kLimit);
   out.row = 1'000'000;
   int taken = 0;
-  while (groups.propose(cluster_->now(), kGroup, Bytes(Groups::kMaxPayload / 2), out)) ++taken;
+  while (groups.propose(cluster_->now(), kRafted, Bytes(Groups::kMaxPayload / 2), out)) ++taken;
   EXPECT_EQ(taken, 16) << "8 MiB of backlog";
   EXPECT_FALSE(groups.propose(cluster_->now(), GroupId{9}, {}, out));
 }
@@ -255,7 +255,7 @@ TEST_F(RaftTest, OnlyTheLeaderTakesProposals) {
   grow(3);
   Effects out;
   const auto refused =
-      cluster_->groups(followers_[0]).propose(cluster_->now(), kGroup, Bytes(3), out);
+      cluster_->groups(followers_[0]).propose(cluster_->now(), kRafted, Bytes(3), out);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kUnreachable);
   EXPECT_TRUE(out.is_empty());
@@ -288,7 +288,7 @@ TEST_F(RaftTest, AShortDeathReplacesNobodyALongOneDoes) {
   // On its return it learns that it was removed, and holds nothing.
   cluster_->start(victim);
   cluster_->run_for(seconds(20));
-  EXPECT_EQ(is_voter(victim), cluster_->groups(victim).config(kGroup).has_value());
+  EXPECT_EQ(is_voter(victim), cluster_->groups(victim).config(kRafted).has_value());
 }
 
 TEST_F(RaftTest, DeathNeverLowersTheNumberOfVoters) {
@@ -303,7 +303,7 @@ TEST_F(RaftTest, ALeaverHandsOverAllItsSeats) {
   cluster_->leave(leader_);
   ASSERT_TRUE(
       cluster_->run_until([&] { return cluster_->groups(leader_).may_leave(); }, seconds(20)));
-  EXPECT_FALSE(cluster_->groups(leader_).config(kGroup).has_value());
+  EXPECT_FALSE(cluster_->groups(leader_).config(kRafted).has_value());
   cluster_->forget_member(leader_);
   cluster_->run_for(seconds(2));
   EXPECT_EQ(config().voters.size(), 3U);
@@ -320,13 +320,13 @@ TEST_F(RaftTest, LeavingShrinksToASoleVoterAndTheLastMayNotGo) {
   cluster_->forget_member(first);
   ASSERT_TRUE(cluster_->run_until([&] { return settled_with(1); }, seconds(20)));
   EXPECT_EQ(config().learners.size(), 1U);
-  const std::size_t voter = *cluster_->leader_of(kGroup);
+  const std::size_t voter = *cluster_->leader_of(kRafted);
   cluster_->leave(voter);
   ASSERT_TRUE(
       cluster_->run_until([&] { return cluster_->groups(voter).may_leave(); }, seconds(20)));
   cluster_->forget_member(voter);
   commit_one(seconds(10));
-  const std::size_t last = *cluster_->leader_of(kGroup);
+  const std::size_t last = *cluster_->leader_of(kRafted);
   cluster_->leave(last);
   cluster_->run_for(seconds(30));
   EXPECT_FALSE(cluster_->groups(last).may_leave());
@@ -343,7 +343,7 @@ TEST_F(RaftTest, AReplicaThatComesBackIsAStrangerToItsFormerSelf) {
   // Another dies for good; the first, returning, is needed again.
   std::size_t second = 99;
   for (std::size_t i = 0; i < 4; ++i) {
-    if (i != victim && i != *cluster_->leader_of(kGroup)) second = i;
+    if (i != victim && i != *cluster_->leader_of(kRafted)) second = i;
   }
   cluster_->start(victim);
   cluster_->run_for(seconds(2));
@@ -361,7 +361,7 @@ TEST_F(RaftTest, AFollowerFarBehindIsBroughtUpByASnapshot) {
   cluster_->crash(followers_[0]);
   cluster_->run_for(seconds(3));
   for (int i = 0; i < 60; ++i) {
-    for (int j = 0; j < 5; ++j) cluster_->propose(kGroup, 20'000);
+    for (int j = 0; j < 5; ++j) cluster_->propose(kRafted, 20'000);
     cluster_->run_for(milliseconds(100));
   }
   cluster_->run_for(seconds(2));
@@ -376,7 +376,7 @@ TEST_F(RaftTest, ASnapshotGoesOnWhereItWasBrokenOff) {
   cluster_->crash(followers_[0]);
   cluster_->run_for(seconds(3));
   for (int i = 0; i < 60; ++i) {
-    for (int j = 0; j < 5; ++j) cluster_->propose(kGroup, 20'000);
+    for (int j = 0; j < 5; ++j) cluster_->propose(kRafted, 20'000);
     cluster_->run_for(milliseconds(100));
   }
   cluster_->run_for(seconds(2));
@@ -422,7 +422,7 @@ TEST_F(RaftTest, ARestartedReplicaPromisesNothingBeforeAnotherVoterHasAnswered) 
   cluster_->run_for(seconds(10));
   EXPECT_GT(cluster_->group_frames(), frames) << "it asks";
   EXPECT_EQ(cluster_->promises_made(), promises);
-  EXPECT_FALSE(cluster_->leader_of(kGroup));
+  EXPECT_FALSE(cluster_->leader_of(kRafted));
 }
 
 TEST_F(RaftTest, ASoleVoterAsksNobody) {
@@ -472,7 +472,7 @@ TEST_F(RaftTest, ALostVoteIsFoundOut) {
   cluster_->expect_fatal();
   const std::size_t victim = followers_[0];
   cluster_->crash(victim);
-  cluster_->forget_fact(victim, vote_key(kGroup));
+  cluster_->forget_fact(victim, vote_key(kRafted));
   cluster_->start(victim);
   ASSERT_TRUE(cluster_->run_until([&] { return cluster_->has_failed(victim); }, seconds(5)));
   commit_one();

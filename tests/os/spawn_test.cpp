@@ -41,7 +41,7 @@ class Spawn : public testing::Test {
     request.argv = words.data();
     request.environment = environment;
     request.candidates = files.data();
-    request.stdin_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    request.stdin_fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     request.stdout_fd = out[1];
     request.stderr_fd = out[1];
     Outcome outcome;
@@ -130,11 +130,11 @@ TEST_F(Spawn, AMissingDirectoryIsNoErrorOfTheProgram) {
 TEST_F(Spawn, TheProcessSeesNoDescriptorButTheThreeStreams) {
   // What the caller of the tests left open is not ours.
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-  const int leaked = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int leaked = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   EXPECT_EQ(run({"/bin/sh", "-c", "ls /proc/$$/fd; :"}).text, "0\n1\n2\n");
   close(leaked);
   // The test can fail: a descriptor that is not close-on-exec does show.
-  const int open_one = open("/dev/null", O_RDONLY);
+  const int open_one = ::open("/dev/null", O_RDONLY);
   EXPECT_NE(run({"/bin/sh", "-c", "ls /proc/$$/fd; :"}).text, "0\n1\n2\n");
   close(open_one);
 }

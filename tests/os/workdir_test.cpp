@@ -185,7 +185,7 @@ TEST_F(Workdir, RemovalFollowsNoLinksAndMindsNoModes) {
 }
 
 TEST_F(Workdir, RemovalCopesWithAnyDepth) {
-  int at = open(work_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int at = ::open(work_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   for (int i = 0; i < 300; ++i) {
     ASSERT_EQ(mkdirat(at, "deeper", 0755), 0);
     const int next = openat(at, "deeper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

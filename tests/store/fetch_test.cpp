@@ -10,7 +10,7 @@ namespace {
 using store::Get;
 using store::GetAnswer;
 
-constexpr Pin kPin{GroupId{7}, 42};
+constexpr Pin kFetchPin{GroupId{7}, 42};
 
 class FetchTest : public testing::Test {
  protected:
@@ -19,7 +19,7 @@ class FetchTest : public testing::Test {
     cluster->run_for(seconds(1));
   }
   BlobId store(const Bytes& data, std::size_t by = 0) {
-    cluster->put(by, data, kPin);
+    cluster->put(by, data, kFetchPin);
     cluster->run_for(seconds(1));
     return blob_id_of(data);
   }
@@ -55,7 +55,7 @@ class FetchTest : public testing::Test {
 
 TEST_F(FetchTest, EveryNodeReadsWhatAnyNodeStored) {
   found(5);
-  for (std::uint64_t i = 0; i < 20; ++i) cluster->put(i % 5, noise(1000 * i, i), kPin);
+  for (std::uint64_t i = 0; i < 20; ++i) cluster->put(i % 5, noise(1000 * i, i), kFetchPin);
   cluster->run_for(seconds(2));
   EXPECT_EQ(cluster->acknowledged().size(), 20U);
   EXPECT_EQ(cluster->unreadable(), std::vector<std::string>{});

@@ -10,7 +10,7 @@ namespace {
 using store::Deposit;
 using store::PutAnswer;
 
-constexpr Pin kPin{GroupId{7}, 42};
+constexpr Pin kPutPin{GroupId{7}, 42};
 
 class PutTest : public testing::Test {
  protected:
@@ -19,7 +19,7 @@ class PutTest : public testing::Test {
     cluster->run_for(seconds(1));
   }
   // Ends when the caller is told.
-  std::uint64_t put(std::size_t i, Bytes data, Pin pin = kPin) {
+  std::uint64_t put(std::size_t i, Bytes data, Pin pin = kPutPin) {
     const auto token = cluster->put(i, std::move(data), pin);
     cluster->run_until([&] { return cluster->ended(i, token); });
     return token;
@@ -80,7 +80,7 @@ TEST_F(PutTest, ABlobOverTheLimitIsRefused) {
 
 TEST_F(PutTest, MorePutsThanTheLimitAreRefusedAndTheOthersSucceed) {
   found(3);
-  for (std::size_t i = 0; i <= kMaxPuts; ++i) cluster->put(0, noise(10, i), kPin);
+  for (std::size_t i = 0; i <= kMaxPuts; ++i) cluster->put(0, noise(10, i), kPutPin);
   const auto& refused = cluster->host(0).events;
   ASSERT_EQ(refused.size(), 1U);
   EXPECT_EQ(std::get<BlobPutFailed>(refused.front()).error.code, Code::kLimit);
@@ -119,7 +119,7 @@ TEST_F(PutTest, SuspicionInTheMiddleTurnsToAnotherAtOnce) {
   const Bytes data = noise(50'000, 1);
   const std::size_t putter = bystander(data);
   for (const std::size_t owner : owners(data)) cluster->crash(owner);
-  const auto token = cluster->put(putter, data, kPin);
+  const auto token = cluster->put(putter, data, kPutPin);
   cluster->run_for(milliseconds(100));
   EXPECT_FALSE(cluster->ended(putter, token));
   for (const std::size_t owner : owners(data)) cluster->suspect(putter, owner);
@@ -130,7 +130,7 @@ TEST_F(PutTest, SuspicionInTheMiddleTurnsToAnotherAtOnce) {
 TEST_F(PutTest, OfTwoNodesASilentOneIsWaitedForUntilItIsDeclaredDead) {
   found(2);
   cluster->crash(1);
-  const auto token = cluster->put(0, noise(10, 1), kPin);
+  const auto token = cluster->put(0, noise(10, 1), kPutPin);
   cluster->run_for(seconds(10));
   EXPECT_FALSE(cluster->ended(0, token));
   cluster->declare(1, StoreMemberState::kSuspect);
@@ -156,7 +156,7 @@ TEST_F(PutTest, WithoutASecondHolderItFailsAtTheDeadlineAndSaysWhoWasSilent) {
 TEST_F(PutTest, WhoIsBackIsAskedAgain) {
   found(2);
   cluster->partition({1});
-  const auto token = cluster->put(0, noise(10, 1), kPin);
+  const auto token = cluster->put(0, noise(10, 1), kPutPin);
   cluster->run_for(seconds(5));
   cluster->heal();
   cluster->run_for(seconds(5));
@@ -239,7 +239,7 @@ TEST_F(PutTest, LostAndDoubledMessagesChangeNothing) {
 TEST_F(PutTest, NothingLeavesBeforeItIsDurable) {
   found(2);
   cluster->host(1).disk_free_at = cluster->now() + seconds(5);  // its disk hangs so long
-  const auto token = cluster->put(0, noise(10, 1), kPin);
+  const auto token = cluster->put(0, noise(10, 1), kPutPin);
   cluster->run_for(seconds(4));
   EXPECT_FALSE(cluster->ended(0, token));
   cluster->run_for(seconds(2));
@@ -259,7 +259,7 @@ TEST_F(PutTest, APeersWindowIsNeverExceeded) {
     }
     most = std::max(most, in_flight);
   };
-  for (std::uint64_t i = 0; i < 60; ++i) cluster->put(0, noise(1 << 20, i), kPin);
+  for (std::uint64_t i = 0; i < 60; ++i) cluster->put(0, noise(1 << 20, i), kPutPin);
   cluster->run_for(seconds(20));
   EXPECT_EQ(cluster->acknowledged().size(), 60U);
   EXPECT_GT(most, 8 << 20);
@@ -269,7 +269,7 @@ TEST_F(PutTest, APeersWindowIsNeverExceeded) {
 TEST_F(PutTest, AnAnswerMeantForAnEarlierLifeIsNone) {
   found(2);
   cluster->partition({1});
-  const auto token = cluster->put(0, noise(10, 1), kPin);
+  const auto token = cluster->put(0, noise(10, 1), kPutPin);
   cluster->run_for(milliseconds(10));
   const BlobId id = blob_id_of(noise(10, 1));
   for (std::uint64_t operation = 0; operation < 1000; ++operation) {
@@ -287,7 +287,7 @@ TEST_F(PutTest, AMemberUnknownYetIsNoReasonToCountOnOneCopy) {
   Blobs fresh(cluster->host(0).id, {}, Random(1));
   Effects out;
   fresh.start(cluster->now(), out);
-  fresh.put(cluster->now(), 1, kPin, noise(10, 1), out);
+  fresh.put(cluster->now(), 1, kPutPin, noise(10, 1), out);
   EXPECT_TRUE(out.file_writes.empty());
   EXPECT_TRUE(fresh.take_events().empty());
 }

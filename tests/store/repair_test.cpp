@@ -5,7 +5,7 @@
 namespace dunlin {
 namespace {
 
-constexpr Pin kPin{GroupId{3}, 17};
+constexpr Pin kRepairPin{GroupId{3}, 17};
 
 void expect_kept(const StoreCluster& cluster) {
   EXPECT_TRUE(cluster.broken().empty()) << cluster.broken().front();
@@ -15,7 +15,7 @@ void expect_kept(const StoreCluster& cluster) {
 void fill(StoreCluster& cluster, std::size_t count) {
   cluster.run_for(seconds(1));
   for (std::size_t i = 0; i < count; ++i) {
-    cluster.put(i % cluster.size(), noise(200 + i, i), {kPin.group, i});
+    cluster.put(i % cluster.size(), noise(200 + i, i), {kRepairPin.group, i});
   }
   cluster.run_for(seconds(120));
   ASSERT_EQ(cluster.acknowledged().size(), count);
@@ -103,7 +103,7 @@ TEST(Repair, ScrubbingKeepsToItsRateAndComesToAnEnd) {
   config.scrub_rate = 64 * 1024;
   StoreCluster cluster(5, 1, config);
   cluster.run_for(seconds(1));
-  for (std::uint64_t i = 0; i < 8; ++i) cluster.put(0, noise(kMaxBlob, i), kPin);
+  for (std::uint64_t i = 0; i < 8; ++i) cluster.put(0, noise(kMaxBlob, i), kRepairPin);
   cluster.run_for(seconds(10));
   cluster.crash(0);
   cluster.restart(0);
@@ -150,7 +150,7 @@ TEST(Repair, WhatLiesWithASuccessorIsHandedToTheOwnersOnTheirReturn) {
     cluster.suspect(i, 0);
     cluster.suspect(i, 1);
   }
-  for (std::uint64_t i = 0; i < 60; ++i) cluster.put(2 + i % 3, noise(300, i), {kPin.group, i});
+  for (std::uint64_t i = 0; i < 60; ++i) cluster.put(2 + i % 3, noise(300, i), {kRepairPin.group, i});
   cluster.run_for(seconds(40));
   ASSERT_EQ(cluster.acknowledged().size(), 60U);
   cluster.heal();
@@ -178,13 +178,13 @@ TEST(Repair, PinsThatOnlySomeOwnersHaveReachTheOthers) {
   StoreCluster cluster(9, 3);
   fill(cluster, 0);
   const Bytes data = noise(10, 1);
-  cluster.put(0, data, {kPin.group, 0});
+  cluster.put(0, data, {kRepairPin.group, 0});
   cluster.run_for(seconds(60));
   cluster.partition({2});
   cluster.suspect(0, 2);
   // More of them than one message carries.
   for (std::uint64_t i = 1; i <= 2 * store::kMaxPinsInMessage + 10; ++i) {
-    cluster.put(0, data, {kPin.group, i});
+    cluster.put(0, data, {kRepairPin.group, i});
     if (i % 500 == 0) cluster.run_for(seconds(10));
   }
   cluster.run_for(seconds(10));
@@ -247,7 +247,7 @@ TEST(Repair, ItKeepsToItsRate) {
   cluster.crash(1);
   cluster.declare(1, StoreMemberState::kDead);
   cluster.run_for(seconds(1));
-  for (std::uint64_t i = 0; i < 60; ++i) cluster.put(0, noise(1024 * 1024, i), {kPin.group, i});
+  for (std::uint64_t i = 0; i < 60; ++i) cluster.put(0, noise(1024 * 1024, i), {kRepairPin.group, i});
   cluster.run_for(seconds(60));
   cluster.restart(1);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.host(1).blobs->stats().held > 0; }));
@@ -263,7 +263,7 @@ TEST(Repair, LargeInventoriesAreComparedInDepthAndFewItemsTravel) {
   cluster.weather.longest_sync = microseconds(110);
   cluster.run_for(seconds(1));
   for (std::uint64_t i = 0; i < 20'000; ++i) {
-    cluster.put(0, noise(8, i), {kPin.group, i});
+    cluster.put(0, noise(8, i), {kRepairPin.group, i});
     if (i % 500 == 499) cluster.run_for(milliseconds(200));
   }
   cluster.run_for(seconds(200));
@@ -272,7 +272,7 @@ TEST(Repair, LargeInventoriesAreComparedInDepthAndFewItemsTravel) {
   cluster.partition({1});
   cluster.declare(1, StoreMemberState::kDead);
   cluster.run_for(seconds(5));
-  for (std::uint64_t i = 0; i < 20; ++i) cluster.put(0, noise(9, i), {kPin.group, i});
+  for (std::uint64_t i = 0; i < 20; ++i) cluster.put(0, noise(9, i), {kRepairPin.group, i});
   cluster.run_for(seconds(60));
   ASSERT_EQ(cluster.acknowledged().size(), 20'020U);
   const std::uint64_t before = cluster.bytes();
@@ -337,8 +337,8 @@ TEST(Leaving, ALeaverTakesNothingMore) {
   StoreCluster cluster(23, 3);
   fill(cluster, 0);
   cluster.with(0, [&](Blobs& blobs, Effects& out) { blobs.prepare_to_leave(cluster.now(), out); });
-  for (std::uint64_t i = 0; i < 20; ++i) cluster.put(1 + i % 2, noise(6000, i), kPin);
-  cluster.put(0, noise(100, 99), kPin);  // its own users are still served
+  for (std::uint64_t i = 0; i < 20; ++i) cluster.put(1 + i % 2, noise(6000, i), kRepairPin);
+  cluster.put(0, noise(100, 99), kRepairPin);  // its own users are still served
   cluster.run_for(seconds(30));
   EXPECT_EQ(cluster.acknowledged().size(), 21U);
   EXPECT_EQ(cluster.host(0).blobs->stats().held, 0U);

@@ -8,9 +8,9 @@
 namespace dunlin::store {
 namespace {
 
-constexpr Pin kPin{GroupId{5}, 99};
+constexpr Pin kShelfPin{GroupId{5}, 99};
 
-BlobRef ref_of(ByteView content) {
+BlobRef blob_of(ByteView content) {
   return {blob_id_of(content), static_cast<std::uint32_t>(content.size())};
 }
 
@@ -19,7 +19,7 @@ class ShelfTest : public testing::Test {
   ShelfTest() { shelf->set_disk(1ULL << 40, 1ULL << 39); }
 
   BlobRef add(const Bytes& content) {
-    const BlobRef blob = ref_of(content);
+    const BlobRef blob = blob_of(content);
     shelf->add(now, blob, content, out);
     return blob;
   }
@@ -51,14 +51,14 @@ class ShelfTest : public testing::Test {
 TEST_F(ShelfTest, WhatIsAddedLiesInAPackAndIsFoundAfterARestart) {
   const Bytes content = noise(3000, 1);
   const BlobRef blob = add(content);
-  shelf->add_pin(blob.id, kPin, out);
+  shelf->add_pin(blob.id, kShelfPin, out);
   sync();
   EXPECT_EQ(disk.read(shelf->extent(blob.id)), content);
   const std::uint64_t digest = shelf->digest(blob.id);
   EXPECT_TRUE(reopen().empty());
   EXPECT_TRUE(shelf->holds(blob.id));
   EXPECT_EQ(shelf->ref(blob.id), blob);
-  EXPECT_EQ(shelf->pins(blob.id, Pin{}, 10), std::vector<Pin>{kPin});
+  EXPECT_EQ(shelf->pins(blob.id, Pin{}, 10), std::vector<Pin>{kShelfPin});
   EXPECT_EQ(shelf->held_bytes(), 3000U);
   EXPECT_EQ(shelf->digest(blob.id), digest);
 }
@@ -88,8 +88,8 @@ TEST_F(ShelfTest, AFullPackIsFollowedByANewOne) {
 TEST_F(ShelfTest, ARestartKnowsWhatACopyIsMissingFromALostOrShortPack) {
   const BlobRef kept = add(noise(1000, 1));
   const BlobRef cut = add(noise(1000, 2));
-  shelf->add_pin(kept.id, kPin, out);
-  shelf->add_pin(cut.id, kPin, out);
+  shelf->add_pin(kept.id, kShelfPin, out);
+  shelf->add_pin(cut.id, kShelfPin, out);
   sync();
   disk.files["packs/000001"].resize(1500);
   EXPECT_EQ(reopen(), std::vector<BlobId>{cut.id});
@@ -239,7 +239,7 @@ TEST_F(ShelfTest, PinsComeInOrderAndInPages) {
   const BlobRef blob = add(noise(10, 1));
   const BlobRef other = add(noise(10, 2));
   for (std::uint64_t i = 0; i < 10; ++i) shelf->add_pin(blob.id, {GroupId{1}, 9 - i}, out);
-  shelf->add_pin(other.id, kPin, out);
+  shelf->add_pin(other.id, kShelfPin, out);
   EXPECT_EQ(shelf->pins(blob.id, Pin{}, 4).back(), (Pin{GroupId{1}, 3}));
   EXPECT_EQ(shelf->pins(blob.id, {GroupId{1}, 4}, 100).size(), 6U);
   EXPECT_TRUE(shelf->pins(blob.id, {GroupId{2}, 0}, 100).empty());
