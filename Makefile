@@ -37,10 +37,10 @@ asan:
 tsan:
 	@scripts/test build/tsan -DDUNLIN_SANITIZE=thread
 
+# All measurements, or some: make bench BENCH="tasks run"
 bench: all
-	@cmake -S . -B $(TEST_BUILD) -G Ninja -DDUNLIN_TESTS=ON >/dev/null
-	@ninja -C $(TEST_BUILD) benches
-	@bench/run $(BUILD)/dunlin $(TEST_BUILD)
+	@ninja -C $(BUILD) benches
+	@bench/run $(BUILD)/dunlin $(BUILD)/bench $(BENCH)
 
 check: test-deps
 	@scripts/check $(TEST_BUILD)

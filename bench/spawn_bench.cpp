@@ -10,13 +10,12 @@
 #include <string>
 #include <vector>
 
-#include <spawn.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "bare_spawn.h"
 #include "base/assert.h"
 #include "os/clock.h"
 #include "os/runner.h"
@@ -24,60 +23,6 @@
 
 namespace dunlin {
 namespace {
-
-constexpr std::uint64_t kInFlight = 8;
-
-struct Measured {
-  double rate = 0;          // tasks a second
-  double cpu_per_task = 0;  // microseconds, of all processes that took part
-};
-
-double cpu_of_usage(int who) {
-  rusage usage{};
-  getrusage(who, &usage);
-  const auto micros = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
-  };
-  return micros(usage.ru_utime) + micros(usage.ru_stime);
-}
-
-Measured bare_loop(std::uint64_t count) {
-  const Instant begin = monotonic_now();
-  std::uint64_t started = 0;
-  for (std::uint64_t ended = 0; ended < count;) {
-    while (started < count && started < ended + kInFlight) {
-      char name[] = "/bin/true";
-      char* argv[] = {name, nullptr};
-      pid_t pid = 0;
-      ASSERT(posix_spawn(&pid, name, nullptr, nullptr, argv, environ) == 0);
-      ++started;
-    }
-    ASSERT(wait(nullptr) > 0);
-    ++ended;
-  }
-  const auto tasks = static_cast<double>(count);
-  return {tasks / (monotonic_now() - begin).seconds(),
-          (cpu_of_usage(RUSAGE_SELF) + cpu_of_usage(RUSAGE_CHILDREN)) / tasks};
-}
-
-// In a session of its own, as the runner is: each has its share of a contended processor then
-// (the scheduler's autogroups), rather than the loop sharing that of the shell's.
-Measured bare_loop_apart(std::uint64_t count) {
-  int result[2];
-  ASSERT(pipe(result) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    setsid();
-    const Measured measured = bare_loop(count);
-    _exit(write(result[1], &measured, sizeof measured) == sizeof measured ? 0 : 1);
-  }
-  Measured measured;
-  ASSERT(read(result[0], &measured, sizeof measured) == sizeof measured);
-  ASSERT(waitpid(child, nullptr, 0) == child);
-  close(result[0]);
-  close(result[1]);
-  return measured;
-}
 
 class Node {
  public:
@@ -116,7 +61,7 @@ class Node {
 
  private:
   void fill() {
-    while (started_ < count_ && started_ < ended_ + kInFlight) {
+    while (started_ < count_ && started_ < ended_ + kSpawnsInFlight) {
       StartProcess start;
       start.key = next_key_++;
       start.label = Bytes(40);
@@ -191,7 +136,7 @@ void measure(std::uint64_t count, int rounds, bool may_pin) {
     const pid_t runner = runner_pid(directory);
     node.run(200);
     for (int round = 0; round < rounds; ++round) {
-      const Measured bare = bare_loop_apart(count);
+      const Spawned bare = spawn_bare(count);
       const double node_cpu = cpu_of(getpid());
       const double runner_cpu = cpu_of(runner);
       const double all_cpu = cpu_with_children(runner);
