@@ -244,7 +244,7 @@ void Executor::tick_jobs(Turn& turn) {
   for (auto& [id, job] : jobs_) {
     tick_job(turn, id, job);
     const bool is_idle = job.allowed == 0 && !job.pull && job.held.is_empty() && job.sent.empty() &&
-                         job.processes.empty() && job.ready.empty();
+                         job.keys.empty() && job.ready.empty();
     if (!is_idle) {
       job.idle_since = Instant::never();
     } else if (job.idle_since == Instant::never()) {

@@ -101,7 +101,8 @@ class Executor {
     AttemptRuns held;                               // everything bound here and not committed
     std::deque<TaskRun> ready;                      // bound, not started
     bool is_staging = false;                        // `ready` waits for files or entries
-    std::map<std::uint32_t, ProcessKey> processes;  // by task index
+    std::map<std::uint32_t, ProcessKey> processes;  // by task index, of its newest attempt here
+    std::set<ProcessKey> keys;  // of all its processes, older attempts that are being ended too
     std::uint32_t running = 0;
     std::vector<Finished> finished;
     Instant flush_at = Instant::never();

@@ -112,8 +112,7 @@ void Executor::obey(Turn& turn, const LogsCommitted& message) {
   logs_.on_committed(turn, message);
   const auto at = jobs_.find(message.job);
   if (at == jobs_.end()) return;
-  std::vector<ProcessKey> keys;
-  for (const auto& [index, key] : at->second.processes) keys.push_back(key);
+  const std::set<ProcessKey> keys = at->second.keys;
   for (const ProcessKey key : keys) conclude(turn, key);
   fill(turn);
 }

@@ -87,7 +87,11 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   process.started_at = turn.wall;
   if (job.spec->time_limit.us > 0) process.kill_at = turn.now + job.spec->time_limit;
   take_room(job.user, job.cpus, job.memory);
+  // An older attempt that is being ended here may still linger.
+  const auto rival = job.processes.find(task.first);
+  if (rival != job.processes.end()) give_up(turn, rival->second);
   job.processes[task.first] = start.key;
+  job.keys.insert(start.key);
   ++job.running;
   logs_.open(start.key, {job.group, id, task.first, task.attempt}, 0, 0);
   logs_.set_limit(start.key, job.spec->log_limit);
@@ -179,6 +183,7 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   process.started = turn.now - age;
   process.started_at = held.started_at;
   take_room(job.user, process.cpus, process.memory);
+  job.keys.insert(held.key);
   ++job.running;
   // Of two attempts at one task the coordinator knows the newer; the older one is over for it.
   const auto rival = job.processes.find(label->index);
@@ -197,8 +202,15 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
 
 void Executor::give_up(Turn& turn, ProcessKey key) {
   Process& process = processes_.at(key);
+  if (process.dropped) return;
   process.dropped = true;
-  if (!process.exit) terminate(turn, key, process);
+  if (!process.exit) {
+    terminate(turn, key, process);
+    return;
+  }
+  process.reported = false;
+  logs_.end(turn, key, false);
+  conclude(turn, key);
 }
 
 void Executor::on(Turn& turn, const ProcessStarted& event) {
@@ -386,6 +398,7 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
     --job.running;
   }
   job.held.remove({process.index, 1, process.attempt});
+  job.keys.erase(key);
   const auto known = job.processes.find(process.index);
   if (known != job.processes.end() && known->second == key) job.processes.erase(known);
   // The coordinator repeats its orders until it hears that the attempt is gone.
@@ -420,17 +433,7 @@ void Executor::obey(Turn& turn, const Drop& message) {
           lists_due_.insert(job.group);
           continue;
         }
-        const ProcessKey key = known->second;
-        Process& process = processes_.at(key);
-        if (process.dropped) continue;
-        process.dropped = true;
-        if (process.exit) {
-          process.reported = false;
-          logs_.end(turn, key, false);
-          conclude(turn, key);
-        } else {
-          terminate(turn, key, process);
-        }
+        give_up(turn, known->second);
       }
     }
   }

@@ -129,7 +129,7 @@ class Chaos {
 };
 
 TEST(Chaos, NoSeedLosesDoublesOrForgetsAnything) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Chaos(seed).run();
     if (::testing::Test::HasFailure()) return;
