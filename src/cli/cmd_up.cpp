@@ -84,6 +84,7 @@ Result<void> take_join(const Arguments& args, NodeOptions& options) {
     return fail(Code::kUsage, "--token and --token-file exclude each other", "give one");
   }
   options.token = args.text("token");
+  options.reset = args.has("reset");
   if (args.has("token-file")) {
     auto token = read_token(args.text("token-file"));
     if (!token) return tl::unexpected(token.error());

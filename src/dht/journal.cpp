@@ -310,12 +310,4 @@ Result<Recovered> Journal::open(DiskImage image) {
   return out;
 }
 
-std::optional<Bytes> Journal::salvage_fact(const DiskImage& image, const std::string& key) {
-  const auto at = image.facts.find(key);
-  if (at == image.facts.end() || !is_whole(Table::kFact, key, at->second)) return std::nullopt;
-  Bytes value = at->second;
-  unseal(value);
-  return value;
-}
-
 }  // namespace dunlin

@@ -35,8 +35,8 @@ namespace dunlin {
 
 // What to do about every kCorrupt of a node's own disk.
 inline constexpr const char* kAmnesiaHint =
-    "this node may have forgotten what it promised, so it cannot go on under its old id; let it "
-    "join again as a new node";
+    "this node may have forgotten what it promised, so it cannot go on under its old id; "
+    "start it as a new one: dunlin up --reset --join ADDR --token TOKEN";
 
 // A keyed value as it lies on disk (sealed); no value erases the key.
 using KeyedChange = std::pair<std::string, std::optional<Bytes>>;
@@ -119,9 +119,6 @@ class Journal {
   bool checkpoint_in_flight() const { return completed_checkpoint_ != sealed_checkpoint_; }
   // That checkpoint is durable: rows sealed from now on rely on it, and may trim what it holds.
   void on_checkpoint(std::uint64_t id);
-
-  // One fact of a disk whose whole is rotten, for taking leave of an old identity.
-  static std::optional<Bytes> salvage_fact(const DiskImage& image, const std::string& key);
 
  private:
   struct Row;

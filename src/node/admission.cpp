@@ -1,6 +1,7 @@
 #include "node/admission.h"
 
 #include "base/codec.h"
+#include "base/crypto.h"
 
 namespace dunlin {
 
@@ -26,6 +27,7 @@ void Admission::on_join(JoinId join, const TokenId& token, const PublicKey& key,
   if (joins_.size() >= kMaxJoinsUnderWay) {
     return refuse(join, {Code::kLimit, "too many hosts join at once", "it is tried again"});
   }
+  if (asked->succession) return on_succession(join, key, *asked);
   if (Result<void> allowed = record_.check_token(token, wall);
       !allowed && !record_.is_admitted(node_id_of(key))) {
     return refuse(join, allowed.error());
@@ -33,6 +35,17 @@ void Admission::on_join(JoinId join, const TokenId& token, const PublicKey& key,
   const std::uint64_t ask = next_token_++;
   joins_.emplace(ask, join);
   events_.push_back(Ask{ask, encode(RecordCommand(Admit{token, key, asked->name, WallTime{}}))});
+}
+
+void Admission::on_succession(JoinId join, const PublicKey& key, const AdmissionRequest& asked) {
+  const Bytes statement = succession_statement(membership_.cluster, key);
+  if (!verify(asked.succession->former, statement, asked.succession->proof.raw)) {
+    return refuse(join, {Code::kRefused, "the former key has not signed for this succession", ""});
+  }
+  const std::uint64_t ask = next_token_++;
+  joins_.emplace(ask, join);
+  events_.push_back(
+      Ask{ask, encode(RecordCommand(Succeed{asked.succession->former, key, asked.name}))});
 }
 
 void Admission::issue(std::uint64_t request, const RecordCommand& command) {

@@ -1,5 +1,6 @@
 // Letting hosts in: keeps this node's copy of the cluster record, answers joiners once group 0 has
-// committed their admission, and hands the record to nodes that hold no replica of group 0.
+// committed their admission (under a token, or as the successor of an id that lost its memory),
+// and hands the record to nodes that hold no replica of group 0.
 //
 //   joiner -> any node: question under a token    node -> group 0's leader: Admit (Router)
 //   leader: checks, proposes, commits, replies    node -> joiner: key ring, members, P
@@ -89,6 +90,7 @@ class Admission {
   std::vector<Event> take_events();
 
  private:
+  void on_succession(JoinId join, const PublicKey& key, const AdmissionRequest& asked);
   void refuse(JoinId join, const Error& error);
   void welcome(JoinId join, const std::vector<Member>& members);
 

@@ -207,6 +207,7 @@ void Node::Parts::receive(NodeId from, const NodeMessage& message) {
     admission.on_query(from, *query, out);
   } else if (const auto* copy = std::get_if<RecordCopyMessage>(&message)) {
     (void)admission.merge_record(copy->copy);
+    follow_record();
   } else if (const auto* asked = std::get_if<StatusQuery>(&message)) {
     out.send(from, Channel::kStream, node_frame(share_of_status(asked->query)));
   } else if (const auto* share = std::get_if<StatusShare>(&message)) {

@@ -26,6 +26,7 @@ Result<void> ClusterRecord::apply(LogIndex index, const RecordCommand& command) 
   version_ = index;
   if (const auto* token = std::get_if<AddToken>(&command)) return add_token(*token);
   if (const auto* admission = std::get_if<Admit>(&command)) return admit(*admission);
+  if (const auto* succession = std::get_if<Succeed>(&command)) return succeed(*succession);
   retired_.insert(std::get<Retire>(command).node);
   return {};
 }
@@ -75,6 +76,25 @@ Result<void> ClusterRecord::admit(const Admit& command) {
   }
   ++tokens_.at(command.token).used;
   admissions_.emplace(node, AdmittedNode{command.key, command.name, command.token});
+  return {};
+}
+
+Result<void> ClusterRecord::succeed(const Succeed& command) {
+  const NodeId successor = node_id_of(command.key);
+  const NodeId former = node_id_of(command.former);
+  if (admissions_.contains(successor) && !retired_.contains(successor)) return {};
+  if (retired_.contains(former) || retired_.contains(successor)) {
+    return fail(Code::kRefused, "the node " + former.short_text() + " is none of this cluster's",
+                "join as a new node: dunlin up --reset --join ADDR --token TOKEN");
+  }
+  if (admissions_.size() >= kMaxAdmissions) {
+    return fail(Code::kLimit,
+                "the cluster admitted " + std::to_string(kMaxAdmissions) + " nodes already");
+  }
+  const auto admitted = admissions_.find(former);
+  const TokenId token = admitted == admissions_.end() ? TokenId{} : admitted->second.token;
+  admissions_.emplace(successor, AdmittedNode{command.key, command.name, token});
+  retired_.insert(former);
   return {};
 }
 

@@ -64,7 +64,18 @@ struct Retire {
   static constexpr auto fields() { return std::tuple{&Retire::node}; }
 };
 
-using RecordCommand = std::variant<AddToken, Admit, Retire>;
+// The id lost its memory; its owner goes on under another one. Proposed only when the former key
+// has signed for it.
+struct Succeed {
+  PublicKey former;
+  PublicKey key;
+  std::string name;
+  static constexpr auto fields() {
+    return std::tuple{&Succeed::former, &Succeed::key, &Succeed::name};
+  }
+};
+
+using RecordCommand = std::variant<AddToken, Admit, Retire, Succeed>;
 
 // ---- the state ----------------------------------------------------------------------------------
 
@@ -89,6 +100,7 @@ class ClusterRecord {
   Result<void> check_token(const TokenId& id, WallTime at) const;
   bool is_admitted(const NodeId& node) const { return admissions_.contains(node); }
   bool is_retired(const NodeId& node) const { return retired_.contains(node); }
+  const std::set<NodeId>& retired() const { return retired_; }
   const std::map<NodeId, AdmittedNode>& admissions() const { return admissions_; }
 
   // The place in the log up to which it is: of two copies the higher is the newer.
@@ -101,6 +113,7 @@ class ClusterRecord {
  private:
   Result<void> add_token(const AddToken& command);
   Result<void> admit(const Admit& command);
+  Result<void> succeed(const Succeed& command);
 
   LogIndex version_ = 0;
   std::map<TokenId, TokenRecord> tokens_;

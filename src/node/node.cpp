@@ -241,6 +241,10 @@ Boot Node::boot() const {
   return parts_->start.boot;
 }
 
+std::vector<Member> Node::reachable_members() const {
+  return parts_->reachable_members();
+}
+
 std::optional<Key32> Node::token_psk(const TokenId& token) const {
   const TokenRecord* record = parts_->admission.record().find_token(token);
   if (record == nullptr) return std::nullopt;

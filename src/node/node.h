@@ -84,6 +84,8 @@ class Node {
   const Membership& membership() const;
   NodeId id() const;
   Boot boot() const;
+  // Members believed alive, this node too.
+  std::vector<Member> reachable_members() const;
   // The key that a joiner's token proves, if the token may still be used.
   std::optional<Key32> token_psk(const TokenId& token) const;
   // May this identity, which proved the cluster's key, speak with us?

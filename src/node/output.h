@@ -53,6 +53,8 @@ struct Output {
 
   // The process must end, with this line on stderr (exit 1), or quietly (exit 0).
   std::optional<std::string> fatal;
+  // With `fatal`: this node is known to have forgotten promises, so its next life is a successor's.
+  bool has_amnesia = false;
   bool stop = false;
 };
 

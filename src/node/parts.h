@@ -82,6 +82,7 @@ struct Node::Parts {
   Bytes snapshot_of(GroupId group) const;
   void checkpoint_if_due();
   void spread_record();
+  void follow_record();
 
   // clients.cpp
   void serve(client::RequestId request, client::Request& body);
@@ -149,6 +150,7 @@ struct Node::Parts {
   bool members_dirty = true;
   bool unsettled = false;  // events were left when the last turn ended
   bool seeds_dirty = false;
+  std::size_t retired_seen = 0;  // ids of the record that have been dealt with
   Load load;
 
   // Leaving: who wants to hear of it, and what was last said.

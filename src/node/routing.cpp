@@ -171,6 +171,9 @@ void Node::Parts::members_changed() {
       output.peers.push_back({id, member.facts.key, member.facts.address, member.boot});
     }
   }
+  for (const NodeId& node : admission.record().retired()) {
+    for_groups.push_back({node, {}, 1, GroupMemberState::kLeft});
+  }
   groups.set_members(now, std::move(for_groups), out);
   blobs.set_members(now, std::move(for_store), out);
   sched.set_members(now, std::move(for_sched), Ring(std::move(ring)), out);
@@ -199,6 +202,23 @@ void Node::Parts::watch_pairs() {
   liveness.watch(now, watched);
 }
 
+// Ids that are retired now: whatever is heard of them is old news, and their seats are to be
+// refilled at once.
+void Node::Parts::follow_record() {
+  const std::set<NodeId>& retired = admission.record().retired();
+  if (retired.size() == retired_seen) return;
+  retired_seen = retired.size();
+  if (retired.contains(self)) {
+    out.fatal = "the cluster has retired this node's identity; start it with --reset to join anew";
+    return;
+  }
+  for (const NodeId& node : retired) {
+    gossip.mark_forgotten(now, node);
+    sched.peer_dead(now, node, out);
+  }
+  members_dirty = true;
+}
+
 void Node::Parts::spread_record() {
   std::vector<NodeId> peers;
   for (const auto& [id, member] : gossip.members()) {
@@ -218,6 +238,7 @@ void Node::Parts::on(Committed& event) {
     case Module::kSched: sched.apply(now, event.group, event.index, event.term, body, out); break;
     case Module::kNode:
       admission.apply(event.index, body);
+      follow_record();
       spread_record();
       break;
     default: break;
@@ -257,7 +278,10 @@ void Node::Parts::on(const RestoreState& event) {
   const auto parts = decode<std::pair<Bytes, Bytes>>(event.state);
   Result<void> restored = fail(Code::kCorrupt, "malformed");
   if (parts) restored = sched.restore(event.group, event.index, parts->second);
-  if (restored && !parts->first.empty()) restored = admission.merge_record(parts->first);
+  if (restored && !parts->first.empty()) {
+    restored = admission.merge_record(parts->first);
+    follow_record();
+  }
   if (!restored) {
     out.fatal = "a snapshot of group " + std::to_string(event.group.value) +
                 " cannot be read: " + restored.error().message;
@@ -276,6 +300,7 @@ void Node::Parts::on(const ReadReady& event) {
 
 void Node::Parts::on(const GroupsFatal& event) {
   out.fatal = event.text;
+  output.has_amnesia = true;
 }
 
 // ---- the way to a leader ------------------------------------------------------------------------

@@ -59,6 +59,14 @@ Result<KeyRing> decode_key_ring(ByteView bytes) {
   return ring;
 }
 
+Bytes succession_statement(const ClusterId& cluster, const PublicKey& successor) {
+  Bytes statement;
+  append(statement, as_bytes("dunlin succession"));
+  append(statement, cluster.raw);
+  append(statement, successor.raw);
+  return statement;
+}
+
 void put_membership(const Membership& membership, const Key32& identity_seed, Effects& out) {
   out.put_fact(kSeedFact, encode(to_secret(identity_seed)));
   out.put_fact(kClusterFact, encode(ClusterFact{membership.cluster, membership.group_count,

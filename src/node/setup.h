@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -46,13 +47,25 @@ Result<Remembered> remembered(const std::map<std::string, Bytes>& facts);
 // ---- joining: one sealed question and one answer, before the joiner is a node; its key is the one
 // ---- that the session has proved ----------------------------------------------------------------
 
+using SuccessionProof = OpaqueId<struct SuccessionTag, 64>;  // a Signature
+
+// A node that lost its memory asks without a token: it proves that it had the key of the id that
+// it gives up. That session is sealed with the cluster's own key.
+struct Succession {
+  PublicKey former;
+  SuccessionProof proof;  // by the former key, of succession_statement
+  static constexpr auto fields() { return std::tuple{&Succession::former, &Succession::proof}; }
+};
+Bytes succession_statement(const ClusterId& cluster, const PublicKey& successor);
+
 struct AdmissionRequest {
   std::string name;
   std::string address;  // how others are to reach it
   std::string version;
+  std::optional<Succession> succession;
   static constexpr auto fields() {
-    return std::tuple{&AdmissionRequest::name, &AdmissionRequest::address,
-                      &AdmissionRequest::version};
+    using A = AdmissionRequest;
+    return std::tuple{&A::name, &A::address, &A::version, &A::succession};
   }
 };
 

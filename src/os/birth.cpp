@@ -1,5 +1,6 @@
 #include "os/birth.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -24,9 +25,9 @@ struct Newborn {
   Membership membership;
 };
 
-Newborn new_identity() {
+Newborn newborn(const Key32& seed) {
   Newborn child;
-  child.seed = secret_key();
+  child.seed = seed;
   child.membership.keys = key_pair_from_seed(child.seed);
   return child;
 }
@@ -34,7 +35,7 @@ Newborn new_identity() {
 // ---- founding -----------------------------------------------------------------------------------
 
 NodeStart found(const NodeOptions& options, Effects& first) {
-  Newborn child = new_identity();
+  Newborn child = newborn(secret_key());
   fill_with_chance(child.membership.cluster.raw);
   child.membership.group_count = options.groups.value_or(kDefaultGroups);
   child.membership.key_ring.keys = {{std::uint8_t{1}, secret_key()}};
@@ -49,7 +50,7 @@ NodeStart found(const NodeOptions& options, Effects& first) {
 // ---- joining ------------------------------------------------------------------------------------
 
 // One round through the servers, with the loop run until it has ended.
-Result<JoinDial::Reply> ask_once(uv_loop_t* loop, const Newborn& child, const JoinToken& token,
+Result<JoinDial::Reply> ask_once(uv_loop_t* loop, const Newborn& child, const JoinKey& key,
                                  const Bytes& request, const std::vector<std::string>& servers) {
   Identity self;
   self.keys = child.membership.keys;
@@ -60,7 +61,7 @@ Result<JoinDial::Reply> ask_once(uv_loop_t* loop, const Newborn& child, const Jo
     say("cannot join at " + server + ": " + error.message);
   };
   callbacks.on_done = [&](Result<JoinDial::Reply> result) { outcome = std::move(result); };
-  JoinDial dial(loop, self, token, request, std::move(callbacks));
+  JoinDial dial(loop, self, key, request, std::move(callbacks));
   dial.start(servers);
   while (!outcome) uv_run(loop, UV_RUN_ONCE);
   bool closed = false;
@@ -103,16 +104,13 @@ Result<NodeStart> take_welcome(Newborn child, const AdmissionReply& reply, Effec
   return start;
 }
 
-Result<NodeStart> join(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
-                       Effects& first) {
-  const Result<JoinToken> token = JoinToken::parse(options.token);
-  if (!token) return tl::unexpected(token.error());
-  Newborn child = new_identity();
-  const Bytes request = encode(AdmissionRequest{facts.name, facts.address, facts.version});
+// Asks until somebody answers. A refusal is final; silence may pass.
+Result<NodeStart> ask(uv_loop_t* loop, Newborn child, const JoinKey& key,
+                      const AdmissionRequest& request, const std::vector<std::string>& servers,
+                      Effects& first) {
   for (;;) {
-    Result<JoinDial::Reply> answer = ask_once(loop, child, *token, request, options.join);
+    Result<JoinDial::Reply> answer = ask_once(loop, child, key, encode(request), servers);
     if (!answer) {
-      // A refusal is final; silence may pass.
       if (answer.error().code == Code::kRefused || answer.error().code == Code::kConflict) {
         return tl::unexpected(answer.error());
       }
@@ -124,6 +122,28 @@ Result<NodeStart> join(uv_loop_t* loop, const NodeOptions& options, const NodeFa
     if (!reply->admitted) return fail(Code::kRefused, reply->refusal, reply->hint);
     return take_welcome(std::move(child), *reply, first);
   }
+}
+
+Result<NodeStart> join(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
+                       Effects& first) {
+  const Result<JoinToken> token = JoinToken::parse(options.token);
+  if (!token) return tl::unexpected(token.error());
+  return ask(loop, newborn(secret_key()), JoinKey::of_token(*token),
+             {facts.name, facts.address, facts.version, {}}, options.join, first);
+}
+
+Result<NodeStart> succeed(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
+                          const IdentityFile& former, Effects& first) {
+  Newborn child = newborn(*former.successor);
+  const KeyPair before = key_pair_from_seed(former.seed);
+  Succession succession;
+  succession.former = before.public_key;
+  succession.proof.raw =
+      sign(before, succession_statement(former.cluster, child.membership.keys.public_key));
+  std::vector<std::string> servers = options.join;
+  servers.insert(servers.end(), former.peers.begin(), former.peers.end());
+  return ask(loop, std::move(child), JoinKey::of_cluster(former.cluster, former.key_ring),
+             {facts.name, facts.address, facts.version, succession}, servers, first);
 }
 
 // ---- resuming -----------------------------------------------------------------------------------
@@ -151,12 +171,28 @@ Result<NodeStart> resume(const NodeOptions& options, Remembered remembered, Effe
 }  // namespace
 
 Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
-                             const Recovered& recovered, Effects& first) {
+                             const Recovered& recovered, const std::optional<IdentityFile>& former,
+                             Effects& first) {
   Result<Remembered> before = remembered(recovered.facts);
   if (before) return resume(options, std::move(*before), first);
   if (before.error().code != Code::kNotFound) return tl::unexpected(before.error());
+  if (former) return succeed(loop, options, facts, *former, first);
   if (!options.join.empty()) return join(loop, options, facts, first);
   return found(options, first);
+}
+
+IdentityFile identity_of(const Membership& membership, const std::vector<Member>& members) {
+  IdentityFile identity;
+  std::copy_n(membership.keys.secret.begin(), identity.seed.size(), identity.seed.begin());
+  identity.cluster = membership.cluster;
+  identity.key_ring = membership.key_ring;
+  for (const Member& member : members) {
+    if (identity.peers.size() == kMaxIdentityPeers) break;
+    if (member.facts.key != membership.keys.public_key) {
+      identity.peers.push_back(member.facts.address);
+    }
+  }
+  return identity;
 }
 
 }  // namespace dunlin

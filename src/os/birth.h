@@ -1,5 +1,6 @@
 // How a life of a node begins: a used directory resumes, an empty one founds a cluster, or joins
-// one by asking the nodes it was given, again and again, until one of them lets it in.
+// one by asking the nodes it was given, again and again, until one of them lets it in. A node that
+// lost its memory asks the members it knew to let it in as its own successor.
 #pragma once
 
 #include <uv.h>
@@ -8,6 +9,7 @@
 #include "base/result.h"
 #include "dht/journal.h"
 #include "node/node.h"
+#include "os/identity_file.h"
 #include "os/node_options.h"
 
 namespace dunlin {
@@ -16,6 +18,10 @@ namespace dunlin {
 // (runs the loop) while it joins, saying on stderr what it tries. kRefused: the cluster says no,
 // or the directory belongs to another cluster.
 Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
-                             const Recovered& recovered, Effects& first);
+                             const Recovered& recovered, const std::optional<IdentityFile>& former,
+                             Effects& first);
+
+// What DIR/identity is to say about this life.
+IdentityFile identity_of(const Membership& membership, const std::vector<Member>& members);
 
 }  // namespace dunlin

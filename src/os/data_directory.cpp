@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -19,6 +20,8 @@ namespace {
 
 constexpr std::size_t kWitnessSize = 16;  // [u64 row][u64 checksum of it]
 constexpr int kMaxSetAside = 1000;
+constexpr std::array<const char*, 7> kSetAside = {
+    "log.db", "log.db-wal", "state.db", "state.db-wal", "packs", "identity", "witness"};
 
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
@@ -142,6 +145,10 @@ Result<DiskSpace> DataDirectory::space() const {
 Result<std::string> set_aside(const std::string& path) {
   const Result<DataDirectory> held = DataDirectory::open(path);
   if (!held) return tl::unexpected(held.error());
+  if (std::none_of(kSetAside.begin(), kSetAside.end(),
+                   [&](const char* name) { return exists(held->file(name)); })) {
+    return fail(Code::kNotFound, path + " holds nothing to set aside");
+  }
   for (int n = 1; n < kMaxSetAside; ++n) {
     const std::string folder = path + "/rotten-" + std::to_string(n);
     if (::mkdir(folder.c_str(), 0700) != 0) {
@@ -150,8 +157,7 @@ Result<std::string> set_aside(const std::string& path) {
     }
     // The log goes first: from then on what is left tells that it is lost, should this be cut
     // short.
-    for (const char* name :
-         {"log.db", "log.db-wal", "state.db", "state.db-wal", "packs", "identity", "witness"}) {
+    for (const char* name : kSetAside) {
       const std::string from = held->file(name);
       if (exists(from) && ::rename(from.c_str(), (folder + "/" + name).c_str()) != 0) {
         return system_error("cannot move " + from, errno);

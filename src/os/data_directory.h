@@ -67,7 +67,8 @@ class DataDirectory {
 };
 
 // Moves databases, witness and packs of a rotten directory into `path`/rotten-N, so that the next
-// start finds an empty one. Nothing is deleted. The directory must not be in use. The new folder.
+// start finds an empty one. Nothing is deleted. The directory must not be in use. The new folder;
+// kNotFound when there is nothing to move.
 Result<std::string> set_aside(const std::string& path);
 
 }  // namespace dunlin

@@ -8,17 +8,28 @@
 
 namespace dunlin {
 
-JoinDial::JoinDial(uv_loop_t* loop, const Identity& self, const JoinToken& token, Bytes request,
+JoinKey JoinKey::of_token(const JoinToken& token) {
+  JoinKey key{token.cluster, {}, token.psk()};
+  key.name.raw = token.id.raw;
+  return key;
+}
+
+JoinKey JoinKey::of_cluster(const ClusterId& cluster, const KeyRing& ring) {
+  const auto& [epoch, secret] = ring.keys.front();
+  return {cluster, key_name_of_epoch(epoch), member_psk(secret)};
+}
+
+JoinDial::JoinDial(uv_loop_t* loop, const Identity& self, const JoinKey& key, Bytes request,
                    Callbacks callbacks)
     : loop_(loop),
       self_(self),
-      token_(token),
+      key_(key),
       request_(std::move(request)),
       callbacks_(std::move(callbacks)),
       buffer_(std::make_unique<ReadBuffer>()),
       last_error_{Code::kUnreachable, "there is nobody to ask", ""} {
   ASSERT(request_.size() <= kMaxJoinFrame);
-  self_.cluster = token.cluster;
+  self_.cluster = key.cluster;
   uv_timer_init(loop_, &timer_);
   timer_.data = this;
 }
@@ -78,9 +89,7 @@ void JoinDial::next() {
 void JoinDial::next_address() {
   const SocketAddress address = addresses_.back();
   addresses_.pop_back();
-  KeyName name;
-  name.raw = token_.id.raw;
-  const Session::Target target{SessionMode::kJoin, name, token_.psk(), std::nullopt};
+  const Session::Target target{SessionMode::kJoin, key_.name, key_.psk, std::nullopt};
   Connection::Events events;
   events.on_open = [this](Connection&) { on_open(); };
   events.on_frame = [this](Connection&, Bytes reply) { on_reply(std::move(reply)); };

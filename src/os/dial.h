@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/keyring.h"
 #include "base/session.h"
 #include "base/time.h"
 #include "base/token.h"
@@ -22,6 +23,17 @@ namespace dunlin {
 constexpr Duration kDialTimeout = seconds(5);
 // From the request to the reply: the cluster commits the admission meanwhile.
 constexpr Duration kReplyTimeout = seconds(30);
+
+// What the session with a server proves: a join token, or the cluster's own key for a node that
+// asks to succeed its former self.
+struct JoinKey {
+  ClusterId cluster;
+  KeyName name;
+  Key32 psk{};
+
+  static JoinKey of_token(const JoinToken& token);
+  static JoinKey of_cluster(const ClusterId& cluster, const KeyRing& ring);
+};
 
 class JoinDial {
  public:
@@ -38,8 +50,8 @@ class JoinDial {
     std::function<void(Result<Reply>)> on_done;
   };
 
-  // `self.cluster` is not looked at: the token says which cluster is meant.
-  JoinDial(uv_loop_t* loop, const Identity& self, const JoinToken& token, Bytes request,
+  // `self.cluster` is not looked at: the key says which cluster is meant.
+  JoinDial(uv_loop_t* loop, const Identity& self, const JoinKey& key, Bytes request,
            Callbacks callbacks);
   JoinDial(const JoinDial&) = delete;
   JoinDial& operator=(const JoinDial&) = delete;
@@ -62,7 +74,7 @@ class JoinDial {
 
   uv_loop_t* loop_;
   Identity self_;
-  JoinToken token_;
+  JoinKey key_;
   Bytes request_;
   Callbacks callbacks_;
   std::unique_ptr<ReadBuffer> buffer_;

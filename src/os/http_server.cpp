@@ -453,7 +453,8 @@ void HttpServer::sweep() {
     // An answer may take as long as it takes; a client that does not read it may not.
     if (c.phase == Connection::Phase::kAnswering && c.unsent() == 0) continue;
     std::uint64_t limit = patience_.idle;
-    if (c.phase == Connection::Phase::kLingering && c.unsent() == 0) limit = std::min(limit, kLingerMs);
+    if (c.phase == Connection::Phase::kLingering && c.unsent() == 0)
+      limit = std::min(limit, kLingerMs);
     if (c.phase == Connection::Phase::kReading) {
       const State state = c.reader.state();
       // The first request is due as soon as somebody connects.

@@ -59,15 +59,6 @@ Result<void> LogDatabase::read(DiskImage& image) {
   }
 }
 
-Result<void> LogDatabase::read_fact(const std::string& key, DiskImage& image) {
-  Result<Statement> fact = database_.prepare("SELECT data FROM facts WHERE key = ?1");
-  if (!fact) return tl::unexpected(fact.error());
-  const Result<bool> row = fact->bind(1, std::string_view(key)).next();
-  if (!row) return tl::unexpected(row.error());
-  if (*row) image.facts[key] = fact->blob(0);
-  return {};
-}
-
 Result<void> LogDatabase::write(const DiskBatch& batch) {
   for (const auto& [key, value] : batch.facts) {
     Result<void> done =

@@ -22,8 +22,6 @@ class LogDatabase {
 
   // Adds rows and facts to `image`. Errors as Database, kCorrupt for what SQLite itself notices.
   Result<void> read(DiskImage& image);
-  // That fact alone, if it is there, however damaged the rest is.
-  Result<void> read_fact(const std::string& key, DiskImage& image);
 
   // All batches in one synced transaction. After kLimit nothing of it is there; other errors leave
   // unknown what is.

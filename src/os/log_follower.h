@@ -94,7 +94,7 @@ class LogFollower {
   bool listing_since_final_ = false;
   bool is_listing_ = false;
   std::uint32_t list_generation_ = 0;  // answers to former questions are late
-  bool held_ = false;  // the client does not read
+  bool held_ = false;                  // the client does not read
   bool done_ = false;
   int failures_ = 0;
   int changes_ = 0;

@@ -30,20 +30,20 @@ void close_handle(Handle& handle) {
 
 }  // namespace
 
-NodeHost::NodeHost(uv_loop_t* loop, const NodeOptions& options, std::unique_ptr<Storage> storage)
-    : loop_(loop), options_(options), storage_(std::move(storage)) {}
+NodeHost::NodeHost(uv_loop_t* loop, const NodeOptions& options, Memory memory)
+    : loop_(loop),
+      options_(options),
+      memory_(std::move(memory)),
+      storage_(std::move(memory_.storage)) {}
 
 NodeHost::~NodeHost() = default;
 
 // ---- start --------------------------------------------------------------------------------------
 
 Result<void> NodeHost::start() {
-  Result<DiskImage> image = storage_->read_image();
-  if (!image) return tl::unexpected(image.error());
-  Journal journal;
-  Result<Recovered> recovered = journal.open(std::move(*image));
-  if (!recovered) return tl::unexpected(recovered.error());
-  if (recovered->torn) say("the last write before the end was torn; nobody was promised it");
+  Journal& journal = memory_.journal;
+  Recovered& recovered = memory_.recovered;
+  if (recovered.torn) say("the last write before the end was torn; nobody was promised it");
   Result<NodeFacts> facts = host_facts(options_);
   if (!facts) return tl::unexpected(facts.error());
   address_ = facts->address;
@@ -51,10 +51,11 @@ Result<void> NodeHost::start() {
 
   Effects first;
   first.row = journal.next_row();
-  Result<NodeStart> life = begin_life(loop_, options_, *facts, *recovered, first);
+  Result<NodeStart> life = begin_life(loop_, options_, *facts, recovered, memory_.former, first);
   if (!life) return tl::unexpected(life.error());
   founding_ = life->founding;
   if (Result<void> durable = make_durable(journal, first); !durable) return durable;
+  if (memory_.former) remove_succession(options_.dir);
 
   NodeConfig config;
   config.facts = std::move(*facts);
@@ -63,8 +64,9 @@ Result<void> NodeHost::start() {
   config.sched.node_name = config.facts.name;
   config.sched.server = options_.socket;
   node_ = std::make_unique<Node>(std::move(config), std::move(*life), std::move(journal),
-                                 std::move(*recovered), Random(random_seed()), monotonic_now(),
+                                 std::move(recovered), Random(random_seed()), monotonic_now(),
                                  wall_now());
+  keep_identity();
   return open_doors();
 }
 
@@ -100,6 +102,15 @@ Result<void> NodeHost::open_doors() {
   if (!runner) return tl::unexpected(runner.error());
   runner_ = std::move(*runner);
   return {};
+}
+
+// A copy for the day when the log is lost: without it the old id could not be retired.
+void NodeHost::keep_identity() {
+  identity_stale_ = false;
+  const IdentityFile identity = identity_of(node_->membership(), node_->reachable_members());
+  if (Result<void> written = write_identity(options_.dir, identity); !written) {
+    say(written.error().message);
+  }
 }
 
 int NodeHost::run() {
@@ -180,6 +191,7 @@ void NodeHost::perform(Output& output) {
   for (const PeerAddress& peer : output.peers) {
     transport_->set_peer(peer.id, peer.key, peer.address, peer.boot);
   }
+  if (!output.peers.empty()) identity_stale_ = true;
   for (const NodeId& peer : output.forgotten_peers) transport_->forget_peer(peer);
   if (output.batch) storage_->submit(std::move(*output.batch));
   for (Send& send : output.sends) {
@@ -202,7 +214,7 @@ void NodeHost::perform(Output& output) {
   for (client::Reply& reply : output.replies) on_reply(std::move(reply));
   if (output.fatal) {
     say(*output.fatal);
-    stop(1);
+    stop(output.has_amnesia && disown(options_.dir) ? kBeginAnew : 1);
   } else if (output.stop) {
     stop(0);
   }
@@ -282,6 +294,7 @@ void NodeHost::check_storage() {
   const DiskSpace space = storage_->space();
   Node& node = input();
   node.set_disk_space(space.total, space.free);
+  if (identity_stale_) keep_identity();
   const bool stalled = storage_->stalled_since(monotonic_now()).has_value();
   if (stalled == storage_stalled_) return;
   storage_stalled_ = stalled;
@@ -346,7 +359,8 @@ void NodeHost::stop(int exit_code) {
 void NodeHost::close_all() {
   // A node that ends in order takes its tasks along: they are started anew elsewhere. One that must
   // stop at once leaves them to the runner, which ends them itself if nobody comes back.
-  if (exit_code_ == 0) runner_->shut_down();
+  // Those of an id that is to be retired belong to nobody.
+  if (exit_code_ == 0 || exit_code_ == kBeginAnew) runner_->shut_down();
   runner_->close();
   api_->close();
   transport_->close([] {});

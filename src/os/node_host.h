@@ -16,6 +16,7 @@
 
 #include "node/node.h"
 #include "os/api.h"
+#include "os/memory.h"
 #include "os/node_options.h"
 #include "os/runner.h"
 #include "os/storage.h"
@@ -25,7 +26,10 @@ namespace dunlin {
 
 class NodeHost {
  public:
-  NodeHost(uv_loop_t* loop, const NodeOptions& options, std::unique_ptr<Storage> storage);
+  // run() ends with it when the process is to go on as a successor of this node.
+  static constexpr int kBeginAnew = -1;
+
+  NodeHost(uv_loop_t* loop, const NodeOptions& options, Memory memory);
   ~NodeHost();
   NodeHost(const NodeHost&) = delete;
   NodeHost& operator=(const NodeHost&) = delete;
@@ -51,6 +55,7 @@ class NodeHost {
   void arm_timer();
   void deliver_local();
   void check_storage();
+  void keep_identity();
   void on_first_ready();
   void say_ready();
   void make_first_token();
@@ -60,6 +65,7 @@ class NodeHost {
 
   uv_loop_t* loop_;
   NodeOptions options_;
+  Memory memory_;  // emptied by start()
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Transport> transport_;
@@ -80,6 +86,7 @@ class NodeHost {
   bool is_ready_ = false;
   bool storage_stalled_ = false;
   bool founding_ = false;
+  bool identity_stale_ = false;
   std::uint64_t awaited_row_ = 0;  // while starting
   std::string address_;
   int exit_code_ = 0;

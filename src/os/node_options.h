@@ -16,6 +16,7 @@ struct NodeOptions {
   std::string listen = "0.0.0.0:7400";
   std::string advertise;          // HOST:PORT that others use; empty: found out from `listen`
   std::vector<std::string> join;  // HOST:PORT each; empty: found a cluster, or resume `dir`
+  bool reset = false;             // what `dir` holds is set aside first
   std::string token;              // only with `join`; the text itself, not a file's name
   std::string name;               // empty: the host's
   std::string zone;

@@ -8,8 +8,8 @@
 #include <cstdlib>
 
 #include "base/crypto.h"
+#include "os/memory.h"
 #include "os/node_host.h"
-#include "os/storage.h"
 
 namespace dunlin {
 
@@ -28,19 +28,14 @@ void keep_memory_small() {
   mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
-}  // namespace
-
-int run_node(const NodeOptions& options) {
-  keep_memory_small();
-  std::signal(SIGPIPE, SIG_IGN);
-  initialise_crypto();
-  Result<std::unique_ptr<Storage>> storage = Storage::open(options.dir);
-  if (!storage) return complain(storage.error());
+int live(const NodeOptions& options) {
+  Result<Memory> memory = open_memory(options);
+  if (!memory) return complain(memory.error());
   uv_loop_t loop;
   uv_loop_init(&loop);
   int exit_code = 0;
   {
-    NodeHost host(&loop, options, std::move(*storage));
+    NodeHost host(&loop, options, std::move(*memory));
     if (Result<void> started = host.start(); !started) {
       const int code = complain(started.error());
       std::fflush(nullptr);
@@ -51,6 +46,20 @@ int run_node(const NodeOptions& options) {
   }
   uv_loop_close(&loop);
   return exit_code;
+}
+
+}  // namespace
+
+int run_node(const NodeOptions& options) {
+  keep_memory_small();
+  std::signal(SIGPIPE, SIG_IGN);
+  initialise_crypto();
+  NodeOptions now = options;
+  for (;;) {
+    const int exit_code = live(now);
+    if (exit_code != NodeHost::kBeginAnew) return exit_code;
+    now.reset = false;
+  }
 }
 
 }  // namespace dunlin

@@ -114,7 +114,8 @@ Result<Account> find_account(const std::string& user) {
 
 // Held as long as this process lives. A predecessor may still be busy killing its tasks.
 bool take_lock(const std::string& directory) {
-  const int fd = ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd =
+      ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return false;
   for (int i = 0; i < kLockTries; ++i) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;

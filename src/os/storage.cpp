@@ -99,14 +99,4 @@ DiskSpace Storage::space() {
   return parts_->files->space();
 }
 
-std::optional<Bytes> Storage::salvage_fact(const std::string& directory, const std::string& key) {
-  const Result<DataDirectory> held = DataDirectory::open(directory);
-  if (!held || !held->check_log_is_not_lost()) return std::nullopt;
-  Result<LogDatabase> log = LogDatabase::open(held->file("log.db"));
-  if (!log) return std::nullopt;
-  DiskImage image;
-  if (!log->read_fact(key, image)) return std::nullopt;
-  return Journal::salvage_fact(image, key);
-}
-
 }  // namespace dunlin

@@ -67,9 +67,6 @@ class Storage {
   // As measured a moment ago.
   DiskSpace space();
 
-  // A fact of a damaged directory that is not in use, if it can still be read whole.
-  static std::optional<Bytes> salvage_fact(const std::string& directory, const std::string& key);
-
  private:
   struct Parts;
   explicit Storage(std::unique_ptr<Parts> parts);

@@ -149,7 +149,9 @@ Result<SocketAddress> Transport::open_sockets(const SocketAddress& address) {
 void Transport::on_connection(int status) {
   if (status != 0 || is_closing_) return;
   auto lookup = [this](SessionMode mode, const KeyName& name) -> std::optional<Key32> {
-    if (mode == SessionMode::kJoin) return callbacks_.token_psk(TokenId{name.raw});
+    if (mode == SessionMode::kJoin) {
+      if (const auto psk = callbacks_.token_psk(TokenId{name.raw})) return psk;
+    }
     if (name != key_name_of_epoch(name.raw[0])) return std::nullopt;
     const std::optional<Key32> key = keys_.find(name.raw[0]);
     return key ? std::optional(member_psk(*key)) : std::nullopt;

@@ -398,16 +398,6 @@ TEST(Journal, AFactCannotStandForAStateRow) {
   expect_corrupt(life.disk, "row 'same' does not match its checksum");
 }
 
-TEST(Journal, SalvagesASingleFactOfARottenDisk) {
-  Life life = small_life();
-  life.disk.rows[1].second.clear();
-  expect_corrupt(life.disk, "row 2 is damaged");
-  EXPECT_EQ(Journal::salvage_fact(life.disk, "vote/1"), to_bytes("x"));
-  EXPECT_EQ(Journal::salvage_fact(life.disk, "vote/2"), std::nullopt);
-  life.disk.facts["vote/1"].back() ^= 1;
-  EXPECT_EQ(Journal::salvage_fact(life.disk, "vote/1"), std::nullopt);
-}
-
 // ---- every byte ------------------------------------------------------------------------------
 
 // What was promised: every row up to the witness, and facts and state as they were.

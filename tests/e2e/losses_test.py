@@ -54,6 +54,28 @@ class Losses(ClusterTest):
         cluster.good("wait", job, node=2)
         self.assertEqual(cluster.good("logs", job, node=4), "1\n2\n3\n4\n")
 
+    def test_a_node_whose_log_is_rotten_goes_on_under_a_new_id(self):
+        cluster = self.cluster
+        before = cluster.id_of(3)
+        cluster.kill(3)
+        log = cluster.dir(3) / "log.db-wal"
+        data = bytearray(log.read_bytes())
+        for at in range(len(data) // 2, len(data) // 2 + 4000):
+            data[at] ^= 0x55
+        log.write_bytes(data)
+        cluster.restart(3)
+        after = cluster.id_of(3)
+        self.assertNotEqual(before, after)
+        said = (cluster.dir(3) / "stderr").read_text()
+        self.assertIn("takes a new id; the old one", said)
+        self.assertTrue((cluster.dir(3) / "rotten-1" / "log.db").exists())
+
+        def ids():
+            return {n["id"] for n in cluster.json("nodes") if n["state"] != "left"}
+        wait_for("the old id to be forgotten", lambda: before not in ids() and after in ids(), 15)
+        cluster.await_spare()
+        cluster.good("run", "--array", "1-20", "--", "true", node=3)
+
     def test_output_older_than_five_seconds_survives_its_host(self):
         cluster = self.cluster
         job = cluster.good("submit", "--quiet", "--", "sh", "-c",

@@ -123,5 +123,29 @@ TEST(ClusterRecord, RefusesBytesThatAreNoRecord) {
   EXPECT_EQ(record.version(), 0U);
 }
 
+TEST(ClusterRecord, ASuccessorTakesThePlaceOfAnIdThatLostItsMemory) {
+  Log log;
+  const TokenRecord token = token_of(1, 1);
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(admit(token, 1)));
+  ASSERT_TRUE(log.apply(Succeed{key_of(1), key_of(2), "host"}));
+  EXPECT_TRUE(log.record.is_retired(node_id_of(key_of(1))));
+  EXPECT_TRUE(log.record.is_admitted(node_id_of(key_of(2))));
+  // Asked again after an answer that was lost.
+  EXPECT_TRUE(log.apply(Succeed{key_of(1), key_of(2), "host"}));
+}
+
+TEST(ClusterRecord, ARetiredIdHasOneSuccessorOnly) {
+  Log log;
+  ASSERT_TRUE(log.apply(Succeed{key_of(1), key_of(2), "host"}));
+  const Result<void> second = log.apply(Succeed{key_of(1), key_of(3), "copy"});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kRefused);
+  EXPECT_FALSE(log.record.is_admitted(node_id_of(key_of(3))));
+  EXPECT_FALSE(log.apply(Succeed{key_of(2), key_of(1), "back"}));
+  ASSERT_TRUE(log.apply(Succeed{key_of(2), key_of(3), "host"}));
+  EXPECT_TRUE(log.record.is_retired(node_id_of(key_of(2))));
+}
+
 }  // namespace
 }  // namespace dunlin

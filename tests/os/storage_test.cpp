@@ -328,7 +328,7 @@ TEST(Storage, ADamagedWitnessRaisesNoFalseAlarm) {
   life.check(10);
 }
 
-TEST(Storage, ARottenDirectoryIsSetAsideAndItsIdentitySalvaged) {
+TEST(Storage, ARottenDirectoryIsSetAsideWhole) {
   const TemporaryDirectory directory;
   const std::string node = directory / "node";
   leave_killed(node, 100);
@@ -337,14 +337,13 @@ TEST(Storage, ARottenDirectoryIsSetAsideAndItsIdentitySalvaged) {
   const std::string wal = node + "/log.db-wal";
   fs::resize_file(wal, fs::file_size(wal) / 2);
   fs::remove(node + "/witness");
-  const auto fact = Storage::salvage_fact(node, "k/1");
-  ASSERT_TRUE(fact.has_value());
-  EXPECT_EQ(std::stoull(to_text(*fact)) % 7, 1u);
-  EXPECT_EQ(Storage::salvage_fact(node, "node/none"), std::nullopt);
   const Result<std::string> aside = set_aside(node);
   ASSERT_TRUE(aside.has_value()) << aside.error().message;
   EXPECT_EQ(*aside, node + "/rotten-1");
   EXPECT_TRUE(fs::exists(*aside + "/log.db"));
+  const Result<std::string> again = set_aside(node);
+  ASSERT_FALSE(again.has_value());
+  EXPECT_EQ(again.error().code, Code::kNotFound);
   StorageLife life;
   ASSERT_TRUE(life.open(node).has_value());
   EXPECT_EQ(life.recovered().next_row, 1u);

@@ -529,7 +529,7 @@ struct Joiner {
     callbacks.on_done = [this](Result<JoinDial::Reply> reply) { result = std::move(reply); };
     dial = std::make_unique<JoinDial>(&loop.loop,
                                       Identity{key_pair_from_seed(key_of(77)), 1, ClusterId()},
-                                      token, to_bytes(request), std::move(callbacks));
+                                      JoinKey::of_token(token), to_bytes(request), std::move(callbacks));
     dial->start(std::move(servers));
   }
   ~Joiner() {

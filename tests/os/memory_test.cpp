@@ -1,0 +1,120 @@
+#include "os/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "node/setup.h"
+#include "os/chance.h"
+#include "os/temporary_directory.h"
+
+namespace dunlin {
+namespace {
+
+namespace fs = std::filesystem;
+
+NodeOptions options_of(const TemporaryDirectory& directory) {
+  NodeOptions options;
+  options.dir = directory / "node";
+  return options;
+}
+
+IdentityFile identity_with(std::vector<std::string> peers) {
+  IdentityFile identity;
+  identity.seed = secret_key();
+  identity.key_ring.keys = {{std::uint8_t{1}, secret_key()}};
+  identity.peers = std::move(peers);
+  return identity;
+}
+
+// A directory whose log is gone, as far as what lies beside it can tell.
+void leave_without_log(const std::string& directory, const IdentityFile& identity) {
+  fs::create_directories(directory);
+  ASSERT_TRUE(write_identity(directory, identity));
+}
+
+TEST(IdentityFile, ComesBackAsWritten) {
+  const TemporaryDirectory directory;
+  fs::create_directories(directory / "node");
+  IdentityFile written = identity_with({"10.0.0.1:7400", "10.0.0.2:7400"});
+  written.successor = secret_key();
+  ASSERT_TRUE(write_identity(directory / "node", written));
+  const auto read = read_identity(directory / "node");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->seed, written.seed);
+  EXPECT_EQ(read->peers, written.peers);
+  EXPECT_EQ(read->successor, written.successor);
+  EXPECT_EQ(read->key_ring.keys, written.key_ring.keys);
+}
+
+TEST(IdentityFile, IsNotBelievedWhenAnyByteIsWrong) {
+  const TemporaryDirectory directory;
+  const std::string file = directory / "identity";
+  ASSERT_TRUE(write_identity(directory / ".", identity_with({"10.0.0.1:7400"})));
+  for (std::uintmax_t at = 0; at < fs::file_size(file); ++at) {
+    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekg(static_cast<std::streamoff>(at));
+    const int byte = stream.get();
+    stream.seekp(static_cast<std::streamoff>(at));
+    stream.put(static_cast<char>(byte ^ 0x10)).flush();
+    EXPECT_FALSE(read_identity(directory / ".")) << "byte " << at;
+    stream.seekp(static_cast<std::streamoff>(at));
+    stream.put(static_cast<char>(byte)).flush();
+  }
+  EXPECT_TRUE(read_identity(directory / "."));
+}
+
+TEST(Memory, ALostLogMakesASuccessorWithTheSameIdAtEachTry) {
+  const TemporaryDirectory directory;
+  const NodeOptions options = options_of(directory);
+  const IdentityFile identity = identity_with({"10.0.0.1:7400"});
+  leave_without_log(options.dir, identity);
+  Result<Memory> memory = open_memory(options);
+  ASSERT_TRUE(memory) << memory.error().message;
+  ASSERT_TRUE(memory->former && memory->former->successor);
+  EXPECT_EQ(memory->former->seed, identity.seed);
+  EXPECT_TRUE(fs::exists(options.dir + "/rotten-1/identity"));
+  const Key32 successor = *memory->former->successor;
+  memory = Memory{};
+  memory = open_memory(options);
+  ASSERT_TRUE(memory) << memory.error().message;
+  ASSERT_TRUE(memory->former);
+  EXPECT_EQ(memory->former->successor, successor);
+}
+
+TEST(Memory, ANodeThatWasAloneRefusesAndNamesTheWayOut) {
+  const TemporaryDirectory directory;
+  NodeOptions options = options_of(directory);
+  leave_without_log(options.dir, identity_with({}));
+  const Result<Memory> memory = open_memory(options);
+  ASSERT_FALSE(memory);
+  EXPECT_EQ(memory.error().code, Code::kCorrupt);
+  EXPECT_NE(memory.error().hint.find("--reset"), std::string::npos);
+  options.reset = true;
+  const Result<Memory> fresh = open_memory(options);
+  ASSERT_TRUE(fresh) << fresh.error().message;
+  EXPECT_FALSE(fresh->former);
+  EXPECT_TRUE(fresh->recovered.facts.empty());
+}
+
+TEST(Memory, ADisownedDirectoryIsSetAsideAtTheNextStart) {
+  const TemporaryDirectory directory;
+  const NodeOptions options = options_of(directory);
+  { ASSERT_TRUE(open_memory(options)); }
+  ASSERT_TRUE(write_identity(options.dir, identity_with({"10.0.0.1:7400"})));
+  ASSERT_TRUE(disown(options.dir));
+  const Result<Memory> memory = open_memory(options);
+  ASSERT_TRUE(memory) << memory.error().message;
+  EXPECT_TRUE(memory->former);
+}
+
+TEST(Memory, ResetOfAnEmptyDirectoryIsNoError) {
+  const TemporaryDirectory directory;
+  NodeOptions options = options_of(directory);
+  options.reset = true;
+  EXPECT_TRUE(open_memory(options));
+}
+
+}  // namespace
+}  // namespace dunlin
