@@ -69,7 +69,15 @@ void Groups::Parts::flush(Turn& turn) {
 void Groups::Parts::receive(Turn& turn, const NodeId& from, ByteView frame) {
   if (frame.empty() || frame[0] != static_cast<std::uint8_t>(Module::kGroups)) return;
   Result<Envelope> envelope = decode<Envelope>(frame.subspan(1));
-  if (!envelope || envelope->boot < peers.boot(from)) return;
+  if (!envelope) return;
+  if (envelope->boot < peers.boot(from)) {
+    // From a life that is over. If it asks, it may be a restored copy that runs: let it know.
+    const bool asks = std::any_of(
+        envelope->notes.begin(), envelope->notes.end(),
+        [](const NodeMessage& note) { return std::holds_alternative<PromiseQuery>(note); });
+    if (asks) turn.notes.push_back({from, promises_of(from, envelope->boot)});
+    return;
+  }
   hear(turn, from, envelope->boot, envelope->row);
   for (const NodeMessage& note : envelope->notes) {
     std::visit([&](const auto& held) { accept(turn, from, envelope->boot, held); }, note);
@@ -82,6 +90,9 @@ void Groups::Parts::deliver(Turn& turn, const NodeId& from, GroupMessage message
   const GroupId group = message.group;
   Raft* raft = replica_for(turn, from, message);
   if (raft == nullptr) return;
+  if (!turn.may_take_snapshot && std::holds_alternative<SnapshotChunk>(message.body)) {
+    drop_stalled_snapshot(turn);
+  }
   raft->receive(turn, from, std::move(message));
   settle(turn, group);
 }
@@ -100,12 +111,15 @@ Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, GroupMessage& m
   const Generation present =
       raft != nullptr ? raft->self().generation : retired[message.group.value];
   if (raft != nullptr && message.to == present) return raft;
+  if (const auto* removed = std::get_if<Removed>(&message.body)) {
+    if (removed->committed >= message.to) say_gone(turn, from, message);
+    return nullptr;
+  }
   const bool is_append = std::holds_alternative<Append>(message.body);
   const bool founds = is_append || std::holds_alternative<SnapshotChunk>(message.body);
   if (!founds) return nullptr;
   if (message.to <= present) {
-    turn.messages.push_back(
-        {from, false, GroupMessage{message.group, message.from, message.to, message.term, Gone{}}});
+    say_gone(turn, from, message);
     return nullptr;
   }
   if (raft != nullptr) retire(turn, message.group);
@@ -113,6 +127,20 @@ Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, GroupMessage& m
   ++replica_count;
   settle(turn, message.group);
   return find(message.group);
+}
+
+// The replica addressed is no more, or never was and must not come to be: an older message may
+// still be under way. Otherwise the leader would tell it for ever that it was removed.
+void Groups::Parts::say_gone(Turn& turn, const NodeId& to, const GroupMessage& message) {
+  const GroupId group = message.group;
+  const Raft* raft = find(group);
+  const Generation present = raft != nullptr ? raft->self().generation : retired[group.value];
+  if (message.to > present) {
+    if (raft != nullptr) retire(turn, group);
+    note_retired(turn, group, message.to);
+  }
+  turn.messages.push_back(
+      {to, true, GroupMessage{group, message.from, message.to, message.term, Gone{}}});
 }
 
 PromiseReply Groups::Parts::promises_of(const NodeId& node, Boot to_boot) const {

@@ -57,8 +57,9 @@ void Groups::Parts::end(Turn& turn) {
   flush(turn);
 }
 
-// Whoever is suspected stays watched until it recovers or is a member no more, even with nothing
-// shared: else its recovery would go unnoticed, and the suspicion would outlive it.
+// Whoever is suspected stays watched until it recovers or is a member no more, even when dead and
+// with nothing shared: else suspicions here and in liveness would part, and one that comes or ends
+// meanwhile go unnoticed.
 void Groups::Parts::refresh_peers() {
   peers_stale = false;
   peer_set.clear();
@@ -68,7 +69,7 @@ void Groups::Parts::refresh_peers() {
   peer_set.erase(self);
   for (const NodeId& node : peers.suspected()) {
     if (peer_set.contains(node)) continue;
-    if (mover.is_present(node)) {
+    if (mover.is_member(node)) {
       peer_set.insert(node);
     } else {
       peers.of(node).suspected = false;
@@ -83,6 +84,17 @@ Raft* Groups::Parts::find(GroupId group) const {
 void Groups::Parts::note_snapshots(Turn& turn) const {
   turn.may_send_snapshot = sending_snapshot.size() < kMaxSnapshotsSent;
   turn.may_take_snapshot = taking_snapshot.size() < kMaxSnapshotsTaken;
+}
+
+// One whose leader is gone may never go on, and must not keep others from coming.
+void Groups::Parts::drop_stalled_snapshot(Turn& turn) {
+  for (const GroupId group : taking_snapshot) {
+    if (find(group)->trusts_leader(peers)) continue;
+    find(group)->drop_snapshot();
+    taking_snapshot.erase(group);
+    note_snapshots(turn);
+    return;
+  }
 }
 
 void Groups::Parts::settle(Turn& turn, GroupId group) {
@@ -126,10 +138,7 @@ void Groups::Parts::settle(Turn& turn, GroupId group) {
 }
 
 void Groups::Parts::retire(Turn& turn, GroupId group) {
-  Raft& raft = *find(group);
-  const VoteFact fact{raft.self().generation, true, raft.term(), {}};
-  turn.out.put_fact(vote_key(group), encode(fact));
-  retired[group.value] = raft.self().generation;
+  note_retired(turn, group, find(group)->self().generation);
   due.erase({due_at[group.value], group});
   due_at[group.value] = Instant::never();
   campaigns_wanted.erase({!unfinished[group.value], group});
@@ -144,6 +153,11 @@ void Groups::Parts::retire(Turn& turn, GroupId group) {
   peers_stale = true;
   ++route_version;
   events.emplace_back(ReplicaRemoved{group});
+}
+
+void Groups::Parts::note_retired(Turn& turn, GroupId group, Generation generation) {
+  turn.out.put_fact(vote_key(group), encode(VoteFact{generation, true, 0, {}}));
+  retired[group.value] = generation;
 }
 
 void Groups::Parts::start_campaigns(Turn& turn) {

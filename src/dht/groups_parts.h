@@ -33,11 +33,13 @@ struct Groups::Parts {
   void flush(Turn& turn);
   void refresh_peers();
   void note_snapshots(Turn& turn) const;
+  void drop_stalled_snapshot(Turn& turn);
 
   Raft* find(GroupId group) const;
   // After anything was done to a replica: notes deadlines, disk, campaigns, removal, its config.
   void settle(Turn& turn, GroupId group);
   void retire(Turn& turn, GroupId group);
+  void note_retired(Turn& turn, GroupId group, Generation generation);
   void start_campaigns(Turn& turn);
   void each(Turn& turn, const std::function<void(Raft&)>& action);
 
@@ -53,6 +55,7 @@ struct Groups::Parts {
   void receive(Turn& turn, const NodeId& from, ByteView frame);
   void deliver(Turn& turn, const NodeId& from, GroupMessage message);
   Raft* replica_for(Turn& turn, const NodeId& from, GroupMessage& message);
+  void say_gone(Turn& turn, const NodeId& to, const GroupMessage& message);
   void accept(Turn& turn, const NodeId& from, Boot boot, const PromiseQuery& note);
   void accept(Turn& turn, const NodeId& from, Boot boot, const PromiseReply& note);
   void accept(Turn& turn, const NodeId& from, Boot boot, const ViewAsk& note);

@@ -107,10 +107,9 @@ void Mover::refresh_view(Instant now) {
   wake(now);
 }
 
-bool Mover::is_present(const NodeId& node) const {
+bool Mover::is_member(const NodeId& node) const {
   return std::any_of(members_.begin(), members_.end(), [&](const GroupMember& member) {
-    return member.id == node && member.state != GroupMemberState::kDead &&
-           member.state != GroupMemberState::kLeft;
+    return member.id == node && member.state != GroupMemberState::kLeft;
   });
 }
 

@@ -48,8 +48,8 @@ class Mover {
   std::uint64_t view_hash() const { return placement_.hash(); }
   const std::vector<GroupMember>& members() const { return members_; }
   const Placement& placement() const { return placement_; }
-  // A member, neither dead nor gone.
-  bool is_present(const NodeId& node) const;
+  // Known, and not gone for good.
+  bool is_member(const NodeId& node) const;
 
  private:
   struct Pass;

@@ -117,7 +117,9 @@ void Raft::receive(Turn& turn, const NodeId& from, GroupMessage message) {
   if ((!verified_ && !removes) || removed_ || message.term > kMaxTerm) return;
   const Seat seat{from, message.from};
   if (is_stranger(seat)) {
-    if (!removes) send(turn, seat, Removed{commit_});
+    if (!removes && !std::holds_alternative<Gone>(message.body)) {
+      send(turn, seat, Removed{commit_});
+    }
     return;
   }
   if (!receive_term(turn, seat, message)) return;
@@ -171,11 +173,7 @@ void Raft::tick(Turn& turn) {
     wants_campaign_ = true;
   }
   if (campaign_until_ <= turn.now) end_campaign(turn);
-  if (doubt_until_ <= turn.now) {
-    doubt_until_ = Instant::never();
-    leader_ = NodeId{};
-    seek_leader(turn);
-  }
+  if (doubt_until_ <= turn.now) lose_leader(turn);
   if (leading_ != nullptr) tick_leader(turn);
 }
 
@@ -201,9 +199,7 @@ void Raft::on_durable(Turn& turn) {
 
 void Raft::peer_suspected(Turn& turn, const NodeId& node) {
   if (leading_ != nullptr) check_quorum(turn);
-  if (role_ != Role::kFollower || node != leader_) return;
-  incoming_.reset();
-  seek_leader(turn);
+  if (role_ == Role::kFollower && node == leader_) seek_leader(turn);
 }
 
 void Raft::peer_recovered(Turn& turn, const NodeId& node) {

@@ -113,6 +113,8 @@ class Raft {
     return leading_ != nullptr && (leading_->snapshot || leading_->snapshot_token != 0);
   }
   bool is_taking_snapshot() const { return incoming_ != nullptr; }
+  // What has come of one; it will be sent again from its beginning.
+  void drop_snapshot() { incoming_.reset(); }
   // The committed configuration is without this replica.
   bool is_removed() const { return removed_; }
   LogIndex last() const { return log_.last(); }
@@ -169,6 +171,7 @@ class Raft {
   void take_pre_vote(Turn& turn, const Seat& from, Term term, const VoteReply& reply);
   void follow_hint(Turn& turn, const NodeId& leader);
   void answer_hello(Turn& turn, const Seat& from);
+  void lose_leader(Turn& turn);
   void accept(Turn& turn, const Seat& from, VoteRequest& message);
   void accept(Turn& turn, const Seat& from, VoteReply& message);
   void accept(Turn& turn, const Seat& from, TransferNow& message);

@@ -138,6 +138,8 @@ void Raft::end_campaign(Turn& turn) {
 // ---- pre-votes: change nobody's term ------------------------------------------------------------
 
 void Raft::answer_pre_vote(Turn& turn, const Seat& from, Term term, const VoteRequest& request) {
+  // A leader that stands for a later term leads no more.
+  if (role_ == Role::kFollower && from.node == leader_ && term > term_) lose_leader(turn);
   const bool up_to_date = is_up_to_date(request);
   const bool lease = has_lease(turn, from);
   if (term > term_ && up_to_date && !lease && !turn.storage_stalled) {
@@ -243,10 +245,14 @@ void Raft::answer_hello(Turn& turn, const Seat& from) {
 
 void Raft::accept(Turn& turn, const Seat& from, NotLeading& message) {
   if (role_ != Role::kFollower || from.node != leader_) return;
+  lose_leader(turn);
+  follow_hint(turn, message.leader);
+}
+
+void Raft::lose_leader(Turn& turn) {
   leader_ = NodeId{};
   doubt_until_ = Instant::never();
   seek_leader(turn);
-  follow_hint(turn, message.leader);
 }
 
 }  // namespace dunlin

@@ -300,6 +300,10 @@ void Raft::refused(Turn& turn, const Seat& from, Progress& progress, const Appen
 
 void Raft::tick_leader(Turn& turn) {
   if (leading_->quorum_lost_until <= turn.now) {
+    // Those whom it does not hear may hear it still, and trust it.
+    for (const Seat& seat : config().all_voters()) {
+      if (seat != self_) send(turn, seat, NotLeading{});
+    }
     become_follower(turn, term_);
     return;
   }

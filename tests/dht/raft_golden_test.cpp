@@ -14,8 +14,7 @@ namespace {
 constexpr GroupId kGolden{0};
 
 void compare(const std::string& name, const std::string& transcript) {
-  const std::string here = __FILE__;
-  const std::string path = here.substr(0, here.rfind("/dht/")) + "/golden/" + name + ".txt";
+  const std::string path = std::string(DUNLIN_TESTS_DIR "/golden/") + name + ".txt";
   if (std::getenv("DUNLIN_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << transcript;
   std::ifstream file(path);
   std::stringstream expected;

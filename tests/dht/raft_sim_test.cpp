@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{Mutation::kSendBeforeDurable,
                "PromisesSentBeforeTheyAreDurable",
                {"election safety", "leader completeness", "durability", "state machine safety"}},
-        Broken{Mutation::kForgetVotes, "VotesForgotten", {"election safety"}},
+        Broken{Mutation::kForgetLives, "LivesForgotten", {"election safety"}},
         Broken{Mutation::kForgetEntries,
                "EntriesForgotten",
                {"leader completeness", "durability", "state machine safety"}},

@@ -241,7 +241,8 @@ TEST_F(RaftTest, RefusesWhatIsOverItsLimits) {
   grow(1);
   Effects out;
   Groups& groups = cluster_->groups(0);
-  const auto too_big = groups.propose(cluster_->now(), kRafted, Bytes(Groups::kMaxPayload + 1), out);
+  const auto too_big =
+      groups.propose(cluster_->now(), kRafted, Bytes(Groups::kMaxPayload + 1), out);
   ASSERT_FALSE(too_big);
   EXPECT_EQ(too_big.error().code, Code::kLimit);
   out.row = 1'000'000;
@@ -434,7 +435,8 @@ TEST_F(RaftTest, ASoleVoterAsksNobody) {
   EXPECT_EQ(cluster_->group_frames(), frames);
 }
 
-TEST_F(RaftTest, ARestoredCopyOfADirectoryIsFoundOut) {
+// Its start has the number of the life that came after the copy was made.
+TEST_F(RaftTest, ARestoredCopyOfADirectoryIsFoundOutByWhatItPromised) {
   grow(3);
   const std::size_t victim = followers_[0];
   cluster_->expect_fatal();
@@ -448,7 +450,27 @@ TEST_F(RaftTest, ARestoredCopyOfADirectoryIsFoundOut) {
   cluster_->restore_backup(victim);
   cluster_->start(victim);
   ASSERT_TRUE(cluster_->run_until([&] { return cluster_->has_failed(victim); }, seconds(5)));
-  EXPECT_NE(cluster_->fatal(victim).find("knows"), std::string::npos) << cluster_->fatal(victim);
+  EXPECT_NE(cluster_->fatal(victim).find("promised entries"), std::string::npos)
+      << cluster_->fatal(victim);
+  commit_one();
+}
+
+TEST_F(RaftTest, ARestoredCopyOfADirectoryIsFoundOutByItsLaterLives) {
+  grow(3);
+  const std::size_t victim = followers_[0];
+  cluster_->expect_fatal();
+  cluster_->crash(victim);
+  cluster_->back_up(victim);
+  for (int lives = 0; lives < 2; ++lives) {
+    cluster_->start(victim);
+    cluster_->run_for(seconds(2));
+    cluster_->crash(victim);
+  }
+  cluster_->restore_backup(victim);
+  cluster_->start(victim);
+  ASSERT_TRUE(cluster_->run_until([&] { return cluster_->has_failed(victim); }, seconds(5)));
+  EXPECT_NE(cluster_->fatal(victim).find("knows a later life"), std::string::npos)
+      << cluster_->fatal(victim);
   commit_one();
 }
 

@@ -33,13 +33,13 @@ namespace dunlin {
 enum class Mutation {
   kNone,
   kSendBeforeDurable,  // promises leave, and completions come, before the disk has anything
-  kForgetVotes,        // facts written in the last life are lost, and peers' memory is ignored
-  kForgetEntries,      // likewise the tail of the log
+  kForgetLives,        // a disk returns to what it was a life ago; peers' memory is ignored
+  kForgetEntries,      // likewise the tail of the log is lost
   kForgeVotes,         // every vote is granted on the wire
-  kForgeReadReplies,   // reads are confirmed by nobody
+  kForgeReadReplies,   // reads are confirmed by nobody, and leaders suspect nobody
   kCorruptEntries,     // payloads are altered on the wire
   kDropCommitNews,     // acknowledgements lose the commit index they confirm
-  kForgeAcks,          // a refused or pending acknowledgement claims everything
+  kForgeAcks,          // whatever a leader sends is acknowledged, though it may never arrive
 };
 
 struct ClusterOptions {
@@ -97,6 +97,13 @@ class World {
     Instant heard;
     bool suspected = false;
   };
+  struct Disk {
+    std::map<std::string, Bytes> facts;
+    std::map<std::uint64_t, std::vector<Bytes>> rows;
+    std::uint64_t trimmed_row = 0;
+    std::map<GroupId, Machine> machines;
+    std::map<GroupId, AppliedState> applied;
+  };
   struct Node {
     NodeId id;
     std::unique_ptr<Groups> groups;
@@ -117,8 +124,7 @@ class World {
     std::uint64_t trimmed_row = 0;
     std::map<GroupId, Machine> checkpoint_machines;
     std::map<GroupId, AppliedState> checkpoint_applied;
-    std::map<std::string, Bytes> facts_at_boot;  // for kForgetVotes
-    std::uint64_t row_at_boot = 0;
+    Disk a_life_ago;  // for kForgetLives
     // Memory.
     std::uint64_t row = 0;  // of the last batch sealed
     std::deque<Batch> disk_queue;
@@ -253,15 +259,10 @@ class World {
 
   // What some mutations make a disk forget when its process dies.
   void forget(Node& node) {
-    if (options_.mutation == Mutation::kForgetVotes) {
-      for (auto& [key, value] : node.facts) {
-        const auto old = node.facts_at_boot.find(key);
-        if (old == node.facts_at_boot.end()) continue;
-        VoteFact now = *decode<VoteFact>(value);
-        const VoteFact then = *decode<VoteFact>(old->second);
-        if (now.generation == then.generation) now.vote = {};
-        value = encode(now);
-      }
+    if (options_.mutation == Mutation::kForgetLives) {
+      const bool had_one = !node.a_life_ago.rows.empty();
+      if (had_one && random_.chance(0.7)) put_back(node, node.a_life_ago);
+      node.a_life_ago = disk_of(node);
     }
     if (options_.mutation == Mutation::kForgetEntries) {
       const std::size_t lost = random_.below(6);
@@ -269,7 +270,18 @@ class World {
         node.rows.erase(std::prev(node.rows.end()));
       }
     }
-    node.facts_at_boot = node.facts;
+  }
+
+  static Disk disk_of(const Node& node) {
+    return {node.facts, node.rows, node.trimmed_row, node.checkpoint_machines,
+            node.checkpoint_applied};
+  }
+  static void put_back(Node& node, const Disk& disk) {
+    node.facts = disk.facts;
+    node.rows = disk.rows;
+    node.trimmed_row = disk.trimmed_row;
+    node.checkpoint_machines = disk.machines;
+    node.checkpoint_applied = disk.applied;
   }
 
   // ---- network ----------------------------------------------------------------------------------
@@ -280,8 +292,7 @@ class World {
     if (send.frame[0] == static_cast<std::uint8_t>(Module::kGroups)) {
       ++group_frames_;
       note_frame(from, to, send.frame);
-      if (options_.mutation == Mutation::kForgeReadReplies)
-        forge_read_replies(from, to, send.frame);
+      forge_replies(from, to, send.frame);
       mutate(send.frame);
     }
     const int copies = random_.chance(options_.duplicate) ? 2 : 1;
@@ -323,15 +334,23 @@ class World {
     }
   }
 
-  // Says "you lead still" in the name of a node that was never asked.
-  void forge_read_replies(std::size_t from, std::size_t to, const Bytes& frame) {
+  // Says "you lead still", or "I have it", in the name of a node that was never asked.
+  void forge_replies(std::size_t from, std::size_t to, const Bytes& frame) {
+    const bool reads = options_.mutation == Mutation::kForgeReadReplies;
+    if (!reads && options_.mutation != Mutation::kForgeAcks) return;
     const Result<Envelope> asked = decode<Envelope>(ByteView(frame).subspan(1));
     Envelope forged{nodes_[to].boot, 0, {}, {}};
     for (const GroupMessage& message : asked->messages) {
       const auto* probe = std::get_if<ReadProbe>(&message.body);
-      if (probe == nullptr) continue;
-      forged.messages.push_back(
-          {message.group, message.from, message.to, message.term, ReadReply{probe->sequence}});
+      const auto* append = std::get_if<Append>(&message.body);
+      if (reads && probe != nullptr) {
+        forged.messages.push_back(
+            {message.group, message.from, message.to, message.term, ReadReply{probe->sequence}});
+      } else if (!reads && append != nullptr && !append->entries.empty()) {
+        const AppendReply has{true, append->previous + append->entries.size(), append->commit, 0,
+                              0};
+        forged.messages.push_back({message.group, message.from, message.to, message.term, has});
+      }
     }
     if (forged.messages.empty()) return;
     Bytes answer{frame[0]};
@@ -370,7 +389,6 @@ class World {
       }
     } else if (auto* reply = std::get_if<AppendReply>(&message.body)) {
       if (options_.mutation == Mutation::kDropCommitNews) reply->commit = 0;
-      if (options_.mutation == Mutation::kForgeAcks && reply->ok) reply->index += 2;
     } else if (auto* append = std::get_if<Append>(&message.body)) {
       if (options_.mutation != Mutation::kCorruptEntries) return;
       for (Entry& entry : append->entries) {

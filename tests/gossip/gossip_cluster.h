@@ -195,9 +195,12 @@ class GossipCluster {
       const auto found = members.find(host.facts.id);
       if (host.boot == 0) continue;
       const std::string who = host.facts.name + " in the view of " + hosts_[i].facts.name;
-      if (found == members.end()) return "missing: " + who;
-      const MemberState state = found->second.state;
       const bool is_up_here = host.gossip && !host.has_left && host.side == hosts_[i].side;
+      if (found == members.end()) {
+        if (is_up_here || is_known(host.facts.id)) return "missing: " + who;
+        continue;  // it was gone before anybody heard of it
+      }
+      const MemberState state = found->second.state;
       const MemberState truth = is_up_here      ? MemberState::kAlive
                                 : host.has_left ? MemberState::kLeft
                                                 : MemberState::kDead;
@@ -207,9 +210,17 @@ class GossipCluster {
     return {};
   }
 
+  // By anybody who is still there.
+  bool is_known(NodeId id) const {
+    return std::ranges::any_of(hosts_, [&](const Host& host) {
+      return host.gossip && !host.has_left && host.gossip->members().contains(id);
+    });
+  }
+
+  // Who has left listens to nobody any more: his view does not count.
   std::string wrong() const {
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
-      if (!hosts_[i].gossip) continue;
+      if (!hosts_[i].gossip || hosts_[i].has_left) continue;
       std::string error = wrong_in_view(i);
       if (!error.empty()) return error;
     }
@@ -221,7 +232,7 @@ class GossipCluster {
   bool is_converged() const {
     std::map<int, std::uint64_t> digests;
     for (const Host& host : hosts_) {
-      if (!host.gossip) continue;
+      if (!host.gossip || host.has_left) continue;
       const auto [at, is_new] = digests.try_emplace(host.side, host.gossip->digest());
       if (at->second != host.gossip->digest()) return false;
     }
