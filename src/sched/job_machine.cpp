@@ -183,6 +183,16 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   fail_task(job, index, Reason::kCrashLimit, row);
 }
 
+// Of an attempt that neither closed the task nor was met before that did.
+bool is_late(const Job& job, const AttemptLogs& logs) {
+  const Closed state = job.columns.state(logs.index);
+  if (state != Closed::kDone && state != Closed::kFailed) return false;
+  const TaskDetail* detail = job.detail(logs.index);
+  return detail == nullptr ||
+         std::none_of(detail->attempts.begin(), detail->attempts.end(),
+                      [&](const AttemptRecord& record) { return record.attempt == logs.attempt; });
+}
+
 void raise_bound(Job& job, std::uint32_t bound_below) {
   if (bound_below <= job.head.bound_below) return;
   job.head.bound_below = std::min(bound_below, job.head.total);
@@ -323,6 +333,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command
   if (job == nullptr) return;
   for (const AttemptLogs& logs : command.logs) {
     if (!is_well_formed(logs, job->head.total)) continue;
+    if (is_late(*job, logs)) continue;
     AttemptRecord& record = record_of(job->details[logs.index], logs.attempt, command.node);
     for (const LogPiece& piece : logs.pieces) {
       // A message that comes twice brings pieces that lie below what is known already.
@@ -336,6 +347,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command
     touch(*job, logs.index);
   }
   job->head.changed = index;
+  job->head_dirty = true;
 }
 
 void JobMachine::apply(GroupId group, LogIndex, const DeleteCommand& command) {

@@ -8,12 +8,15 @@ namespace {
 
 constexpr std::int64_t kRecentMs = 24LL * 3600 * 1000;
 
+// The attempt that closed the task; null when that left no record. Others of it may have left
+// theirs, before and after.
 const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
   if (detail == nullptr || detail->attempts.empty()) return nullptr;
   for (const AttemptRecord& record : detail->attempts) {
     if (state == Closed::kDone && record.end == AttemptEnd::kSuccess) return &record;
+    if (state == Closed::kFailed && record.attempt == detail->superseded) return &record;
   }
-  return &detail->attempts.back();
+  return state == Closed::kCancelled ? &detail->attempts.back() : nullptr;
 }
 
 void fill_from(const AttemptRecord& record, TaskView& view) {
@@ -127,13 +130,11 @@ const AttemptRecord* chosen_record(const Job& job, std::uint32_t index, const Re
   if (detail == nullptr) return nullptr;
   const AttemptRecord* chosen = nullptr;
   for (const AttemptRecord& record : detail->attempts) {
-    if (read.attempt != 0) {
-      if (record.attempt.number == read.attempt) chosen = &record;
-    } else if (record.end == AttemptEnd::kSuccess) {
-      return &record;
-    } else if (chosen == nullptr || chosen->attempt < record.attempt) {
-      chosen = &record;
-    }
+    // Coordinators may have given one number to several: that which succeeded is meant, or the
+    // last.
+    if (read.attempt != 0 && record.attempt.number != read.attempt) continue;
+    if (record.end == AttemptEnd::kSuccess) return &record;
+    if (chosen == nullptr || chosen->attempt < record.attempt) chosen = &record;
   }
   const bool runs_newer = running && (chosen == nullptr || chosen->attempt < running->second) &&
                           (read.attempt == 0 || read.attempt == running->second.number);
