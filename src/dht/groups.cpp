@@ -186,6 +186,15 @@ void Groups::peer_durable(const NodeId& node, Boot boot, std::uint64_t row) {
   if (parts_->peers.boot(node) == boot) parts_->peers.heard(node, boot, row, Instant{});
 }
 
+std::vector<PeerMark> Groups::peer_marks() const {
+  std::vector<PeerMark> marks;
+  for (const NodeId& node : parts_->peer_set) {
+    const Peer* peer = parts_->peers.find(node);
+    if (peer != nullptr && peer->boot != 0) marks.push_back({node, peer->boot, peer->row});
+  }
+  return marks;
+}
+
 void Groups::on_storage_stalled(Instant now, bool stalled, Effects& out) {
   parts_->storage_stalled = stalled;
   if (parts_->failed) return;

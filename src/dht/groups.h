@@ -21,6 +21,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -32,12 +33,24 @@
 
 namespace dunlin {
 
+// What this node had heard of another's disk: whoever shows less has lost something (Q8).
+struct PeerMark {
+  NodeId node;
+  Boot boot = 0;
+  std::uint64_t row = 0;  // durable there
+  bool operator==(const PeerMark&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{&PeerMark::node, &PeerMark::boot, &PeerMark::row};
+  }
+};
+
 // What the disk gave back, as the journal judged it.
 struct GroupsRecovery {
   std::map<std::string, Bytes> facts;                    // those that begin with "vote/"
   std::vector<std::pair<std::uint64_t, Bytes>> records;  // row and record, in order
   std::map<GroupId, AppliedState> applied;               // as checkpointed with the state
   std::uint64_t last_row = 0;                            // the newest durable row
+  std::vector<PeerMark> marks;                           // as peer_marks() told last
 };
 
 class Groups {
@@ -102,6 +115,8 @@ class Groups {
   void peer_restarted(Instant now, const NodeId& node, Boot boot, Effects& out);
   // The newest durable row a peer claimed (gossip's liveness): remembered for its promise check.
   void peer_durable(const NodeId& node, Boot boot, std::uint64_t row);
+  // To be kept on disk now and then: after a power cut of all hosts nobody else remembers.
+  std::vector<PeerMark> peer_marks() const;
   // A write has been stuck for long (true), or got through after all (false).
   void on_storage_stalled(Instant now, bool stalled, Effects& out);
   void learn_route(GroupId group, Term term, const NodeId& leader, Boot boot);

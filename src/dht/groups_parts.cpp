@@ -130,6 +130,11 @@ void Groups::Parts::settle(Turn& turn, GroupId group) {
     seen_leader[group.value] = raft.leader();
     ++route_version;
   }
+  // It outlives the replica.
+  Route& route = routes[group.value];
+  if (!raft.leader().is_none() && raft.term() > route.term) {
+    route = {raft.term(), raft.leader(), peers.boot(raft.leader())};
+  }
   const Instant at = raft.deadline();
   if (at == due_at[group.value]) return;
   due.erase({due_at[group.value], group});
@@ -272,11 +277,6 @@ void Groups::Parts::say_leaving(Turn& turn) {
 
 void Groups::Parts::doubt(Instant now, GroupId group, const NodeId& node, Effects& out) {
   Raft* raft = find(group);
-  Route& route = routes[group.value];
-  if (route.leader == node) {
-    route.leader = NodeId{};
-    ++route_version;
-  }
   if (failed || raft == nullptr || raft->leader() != node) return;
   Turn turn = begin(now, out);
   raft->doubt(turn);

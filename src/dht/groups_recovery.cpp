@@ -32,6 +32,9 @@ void Groups::Parts::found(Turn& turn) {
 }
 
 void Groups::Parts::recover(Turn& turn, GroupsRecovery recovery) {
+  for (const PeerMark& mark : recovery.marks) {
+    peers.heard(mark.node, mark.boot, mark.row, Instant{});
+  }
   for (const auto& [key, value] : recovery.facts) {
     const std::optional<GroupId> group = group_of_key(key, replicas.size());
     const Result<VoteFact> fact = decode<VoteFact>(value);

@@ -56,6 +56,7 @@ Output Node::end_turn() {
   // Applied state and its place in the log belong together: no checkpoint amid events.
   p.unsettled = !p.settle();
   if (!p.unsettled) p.checkpoint_if_due();
+  p.mark_peers();
   p.seal_batch();
   for (const Send& send : p.out.sends) {
     if (send.to != p.self) p.liveness.sent(p.now, send.to);
@@ -76,6 +77,17 @@ Output Node::end_turn() {
   p.out.row = p.journal.next_row();
   p.in_turn = false;
   return output;
+}
+
+// With a batch that is written anyway: nobody is woken for it, and what it says is a lower bound.
+void Node::Parts::mark_peers() {
+  constexpr Duration kMarkPeriod = seconds(5);
+  if (now < mark_at || !journal.needs_batch(out)) return;
+  mark_at = now + kMarkPeriod;
+  Bytes marks = encode(groups.peer_marks());
+  if (marks == marked) return;
+  marked = marks;
+  out.put_fact(kMarksFact, std::move(marks));
 }
 
 // Everything durable of the turn becomes one batch; what must not leave before it waits under its

@@ -17,6 +17,9 @@ namespace dunlin {
 
 constexpr std::size_t kMaxClientRequests = 10'000;  // waiting at one node
 
+// The fact that holds Groups::peer_marks().
+inline constexpr const char* kMarksFact = "node/marks";
+
 struct Node::Parts {
   enum class Asker : std::uint8_t { kSched, kAdmission };
   enum class BlobAsker : std::uint8_t { kSched, kClient };
@@ -80,6 +83,7 @@ struct Node::Parts {
   void watch_pairs();
   std::vector<Member> reachable_members() const;
   Bytes snapshot_of(GroupId group) const;
+  void provide_snapshots();
   void checkpoint_if_due();
   void spread_record();
   void follow_record();
@@ -110,6 +114,7 @@ struct Node::Parts {
   void release_gated(std::uint64_t durable_row);
   void route_ticket(const Ticket& ticket);
   void seal_batch();
+  void mark_peers();
 
   const NodeConfig config;
   const NodeStart start;
@@ -139,12 +144,15 @@ struct Node::Parts {
   };
   std::map<std::uint64_t, Gated> gated;
   std::uint64_t durable_row = 0;
+  Bytes marked;  // what is known of the peers' disks, as last written
+  Instant mark_at;
 
   Tokens<Asker> asked_groups;
   Tokens<BlobAsker> asked_blobs;
   std::set<client::RequestId> waiting;  // clients' requests without their last answer
   std::map<std::uint64_t, client::TokenCreated> new_tokens;  // by request, until committed
   std::map<std::uint64_t, client::Status> statuses;          // by request, until jobs are counted
+  std::vector<SnapshotWanted> snapshots_wanted;
   std::set<NodeId> sched_peers;
   std::set<NodeId> watched;
   bool members_dirty = true;

@@ -33,6 +33,9 @@ void Node::Parts::recover(Recovered recovered) {
     }
   }
   for (auto& [key, value] : recovered.facts) {
+    if (key == kMarksFact) {
+      if (auto marks = decode<std::vector<PeerMark>>(value)) recovery.marks = std::move(*marks);
+    }
     if (key.starts_with("vote/")) recovery.facts.emplace(key, std::move(value));
   }
   recovery.last_row = durable_row;

@@ -61,6 +61,10 @@ bool Node::Parts::settle() {
       router.tick(now, out);
       more = true;
     }
+    if (!more && !snapshots_wanted.empty()) {
+      provide_snapshots();
+      more = true;
+    }
     if (!more) {
       watch_pairs();
       return true;
@@ -268,10 +272,17 @@ Bytes Node::Parts::snapshot_of(GroupId group) const {
 }
 
 void Node::Parts::on(const SnapshotWanted& event) {
-  const std::optional<AppliedState> applied = groups.applied(event.group);
-  if (!applied) return;
-  groups.provide_snapshot(now, event.group, event.token, applied->index, snapshot_of(event.group),
-                          out);
+  snapshots_wanted.push_back(event);
+}
+
+// Only between events: amid them the groups are ahead of the state that they are applied to.
+void Node::Parts::provide_snapshots() {
+  for (const SnapshotWanted& wanted : std::exchange(snapshots_wanted, {})) {
+    const std::optional<AppliedState> applied = groups.applied(wanted.group);
+    if (!applied) continue;
+    groups.provide_snapshot(now, wanted.group, wanted.token, applied->index,
+                            snapshot_of(wanted.group), out);
+  }
 }
 
 void Node::Parts::on(const RestoreState& event) {
