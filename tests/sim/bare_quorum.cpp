@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "sim/disk_replicas.h"
+
 namespace dunlin::sim {
 
 namespace {
@@ -54,19 +56,100 @@ bool has_member_disk(const SimHost& host) {
   return false;
 }
 
-bool suffices(const SimWorld& world, const std::vector<HostIndex>& hosts) {
-  const std::set<NodeId> ids = ids_of(world, hosts);
+// ---- by what the disks hold ---------------------------------------------------------------------
+
+namespace {
+
+struct Survivor {
+  NodeId id;
+  DiskReplicas replicas;
+};
+using Survivors = std::map<HostIndex, Survivor>;
+
+// Members that can go on under their identity.
+Survivors survivors(const SimWorld& world) {
+  Survivors found;
+  for (const HostIndex i : members(world)) {
+    const SimHost& host = world.host(i);
+    const std::optional<Recovered> recovered = open_disk(host.disk());
+    if (!recovered) continue;
+    const bool forgot = host.is_up() ? world.promises().is_forgetful(host.life_number())
+                                     : world.promises().would_forget(host.id(), *recovered);
+    if (!forgot) found[i] = {host.id(), read_replicas(*recovered)};
+  }
+  return found;
+}
+
+const DiskReplica* replica_of(const Survivor& survivor, GroupId group, Generation generation) {
+  const auto found = survivor.replicas.find(group);
+  if (found == survivor.replicas.end() || found->second.removed) return nullptr;
+  return found->second.generation == generation ? &found->second : nullptr;
+}
+
+// Seats of a configuration that are there and satisfy `good`.
+template <class Predicate>
+bool has_majority(const Survivors& hosts, GroupId group, const GroupConfig& config,
+                  Predicate good) {
+  return config.has_quorum([&](const Seat& seat) {
+    for (const auto& [host, survivor] : hosts) {
+      if (survivor.id != seat.node) continue;
+      const DiskReplica* replica = replica_of(survivor, group, seat.generation);
+      return replica != nullptr && good(*replica);
+    }
+    return false;
+  });
+}
+
+const DiskReplica* newest_on(const Survivors& hosts, GroupId group) {
+  const DiskReplica* newest = nullptr;
+  for (const auto& [host, survivor] : hosts) {
+    const auto found = survivor.replicas.find(group);
+    if (found == survivor.replicas.end() || found->second.removed) continue;
+    if (newest == nullptr || newest->last < found->second.last) newest = &found->second;
+  }
+  return newest;
+}
+
+// The configurations that the newest of the replicas there has the group counted in.
+std::vector<GroupConfig> configs_on(const Survivors& hosts, GroupId group) {
+  const DiskReplica* newest = newest_on(hosts, group);
+  std::vector<GroupConfig> configs;
+  if (newest == nullptr) return configs;
+  for (auto at = newest->configs.rbegin(); at != newest->configs.rend(); ++at) {
+    configs.push_back(at->second);
+    const auto holds = [&](const DiskReplica& replica) { return replica.holds(at->first); };
+    if (has_majority(hosts, group, at->second, holds)) break;  // committed, or will be
+  }
+  return configs;
+}
+
+// Every group has a majority in each configuration that may count, by the disks of all who are
+// left and by those of `hosts` alone, and by what its leader has installed.
+bool has_majorities(const SimWorld& world, const Survivors& all, const Survivors& hosts) {
+  const auto any = [](const DiskReplica&) { return true; };
   for (std::uint16_t g = 0; g < world.options().groups; ++g) {
-    const std::vector<GroupConfig> configs = world.configs(GroupId{g});
+    const GroupId group{g};
+    std::vector<GroupConfig> configs = configs_on(all, group);
     if (configs.empty()) return false;
+    for (GroupConfig& config : configs_on(hosts, group)) configs.push_back(std::move(config));
+    const auto leading = world.latest_leader(group);
+    if (leading && leading->term >= newest_on(all, group)->last.term) {
+      configs.push_back(leading->config);
+    }
     for (const GroupConfig& config : configs) {
-      if (!config.has_quorum([&](const Seat& seat) { return ids.contains(seat.node); })) {
-        return false;
-      }
+      if (!has_majority(hosts, group, config, any)) return false;
     }
   }
-  return blobs_on(world, hosts).size() == blobs_on(world, members(world)).size();
+  return true;
 }
+
+std::vector<HostIndex> hosts_of(const Survivors& survivors) {
+  std::vector<HostIndex> hosts;
+  for (const auto& [host, survivor] : survivors) hosts.push_back(host);
+  return hosts;
+}
+
+}  // namespace
 
 bool is_settled(const SimWorld& world, std::size_t voters) {
   std::vector<HostIndex> up;
@@ -75,16 +158,12 @@ bool is_settled(const SimWorld& world, std::size_t voters) {
   }
   const std::set<NodeId> ids = ids_of(world, up);
   for (std::uint16_t g = 0; g < world.options().groups; ++g) {
-    bool led = false;
-    for (const HostIndex i : up) {
-      led = led || world.host(i).node()->groups().is_leading(GroupId{g});
+    const auto leading = world.latest_leader(GroupId{g});
+    if (!leading || leading->config.is_joint() || leading->config.voters.size() < voters) {
+      return false;
     }
-    if (!led) return false;
-    for (const GroupConfig& config : world.configs(GroupId{g})) {
-      if (config.is_joint() || config.voters.size() < voters) return false;
-      for (const Seat& seat : config.voters) {
-        if (!ids.contains(seat.node)) return false;
-      }
+    for (const Seat& seat : leading->config.voters) {
+      if (!ids.contains(seat.node)) return false;
     }
   }
   for (const auto& [blob, copies] : blobs_on(world, up)) {
@@ -93,17 +172,44 @@ bool is_settled(const SimWorld& world, std::size_t voters) {
   return true;
 }
 
-std::optional<std::vector<HostIndex>> bare_quorum(const SimWorld& world, Random& random) {
-  std::vector<HostIndex> core = members(world);
-  if (!suffices(world, core)) return std::nullopt;
-  std::vector<HostIndex> order = core;
-  random.shuffle(order);
-  for (const HostIndex victim : order) {
-    std::vector<HostIndex> without = core;
-    std::erase(without, victim);
-    if (!without.empty() && suffices(world, without)) core = std::move(without);
+std::vector<HostIndex> complete(const SimWorld& world, std::vector<HostIndex> core) {
+  const Survivors all = survivors(world);
+  Survivors chosen;
+  for (const HostIndex i : core) {
+    if (all.contains(i)) chosen[i] = all.at(i);
+  }
+  std::vector<HostIndex> added;
+  for (const auto& [host, survivor] : all) {
+    if (chosen.contains(host) || has_majorities(world, all, chosen)) continue;
+    chosen[host] = survivor;
+    added.push_back(host);
+  }
+  for (const HostIndex host : added) {
+    Survivors without = chosen;
+    without.erase(host);
+    if (has_majorities(world, all, without)) {
+      chosen = std::move(without);
+    } else {
+      core.push_back(host);
+    }
   }
   return core;
+}
+
+std::optional<std::vector<HostIndex>> bare_quorum(const SimWorld& world, Random& random) {
+  const Survivors all = survivors(world);
+  if (!has_majorities(world, all, all)) return std::nullopt;
+  std::vector<HostIndex> order = hosts_of(all);
+  const std::size_t blobs = blobs_on(world, order).size();
+  random.shuffle(order);
+  Survivors core = all;
+  for (const HostIndex victim : order) {
+    Survivors without = core;
+    without.erase(victim);
+    if (!has_majorities(world, all, without)) continue;
+    if (blobs_on(world, hosts_of(without)).size() == blobs) core = std::move(without);
+  }
+  return hosts_of(core);
 }
 
 }  // namespace dunlin::sim

@@ -141,18 +141,31 @@ struct History {
 
 TEST(Checkers, CountsThatDoNotAddUpAreSeen) {
   History history;
-  history.checker.seen({}, history.job);
+  history.checker.seen({}, {}, history.job);
   EXPECT_TRUE(history.verdict.is_clean());
   ++history.job.tasks.running;
-  history.checker.seen({}, history.job);
+  history.checker.seen({}, {}, history.job);
   EXPECT_TRUE(history.verdict.names("Q4"));
 }
 
 TEST(Checkers, AFinalJobThatChangesIsSeen) {
   History history;
-  history.checker.seen({}, history.job);
+  history.checker.seen({}, {}, history.job);
   history.job.state = JobState::kFailed;
-  history.checker.seen({}, history.job);
+  history.checker.seen({}, {}, history.job);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, AnAnswerOnItsWayWhileTheJobEndedIsNoChange) {
+  History history;
+  JobSummary before = history.job;
+  before.state = JobState::kRunning;
+  before.tasks.done = 0;
+  before.tasks.running = 1;
+  history.checker.seen(Instant{50}, Instant{40}, history.job);
+  history.checker.seen(Instant{60}, Instant{45}, before);
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.seen(Instant{70}, Instant{55}, before);
   EXPECT_TRUE(history.verdict.names("Q4"));
 }
 
@@ -170,9 +183,9 @@ TEST(Checkers, ACancelledJobThatGoesOnIsSeen) {
   then.tasks.done = 0;
   then.tasks.cancelled = 1;
   then.state = JobState::kCancelled;
-  history.checker.cancelled({}, then);
+  history.checker.cancelled({}, {}, then);
   EXPECT_TRUE(history.verdict.is_clean());
-  history.checker.seen({}, history.job);
+  history.checker.seen({}, {}, history.job);
   EXPECT_TRUE(history.verdict.names("Q4"));
 }
 
@@ -231,7 +244,7 @@ TEST(Checkers, DisksThatConfirmBeforeTheyWriteAreSeen) {
 
 TEST(Checkers, AClusterThatIsNeverHealedIsSeen) {
   SeedOptions options;
-  options.chaos = seconds(20);
+  options.chaos = seconds(10);
   options.plan = FaultPlan{};
   options.never_heal = true;
   const SeedReport report = run_seed(options);

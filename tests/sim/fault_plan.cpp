@@ -33,7 +33,10 @@ FaultPlan FaultPlan::draw(Random& random) {
   plan.longest = random.between(seconds(3), seconds(25));
   // A seed without any episode would show nothing.
   plan.set(kEpisodes[random.below(8)]);
-  plan.set(Fault::kProcessCrash, true);
+  plan.set(Fault::kProcessCrash);
+  // Nodes come and go all the while.
+  plan.set(Fault::kJoin);
+  plan.set(Fault::kLeave);
   return plan;
 }
 
@@ -50,8 +53,7 @@ void FaultInjector::heal() {
   world_.network().mend();
   world_.network().set_weather(Weather{});
   for (HostIndex i = 0; i < world_.host_count(); ++i) {
-    world_.host(i).disk().set_full(false);
-    world_.host(i).disk().set_hung(false);
+    world_.host(i).disk().mend();
     world_.host(i).proceed();
   }
 }
@@ -75,12 +77,14 @@ void FaultInjector::strike(Fault fault) {
     case Fault::kPartialPartition: return partition(fault);
     case Fault::kPause: return pause();
     case Fault::kProcessCrash:
-      if (const auto host = victim()) kill(*host);
+      if (const auto host = victim()) amid_writes({*host}, [this, host] { kill(*host); });
       return;
     case Fault::kHostCrash:
-      if (const auto host = victim()) crash_host(*host, random_.chance(0.5));
+      if (const auto host = victim()) {
+        amid_writes({*host}, [this, host] { crash_host(*host, random_.chance(0.5)); });
+      }
       return;
-    case Fault::kPowerCut: return power_cut();
+    case Fault::kPowerCut: return amid_writes(running(), [this] { power_cut(); });
     case Fault::kDiskFull: return fill_disk();
     case Fault::kIoError: return break_disk();
     case Fault::kHungDisk: return hang_disk();
@@ -100,11 +104,16 @@ std::size_t FaultInjector::up() const {
   return count;
 }
 
-std::optional<HostIndex> FaultInjector::victim() {
+std::vector<HostIndex> FaultInjector::running() const {
   std::vector<HostIndex> hosts;
   for (HostIndex i = 0; i < world_.host_count(); ++i) {
     if (world_.host(i).is_up() && !world_.host(i).is_banished()) hosts.push_back(i);
   }
+  return hosts;
+}
+
+std::optional<HostIndex> FaultInjector::victim() {
+  const std::vector<HostIndex> hosts = running();
   if (hosts.empty()) return std::nullopt;
   return hosts[random_.below(hosts.size())];
 }
@@ -144,12 +153,27 @@ void FaultInjector::pause() {
 
 // ---- processes and hosts ------------------------------------------------------------------------
 
+// A disk is at rest most of the time: a crash does harm when one of these has something to write.
+void FaultInjector::amid_writes(std::vector<HostIndex> hosts, std::function<void()> strike,
+                                int tries) {
+  const bool writes = std::any_of(hosts.begin(), hosts.end(), [&](HostIndex host) {
+    return world_.host(host).is_up() && world_.host(host).disk().has_waiting();
+  });
+  if (is_over_) return;
+  if (writes || tries == 0) return strike();
+  world_.queue().after(
+      random_.between(microseconds(100), microseconds(900)),
+      [this, hosts = std::move(hosts), strike = std::move(strike), tries]() mutable {
+        amid_writes(std::move(hosts), std::move(strike), tries - 1);
+      });
+}
+
 Crash FaultInjector::draw_crash(bool power) {
   Crash crash;
-  crash.keep_batches = random_.below(4);
+  crash.keep_batches = random_.chance(0.5) ? 0 : random_.below(4);
   crash.keep_checkpoint = random_.chance(0.5);
   if (!power) return crash;
-  crash.tear = random_.chance(0.5);
+  crash.tear = random_.chance(0.6);
   crash.leak_files = random_.chance(0.5);
   crash.torn_bytes = random_.below(4096);
   crash.witness_lag = random_.below(3);
@@ -157,6 +181,7 @@ Crash FaultInjector::draw_crash(bool power) {
 }
 
 void FaultInjector::kill(HostIndex host) {
+  if (!world_.host(host).is_up()) return;
   world_.faults().note(Fault::kProcessCrash);
   world_.host(host).kill(draw_crash(false), random_.chance(plan_.silence));
 }
@@ -170,6 +195,7 @@ void FaultInjector::kill_one_of(HostIndex a, HostIndex b) {
 }
 
 void FaultInjector::crash_host(HostIndex host, bool power) {
+  if (!world_.host(host).is_up()) return;
   world_.faults().note(Fault::kHostCrash);
   world_.host(host).crash(draw_crash(power));
 }

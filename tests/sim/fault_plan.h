@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "sim/fault_counts.h"
 #include "sim/sim_world.h"
@@ -59,11 +60,13 @@ class FaultInjector {
   void join();
   void leave();
 
+  void amid_writes(std::vector<HostIndex> hosts, std::function<void()> strike, int tries = 1000);
   void on_end(SimHost& host);
   void start_later(HostIndex host, Duration least, Duration most);
   void start(HostIndex host);
   void replace(HostIndex host);
   Crash draw_crash(bool power);
+  std::vector<HostIndex> running() const;
   std::optional<HostIndex> victim();
   std::size_t up() const;
 

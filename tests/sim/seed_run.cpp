@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
+#include <utility>
 
 #include "sim/bare_quorum.h"
 #include "sim/sim_world.h"
+#include "sim/transcript.h"
 #include "sim/workload.h"
 
 namespace dunlin::sim {
@@ -13,6 +16,7 @@ namespace {
 
 constexpr Duration kSettle = seconds(15);
 constexpr Duration kConvergence = seconds(240);  // Q7's bound
+constexpr Duration kSuspicion = seconds(10);
 constexpr Duration kRest = seconds(45);
 constexpr Duration kStillness = seconds(20);
 
@@ -27,19 +31,24 @@ class SeedRun {
         injector_(world_, plan_, random_.fork()) {}
 
   SeedReport run() {
+    if (options_.frames_from < seconds(1'000'000)) {
+      world_.on_frame = [this](HostIndex from, HostIndex to, ByteView frame) {
+        print_frame(from, to, frame);
+      };
+    }
     if (!world_.form(5 + random_.below(3))) {
       fail("Q7", "the cluster did not form");
       return report();
     }
     world_.run_for(kSettle);
     chaos();
-    if (heal()) {
-      converge();
-      if (!options_.never_heal) {
-        workload_.verify();
-        say("everything was read");
-        rest();
-      }
+    const bool healed = heal();
+    if (healed) converge();
+    if (options_.never_heal) return report();
+    if (healed) {
+      workload_.verify();
+      say("everything was read");
+      rest();
     }
     coverage();
     return report();
@@ -60,6 +69,12 @@ class SeedRun {
   void say(const std::string& what) const {
     if (!options_.verbose) return;
     std::fprintf(stderr, "%8.1f s  %s\n", (world_now() - Instant{}).seconds(), what.c_str());
+  }
+  void print_frame(HostIndex from, HostIndex to, ByteView frame) const {
+    if (world_now() < Instant{} + options_.frames_from) return;
+    if (frame[0] == static_cast<std::uint8_t>(Module::kGossip)) return;
+    std::fprintf(stderr, "%8.3f s  h%zu > h%zu  %s\n", (world_now() - Instant{}).seconds(), from,
+                 to, describe_frame(frame).c_str());
   }
   Instant world_now() const { return const_cast<SimWorld&>(world_).queue().now(); }
 
@@ -115,10 +130,30 @@ class SeedRun {
       }
       if (!leader) return false;
       for (const HostIndex i : core_) {
+        if (!world_.host(i).is_up()) return false;
         if (world_.host(i).node()->groups().leader(GroupId{g}) != leader) return false;
       }
     }
     return true;
+  }
+
+  // By now the living know the dead: no change that needs one of them is begun any more.
+  void call_back() {
+    world_.run_for(kSuspicion);
+    let_go();
+    core_ = complete(world_, core_);
+    for (const HostIndex i : core_) {
+      if (world_.host(i).phase() == SimHost::Phase::kDown) world_.host(i).resume();
+    }
+    workload_.finish(core_);
+  }
+
+  // Who was leaving when the faults ended hands everything over and goes.
+  void let_go() {
+    const std::size_t gone = std::erase_if(core_, [&](HostIndex i) {
+      return world_.host(i).last_end() == SimHost::End::kLeft && !world_.host(i).is_up();
+    });
+    if (gone > 0) workload_.finish(core_);
   }
 
   void converge() {
@@ -127,10 +162,14 @@ class SeedRun {
     };
     // Asked now and then only: it looks at everything.
     const Instant end = world_now() + (options_.never_heal ? seconds(20) : kConvergence);
-    while (world_now() < end && !all()) world_.run_for(milliseconds(500));
+    if (!options_.never_heal) call_back();
+    while (world_now() < end && !all()) {
+      world_.run_for(milliseconds(500));
+      let_go();
+    }
     say("converged, or given up");
     if (!world_.see_each_other(core_)) fail("Q7", "membership did not converge");
-    if (!routes_agree()) fail("Q7", "routes did not converge: " + leaderless());
+    if (!routes_agree()) fail("Q7", "routes did not converge" + disagreement());
     for (const auto& [id, job] : workload_.history().jobs()) {
       if (!job.final) fail("Q7", "job " + id.text() + " is stuck");
     }
@@ -141,17 +180,63 @@ class SeedRun {
     }
   }
 
-  std::string leaderless() {
+  // For who follows a seed: how each host sees a group.
+  void say_group(GroupId group) const {
+    const auto seats = [&](const std::vector<Seat>& all) {
+      std::string text;
+      for (const Seat& seat : all) {
+        const auto at = world_.host_of(seat.node);
+        text += " " + (at ? world_.host(*at).name() : seat.node.short_text()) + "." +
+                std::to_string(seat.generation);
+      }
+      return text;
+    };
+    for (const HostIndex i : core_) {
+      if (!world_.host(i).is_up()) continue;
+      const Groups& groups = world_.host(i).node()->groups();
+      const auto config = groups.config(group);
+      const auto applied = groups.applied(group);
+      const auto leader = groups.leader(group);
+      std::string text = "group " + std::to_string(group.value) + " on " + world_.host(i).name() +
+                         (groups.is_leading(group) ? " leads" : "") + ", leader " +
+                         (leader ? leader->short_text() : "?");
+      if (applied) {
+        text += ", replica " + std::to_string(applied->generation) + " applied " +
+                std::to_string(applied->index) + "/" + std::to_string(applied->term);
+      }
+      if (config) {
+        text += ", voters" + seats(config->voters) + ", outgoing" + seats(config->outgoing) +
+                ", learners" + seats(config->learners);
+      }
+      say(text);
+    }
+  }
+
+  // Who takes whom for the leader, where that is not the one.
+  std::string disagreement() {
     std::string text;
     for (std::uint16_t g = 0; g < world_.options().groups; ++g) {
-      bool led = false;
+      std::string views;
+      std::set<NodeId> leaders;
+      std::set<std::optional<NodeId>> named;
       for (const HostIndex i : core_) {
-        led = led ||
-              (world_.host(i).is_up() && world_.host(i).node()->groups().is_leading(GroupId{g}));
+        if (!world_.host(i).is_up()) continue;
+        const Groups& groups = world_.host(i).node()->groups();
+        if (groups.is_leading(GroupId{g})) leaders.insert(world_.host(i).id());
+        const std::optional<NodeId> leader = groups.leader(GroupId{g});
+        const auto at = leader ? world_.host_of(*leader) : std::nullopt;
+        named.insert(leader);
+        views += " " + world_.host(i).name() + ">" +
+                 (at       ? world_.host(*at).name()
+                  : leader ? leader->short_text()
+                           : "?");
       }
-      if (!led) text += " " + std::to_string(g);
+      if (leaders.size() == 1 && named == std::set<std::optional<NodeId>>{*leaders.begin()})
+        continue;
+      say_group(GroupId{g});
+      text += "; group " + std::to_string(g) + (leaders.empty() ? " without leader" : "") + views;
     }
-    return text.empty() ? "views differ" : "no leader of" + text;
+    return text;
   }
 
   // At rest nothing is said about groups and jobs.
@@ -159,12 +244,21 @@ class SeedRun {
     world_.run_for(kRest);
     const std::uint64_t groups = world_.frames(Module::kGroups);
     const std::uint64_t sched = world_.frames(Module::kSched);
+    std::string first;
+    const auto print =
+        std::exchange(world_.on_frame, [&](HostIndex a, HostIndex b, ByteView frame) {
+          const auto module = static_cast<Module>(frame[0]);
+          if (!first.empty() || (module != Module::kGroups && module != Module::kSched)) return;
+          first =
+              world_.host(a).name() + " to " + world_.host(b).name() + ": " + describe_frame(frame);
+        });
     world_.run_for(kStillness);
+    world_.on_frame = print;
     const std::uint64_t groups_said = world_.frames(Module::kGroups) - groups;
     const std::uint64_t sched_said = world_.frames(Module::kSched) - sched;
     if (groups_said + sched_said == 0) return;
     fail("rest", "idle groups sent " + std::to_string(groups_said) + " frames, idle jobs " +
-                     std::to_string(sched_said));
+                     std::to_string(sched_said) + ", the first " + first);
   }
 
   void coverage() {

@@ -18,6 +18,8 @@ struct SeedOptions {
   Duration chaos = seconds(200);
   std::optional<FaultPlan> plan;  // nothing: drawn
   bool verbose = false;
+  // Frames are printed from then on, all but gossip.
+  Duration frames_from = seconds(1'000'000'000);
   // Mutation for the test of Q7's checker: all links stay cut at the end.
   bool never_heal = false;
 };

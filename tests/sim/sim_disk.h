@@ -103,6 +103,12 @@ class SimDisk {
   }
   // The next write fails; whether its batches are on disk is for crash() to say.
   void fail_next_write() { fails_ = true; }
+  // No fault is under way or ordered any more.
+  void mend() {
+    set_full(false);
+    set_hung(false);
+    fails_ = false;
+  }
   // One bit somewhere in that table; false when it holds nothing.
   bool flip_row(Random& random);
   bool flip_fact(Random& random);

@@ -172,7 +172,7 @@ void SimHost::on_frame(const Sender& sender, const NodeId& to, Channel channel,
   const bool was_older = met != 0 && met < sender.boot;
   met = sender.boot;
   world_.trace().note(world_.queue().now(), kFrameEvent, sender.host, index_, frame);
-  world_.on_delivered(frame);
+  world_.on_delivered(sender.host, index_, frame);
   input([from = sender.id, channel, frame, was_older](Node& node) {
     if (was_older) node.on_peer_reset(from);
     node.receive(from, channel, frame);
@@ -402,7 +402,7 @@ void SimHost::ask_to_join() {
   j.attempt = next_attempt_++;
   const HostIndex server = j.next_server++ % world_.host_count();
   if (server != index_) {
-    const Bytes request = encode(AdmissionRequest{name_, world_.address_of(index_), "0.1.0"});
+    const Bytes request = encode(AdmissionRequest{name_, world_.address_of(index_), "0.1.0", {}});
     world_.network().send(
         index_, server, Channel::kStream,
         [this, server, attempt = j.attempt, token = j.token, key = j.membership.keys.public_key,

@@ -1,21 +1,48 @@
 // Runs seeds of the simulated cluster:
-//   sim_run --seed N | --seeds A-B [--verbose] [--twice EVERY]
-// Exit 0: all passed; 1: some did not (each prints the command that replays it); 2: usage.
+//   sim_run --seed N | --seeds A-B | --list FILE [--twice EVERY] [--verbose] [--frames SECOND]
+// A list has one seed a line, and behind it words for people. Exit 0: all passed; 1: some did not
+// (each prints the command that replays it); 2: usage.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
+#include <vector>
 
 #include "sim/seed_run.h"
 
 namespace {
 
 struct Arguments {
-  std::uint64_t first = 1;
-  std::uint64_t last = 1;
+  std::vector<std::uint64_t> seeds;
   std::uint64_t twice = 10;  // every so many seeds are run again, and the traces compared
   bool verbose = false;
+  std::uint64_t frames_from = 1'000'000'000;
 };
+
+bool take_list(const std::string& path, std::vector<std::uint64_t>& seeds) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    seeds.push_back(std::strtoull(line.c_str(), nullptr, 10));
+  }
+  return file.eof() && !seeds.empty();
+}
+
+bool take_number(const char* word, std::uint64_t& value) {
+  char* end = nullptr;
+  value = std::strtoull(word, &end, 10);
+  return end != word && *end == 0;
+}
+
+bool take_range(const char* word, std::vector<std::uint64_t>& seeds) {
+  char* end = nullptr;
+  const std::uint64_t first = std::strtoull(word, &end, 10);
+  std::uint64_t last = first;
+  if (*end == '-' && !take_number(end + 1, last)) return false;
+  for (std::uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
+  return first <= last;
+}
 
 bool parse(int argc, char** argv, Arguments& out) {
   for (int i = 1; i < argc; ++i) {
@@ -25,21 +52,15 @@ bool parse(int argc, char** argv, Arguments& out) {
       continue;
     }
     if (i + 1 >= argc) return false;
-    char* end = nullptr;
-    const std::uint64_t value = std::strtoull(argv[++i], &end, 10);
-    if (word == "--seed") {
-      out.first = out.last = value;
-    } else if (word == "--seeds" && *end == '-') {
-      out.first = value;
-      out.last = std::strtoull(end + 1, &end, 10);
-    } else if (word == "--twice") {
-      out.twice = value;
-    } else {
-      return false;
-    }
-    if (*end != 0) return false;
+    const char* value = argv[++i];
+    bool good = false;
+    if (word == "--seed" || word == "--seeds") good = take_range(value, out.seeds);
+    if (word == "--list") good = take_list(value, out.seeds);
+    if (word == "--twice") good = take_number(value, out.twice);
+    if (word == "--frames") good = take_number(value, out.frames_from);
+    if (!good) return false;
   }
-  return out.first <= out.last;
+  return !out.seeds.empty();
 }
 
 }  // namespace
@@ -47,15 +68,18 @@ bool parse(int argc, char** argv, Arguments& out) {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
-    std::fprintf(stderr, "usage: sim_run --seed N | --seeds A-B [--twice EVERY] [--verbose]\n");
+    std::fprintf(stderr,
+                 "usage: sim_run --seed N | --seeds A-B | --list FILE [--twice EVERY] [--verbose] "
+                 "[--frames SECOND]\n");
     return 2;
   }
   dunlin::sim::FaultCounts faults;
-  std::uint64_t failed = 0;
-  for (std::uint64_t seed = arguments.first; seed <= arguments.last; ++seed) {
+  std::size_t failed = 0;
+  for (const std::uint64_t seed : arguments.seeds) {
     dunlin::sim::SeedOptions options;
     options.seed = seed;
     options.verbose = arguments.verbose;
+    options.frames_from = dunlin::seconds(static_cast<std::int64_t>(arguments.frames_from));
     dunlin::sim::SeedReport report = dunlin::sim::run_seed(options);
     if (arguments.twice != 0 && seed % arguments.twice == 0 &&
         dunlin::sim::run_seed(options).trace != report.trace) {
@@ -66,8 +90,7 @@ int main(int argc, char** argv) {
     std::fputs(report.text().c_str(), stdout);
     std::fflush(stdout);
   }
-  std::printf("%llu of %llu seeds failed; faults: %s\n", static_cast<unsigned long long>(failed),
-              static_cast<unsigned long long>(arguments.last - arguments.first + 1),
+  std::printf("%zu of %zu seeds failed; faults: %s\n", failed, arguments.seeds.size(),
               faults.text().c_str());
   return failed == 0 ? 0 : 1;
 }

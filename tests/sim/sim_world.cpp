@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include "base/crypto.h"
 
 namespace dunlin::sim {
@@ -129,31 +130,15 @@ bool SimWorld::see_each_other(const std::vector<HostIndex>& wanted) const {
   return true;
 }
 
-std::vector<GroupConfig> SimWorld::configs(GroupId group) const {
-  std::vector<GroupConfig> all;
-  std::optional<GroupConfig> leading;
-  Term term = 0;
+std::optional<SimWorld::Leadership> SimWorld::latest_leader(GroupId group) const {
+  std::optional<Leadership> latest;
   for (const auto& host : hosts_) {
     if (!host->is_up()) continue;
-    const auto config = host->node()->groups().config(group);
-    if (!config) continue;
-    const Term led = host->node()->groups().leading_term(group);
-    if (led > term) {
-      term = led;
-      leading = config;
-    }
-    all.push_back(*config);
+    const Groups& groups = host->node()->groups();
+    const Term term = groups.leading_term(group);
+    if (term > (latest ? latest->term : 0)) latest = {term, *groups.config(group)};
   }
-  if (!leading) return all;
-  // The leader's own, and those of the voters it names: what they have may still win.
-  std::vector<GroupConfig> relevant{*leading};
-  for (const Seat& seat : leading->all_voters()) {
-    const auto at = host_of(seat.node);
-    if (!at) continue;
-    const auto config = host(*at).node()->groups().config(group);
-    if (config && config->contains(seat)) relevant.push_back(*config);
-  }
-  return relevant;
+  return latest;
 }
 
 // Replicas are compared now and then: those that stand at the same entry must agree.
@@ -168,10 +153,33 @@ void SimWorld::sample() {
       if (last == applied->index) continue;
       last = applied->index;
       replicas_.stands(queue_.now(), one->id(), GroupId{g}, applied->index,
-                       blake2b_64(node.scheduler().snapshot(GroupId{g})));
+                       blake2b_64(node.scheduler().snapshot(GroupId{g})),
+                       [&](const NodeId& other) { return difference(node, other, GroupId{g}); });
     }
   }
   queue_.after(kSamplePeriod, [this] { sample(); });
+}
+
+// The rows of a group's state that two nodes have otherwise.
+std::string SimWorld::difference(const Node& node, const NodeId& other, GroupId group) const {
+  const auto at = host_of(other);
+  if (!at) return {};
+  const auto theirs = host(*at).node()->groups().applied(group);
+  if (!theirs || theirs->index != node.groups().applied(group)->index) return {};
+  using StateRows = std::map<std::string, Bytes>;
+  const auto a = decode<StateRows>(host(*at).node()->scheduler().snapshot(group));
+  const auto b = decode<StateRows>(node.scheduler().snapshot(group));
+  std::string text;
+  if (!a || !b) return text;
+  for (const auto& [key, value] : *a) {
+    const auto found = b->find(key);
+    if (found == b->end()) text += ", the other lacks " + key;
+    if (found != b->end() && found->second != value) text += ", in " + key;
+  }
+  for (const auto& [key, value] : *b) {
+    if (!a->contains(key)) text += ", the first lacks " + key;
+  }
+  return text;
 }
 
 // ---- for the hosts ------------------------------------------------------------------------------
@@ -216,6 +224,11 @@ void SimWorld::on_start(SimHost& host, const Recovered& recovered) {
 
 void SimWorld::on_send(SimHost& host, const Send& message) {
   promises_.on_send(queue_.now(), host.id(), host.life_number(), message.to, message.frame);
+}
+
+void SimWorld::on_delivered(HostIndex from, HostIndex to, ByteView frame) {
+  ++frames_[frame.empty() ? 0 : frame[0] % frames_.size()];
+  if (on_frame) on_frame(from, to, frame);
 }
 
 void SimWorld::send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot) {

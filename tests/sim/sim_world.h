@@ -76,9 +76,12 @@ class SimWorld {
   std::uint64_t frames(Module module) const { return frames_[static_cast<std::size_t>(module)]; }
   // All hosts named see exactly each other as alive.
   bool see_each_other(const std::vector<HostIndex>& hosts) const;
-  // The configurations of a group that its quorum may be counted in now, as its replicas on
-  // running nodes have them.
-  std::vector<GroupConfig> configs(GroupId group) const;
+  // The latest term that somebody leads in now, and what he has installed; nothing: nobody leads.
+  struct Leadership {
+    Term term = 0;
+    GroupConfig config;
+  };
+  std::optional<Leadership> latest_leader(GroupId group) const;
   // The node of that identity which runs; nothing when none does.
   std::optional<HostIndex> host_of(const NodeId& id) const;
   void collect_disk_counts();
@@ -90,17 +93,20 @@ class SimWorld {
   void after_end(SimHost& host);
   void on_start(SimHost& host, const Recovered& recovered);
   void on_send(SimHost& host, const Send& message);
-  void on_delivered(ByteView frame) { ++frames_[frame.empty() ? 0 : frame[0] % frames_.size()]; }
+  void on_delivered(HostIndex from, HostIndex to, ByteView frame);
   void send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot);
   void send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt, Bytes reply);
   void tell_resets(HostIndex dead, const NodeId& id);
   Duration disk_time(bool lying, Random& random) const;
   void keep_disk_counts(const SimDisk& disk);
+  // Sees each frame that arrives.
+  std::function<void(HostIndex from, HostIndex to, ByteView frame)> on_frame;
   // Called with each end of a process.
   std::function<void(SimHost&)> on_end;
 
  private:
   void sample();
+  std::string difference(const Node& node, const NodeId& other, GroupId group) const;
   std::string overdue(const SimHost& host) const;
 
   const WorldOptions options_;

@@ -45,14 +45,14 @@ class Workload {
   void pick_group();
   void submit_key();
   void submit(const SubmitJob& job, HostIndex at);
-  void on_submitted(const SubmitJob& job, const Result<client::Answer>& answer);
+  void on_submitted(const SubmitJob& job, Instant asked, const Result<client::Answer>& answer);
   void watch(const JobId& id, std::uint64_t seen);
   void cancel(const JobId& id);
   void look_at_tasks(const JobId& id);
 
   Result<client::Answer> insist(client::Request request);
   void verify_job(const JobId& id);
-  void verify_task(const JobSpec& spec, const TaskView& task, bool was_cancelled);
+  void verify_task(const JobSpec& spec, const TaskView& task);
   void verify_log(const JobId& id, std::uint32_t task, std::uint64_t expected);
 
   SimWorld& world_;

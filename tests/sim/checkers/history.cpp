@@ -1,10 +1,38 @@
 #include "sim/checkers/history.h"
 
+#include <utility>
+
 #include "sim/sim_runner.h"
 
 namespace dunlin::sim {
 
-void HistoryChecker::seen(Instant at, const JobSummary& job) {
+namespace {
+
+std::string outcome(const TaskView& task) {
+  std::string text = std::string(name_of(task.state)) + " (" + name_of(task.reason) +
+                     ") in attempt " + std::to_string(task.attempt);
+  if (task.node) text += " on " + task.node->short_text();
+  if (task.exit_code) text += " with " + std::to_string(*task.exit_code);
+  return text;
+}
+
+std::string outcome(const JobSummary& job) {
+  const TaskCounts& c = job.tasks;
+  std::string text = std::string(name_of(job.state));
+  for (const auto& [count, what] : {std::pair{c.waiting, "waiting"},
+                                    {c.queued, "queued"},
+                                    {c.running, "running"},
+                                    {c.done, "done"},
+                                    {c.failed, "failed"},
+                                    {c.cancelled, "cancelled"}}) {
+    if (count > 0) text += " " + std::to_string(count) + " " + what;
+  }
+  return text;
+}
+
+}  // namespace
+
+void HistoryChecker::seen(Instant at, Instant asked, const JobSummary& job) {
   const auto known = jobs_.find(job.id);
   if (known == jobs_.end()) return;
   const TaskCounts& c = job.tasks;
@@ -14,21 +42,26 @@ void HistoryChecker::seen(Instant at, const JobSummary& job) {
     verdict_.fail(at, "Q4", "counts of " + job.id.text() + " do not add up");
   }
   std::optional<JobSummary>& final = known->second.final;
-  if (final && (final->state != job.state || !(final->tasks == job.tasks))) {
-    verdict_.fail(at, "Q4", "job " + job.id.text() + " was final and changed");
+  const bool is_older = final && !is_final(job.state) && asked < known->second.final_at;
+  if (final && !is_older && (final->state != job.state || !(final->tasks == job.tasks))) {
+    verdict_.fail(at, "Q4",
+                  "job " + job.id.text() + " was final and changed: " + outcome(*final) +
+                      ", then " + outcome(job));
   }
   const std::optional<TaskCounts>& at_cancel = known->second.at_cancel;
   if (at_cancel && c.done > at_cancel->done) {
     verdict_.fail(at, "Q4", "job " + job.id.text() + " was cancelled and gained results");
   }
-  if (is_final(job.state) && !final) final = job;
+  if (!is_final(job.state) || final) return;
+  final = job;
+  known->second.final_at = at;
 }
 
-void HistoryChecker::cancelled(Instant at, const JobSummary& job) {
+void HistoryChecker::cancelled(Instant at, Instant asked, const JobSummary& job) {
   const auto known = jobs_.find(job.id);
   if (known == jobs_.end()) return;
   if (!known->second.at_cancel) known->second.at_cancel = job.tasks;
-  seen(at, job);
+  seen(at, asked, job);
 }
 
 void HistoryChecker::tasks(Instant at, const JobId& id, const std::vector<TaskView>& views) {
@@ -39,24 +72,27 @@ void HistoryChecker::tasks(Instant at, const JobId& id, const std::vector<TaskVi
     const auto [before, is_new] = known->second.tasks.try_emplace(view.task, view);
     if (is_new) continue;
     const TaskView& then = before->second;
+    // Which attempt was under way when a task was cancelled may become known later.
+    if (view.state == TaskState::kCancelled && then.state == view.state) continue;
     if (then.state == view.state && then.attempt == view.attempt && then.node == view.node &&
         then.exit_code == view.exit_code) {
       continue;
     }
     verdict_.fail(at, "Q4",
-                  "task " + id.text() + "." + std::to_string(view.task) + " was final and changed");
+                  "task " + id.text() + "." + std::to_string(view.task) +
+                      " was final and changed: " + outcome(then) + ", then " + outcome(view));
   }
 }
 
 void HistoryChecker::log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes,
-                         std::uint64_t expected) {
+                         std::uint64_t expected, bool was_cut) {
   bool good = bytes.size() == expected;
   for (std::uint64_t i = 0; good && i < expected; ++i) good = bytes[i] == task_byte(i);
   if (good) return;
   verdict_.fail(at, "Q5",
                 "the log of " + id.text() + "." + std::to_string(task) + " has " +
                     std::to_string(bytes.size()) + " bytes of " + std::to_string(expected) +
-                    ", or others");
+                    ", or others" + (was_cut ? ", with a gap that is told" : ""));
 }
 
 void HistoryChecker::fetched(Instant at, const BlobId& id, ByteView content) {

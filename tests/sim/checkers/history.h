@@ -21,15 +21,18 @@ class HistoryChecker {
 
   void acknowledged(const JobId& id, const JobSpec& spec) { jobs_[id].spec = spec; }
   bool knows(const JobId& id) const { return jobs_.contains(id); }
-  // A current answer about an acknowledged job.
-  void seen(Instant at, const JobSummary& job);
+  // An answer about an acknowledged job, to a question put at `asked`: it may be older than what
+  // others were told meanwhile, but not than what was known before the question.
+  void seen(Instant at, Instant asked, const JobSummary& job);
   void unknown(Instant at, const JobId& id) {
     if (knows(id)) verdict_.fail(at, "Q4", "job " + id.text() + " was acknowledged and is unknown");
   }
-  void cancelled(Instant at, const JobSummary& job);
+  void cancel_asked(const JobId& id) { jobs_[id].cancel_asked = true; }
+  void cancelled(Instant at, Instant asked, const JobSummary& job);
   void tasks(Instant at, const JobId& id, const std::vector<TaskView>& views);
   // A stream of a done task, whole.
-  void log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes, std::uint64_t expected);
+  void log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes, std::uint64_t expected,
+           bool was_cut = false);
 
   void stored(const BlobId& id, ByteView content) { blobs_[id] = blake2b_256(content); }
   void fetched(Instant at, const BlobId& id, ByteView content);
@@ -40,6 +43,8 @@ class HistoryChecker {
   struct Job {
     JobSpec spec;
     std::optional<JobSummary> final;
+    Instant final_at;  // first seen so
+    bool cancel_asked = false;
     std::optional<TaskCounts> at_cancel;
     std::map<std::uint32_t, TaskView> tasks;
   };

@@ -42,7 +42,7 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
     } else if (const auto* reply = std::get_if<AppendReply>(&message.body)) {
       if (!reply->ok) continue;
       Promised& promised = promised_[node][{message.group, message.from}];
-      Place& place = promised.acknowledged;
+      LogPlace& place = promised.acknowledged;
       if (message.term < place.term) continue;
       if (message.term == place.term && reply->index <= place.index) continue;
       promise(at, node, life, {message.group, message.from}, "acknowledged entries");
@@ -51,45 +51,9 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
   }
 }
 
-// What the disk shows of each group: term, vote, and the last entry of each generation.
-std::map<GroupId, PromiseChecker::OnDisk> PromiseChecker::read(const Recovered& recovered) {
-  std::map<GroupId, OnDisk> groups;
-  for (const auto& [key, value] : recovered.facts) {
-    if (!key.starts_with(kVotePrefix)) continue;
-    const GroupId group{static_cast<std::uint16_t>(std::stoul(key.substr(kVotePrefix.size())))};
-    const Result<VoteFact> fact = decode<VoteFact>(value);
-    if (!fact) continue;
-    groups[group].term = fact->term;
-    groups[group].vote = fact->vote;
-    groups[group].generation = fact->generation;
-    groups[group].removed = fact->removed;
-  }
-  for (const Recovered::Record& record : recovered.records) {
-    if (record.module != Module::kGroups) continue;
-    const Result<GroupRecord> what = decode<GroupRecord>(record.data);
-    if (!what) continue;
-    if (const auto* entry = std::get_if<EntryRecord>(&*what)) {
-      groups[entry->group].last[entry->generation] = {entry->entry.term, entry->index};
-    } else {
-      const auto& snapshot = std::get<SnapshotRecord>(*what);
-      groups[snapshot.group].last[snapshot.generation] = {snapshot.term, snapshot.index};
-    }
-  }
-  constexpr std::string_view kApplied = "applied/";
-  for (const auto& [key, value] : recovered.state) {
-    if (!key.starts_with(kApplied)) continue;
-    const Result<AppliedState> applied = decode<AppliedState>(value);
-    const GroupId group{static_cast<std::uint16_t>(std::stoul(key.substr(kApplied.size())))};
-    if (!applied) continue;
-    Place& last = groups[group].last[applied->generation];
-    if (last.index < applied->index) last = {applied->term, applied->index};
-  }
-  return groups;
-}
-
 // Empty: all is there.
-std::string PromiseChecker::missing(GroupId group, const Promised& promised, const OnDisk& disk,
-                                    Generation generation) {
+std::string PromiseChecker::missing(GroupId group, const Promised& promised,
+                                    const DiskReplica& disk, Generation generation) {
   // Generations before the present one are strangers: their promises bind nobody.
   if (disk.generation > generation || disk.removed) return {};
   if (!promised.votes.empty()) {
@@ -97,25 +61,37 @@ std::string PromiseChecker::missing(GroupId group, const Promised& promised, con
     if (disk.term < term) return "its vote in term " + std::to_string(term);
     if (disk.term == term && disk.vote != candidate) return "whom it voted for";
   }
-  const Place& promised_last = promised.acknowledged;
-  if (promised_last.index == 0) return {};
-  const auto found = disk.last.find(generation);
-  const Place last = found == disk.last.end() ? Place{} : found->second;
+  const LogPlace& last_promised = promised.acknowledged;
+  if (last_promised.index == 0) return {};
+  const LogPlace last = disk.generation == generation ? disk.last : LogPlace{};
   // A later leader may have replaced what an earlier one was told about.
-  if (last.term > promised_last.term || last.index >= promised_last.index) return {};
-  return "entry " + std::to_string(promised_last.index) + " of " + name_of(group) + " (has " +
+  if (last.term > last_promised.term || last.index >= last_promised.index) return {};
+  return "entry " + std::to_string(last_promised.index) + " of " + name_of(group) + " (has " +
          std::to_string(last.index) + ")";
+}
+
+std::map<PromiseChecker::Seat, std::string> PromiseChecker::forgotten(
+    const NodeId& node, const Recovered& recovered) const {
+  std::map<Seat, std::string> found;
+  const auto promised = promised_.find(node);
+  if (promised == promised_.end()) return found;
+  const DiskReplicas disk = read_replicas(recovered);
+  for (const auto& [seat, what] : promised->second) {
+    const auto replica = disk.find(seat.first);
+    std::string lost = missing(
+        seat.first, what, replica == disk.end() ? DiskReplica{} : replica->second, seat.second);
+    if (!lost.empty()) found.emplace(seat, std::move(lost));
+  }
+  return found;
+}
+
+bool PromiseChecker::would_forget(const NodeId& node, const Recovered& recovered) const {
+  return !forgotten(node, recovered).empty();
 }
 
 void PromiseChecker::on_start(Instant at, const NodeId& node, std::uint64_t life,
                               const Recovered& recovered, bool honest) {
-  const std::map<GroupId, OnDisk> disk = read(recovered);
-  for (const auto& [seat, promised] : promised_[node]) {
-    const auto [group, generation] = seat;
-    const auto found = disk.find(group);
-    const std::string lost =
-        missing(group, promised, found == disk.end() ? OnDisk{} : found->second, generation);
-    if (lost.empty()) continue;
+  for (const auto& [seat, lost] : forgotten(node, recovered)) {
     forgetful_[life].insert(seat);
     if (!honest) continue;
     verdict_.fail(at, "Q2", node.short_text() + " promised before it was durable: " + lost);

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "dht/group_config.h"
 #include "dht/journal.h"
+#include "sim/disk_replicas.h"
 #include "sim/verdict.h"
 
 namespace dunlin::sim {
@@ -28,30 +29,21 @@ class PromiseChecker {
   // A life begins with what the journal took from its disk. `honest`: nobody tampered with it.
   void on_start(Instant at, const NodeId& node, std::uint64_t life, const Recovered& recovered,
                 bool honest);
-  // Lives that began without what their identity had promised.
-  std::uint64_t forgetful_lives() const { return forgetful_.size(); }
+  // That life began without something its identity had promised.
+  bool is_forgetful(std::uint64_t life) const { return forgetful_.contains(life); }
+  // So would one that begins with this.
+  bool would_forget(const NodeId& node, const Recovered& recovered) const;
 
  private:
-  struct Place {
-    Term term = 0;
-    LogIndex index = 0;
-  };
   struct Promised {
     std::map<Term, NodeId> votes;
-    Place acknowledged;  // its term is the leader's
+    LogPlace acknowledged;  // its term is the leader's
   };
   using Seat = std::pair<GroupId, Generation>;
-  struct OnDisk {
-    Term term = 0;
-    NodeId vote;
-    Generation generation = 0;
-    bool removed = false;              // the replica is no more, and its seat neither
-    std::map<Generation, Place> last;  // entry
-  };
 
-  static std::map<GroupId, OnDisk> read(const Recovered& recovered);
-  static std::string missing(GroupId group, const Promised& promised, const OnDisk& disk,
+  static std::string missing(GroupId group, const Promised& promised, const DiskReplica& disk,
                              Generation generation);
+  std::map<Seat, std::string> forgotten(const NodeId& node, const Recovered& recovered) const;
   void promise(Instant at, const NodeId& node, std::uint64_t life, const Seat& seat,
                const std::string& what);
 
