@@ -1,4 +1,5 @@
 // GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/tokens, /v1/down, /v1/leave.
+#include "os/chance.h"
 #include "os/exchange.h"
 #include "os/json.h"
 
@@ -47,6 +48,7 @@ class CreateToken : public SimpleExchange {
     if (!is_operator()) return not_an_operator("making tokens");
     auto request = token_request_from_json(as_text(request_.body));
     if (!request) return tl::unexpected(request.error());
+    fill_with_chance(request->entropy);
     return std::move(*request);
   }
   Result<Rendered> render(Result<client::Answer> answer) override {
