@@ -31,11 +31,15 @@ sim:
 	@ninja -C $(TEST_BUILD) sim_run
 	@$(TEST_BUILD)/tests/sim_run --seed $(SEED)
 
+# A finding ends the test that met it.
 asan:
-	@scripts/test build/asan -DDUNLIN_SANITIZE=address,undefined
+	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  scripts/test build/asan -DDUNLIN_SANITIZE=address,undefined
 
+# Threads are in src/os alone: its tests, and clusters of real processes.
 tsan:
-	@scripts/test build/tsan -DDUNLIN_SANITIZE=thread
+	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+	  scripts/test build/tsan -DDUNLIN_SANITIZE=thread
 
 # All measurements, or some: make bench BENCH="tasks run"
 bench: all
@@ -43,7 +47,7 @@ bench: all
 	@bench/run $(BUILD)/dunlin $(BUILD)/bench $(BENCH)
 
 check: test-deps
-	@scripts/check $(TEST_BUILD)
+	@scripts/check build/check
 
 format:
 	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
