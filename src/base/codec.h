@@ -1,7 +1,4 @@
-// msgpack, behind two small classes (codec.cpp alone knows the library). `Encoder` appends to a
-// byte string; `Decoder` walks one value after another and never allocates more than a small
-// multiple of the bytes it was given, whatever lengths they claim.
-// https://github.com/msgpack/msgpack/blob/master/spec.md
+// Values to msgpack and back: what every message and durable record is made of.
 //
 // Structs say their fields once and travel as arrays:
 //
@@ -13,14 +10,26 @@
 //   Bytes frame = encode(ping);
 //   Result<Ping> back = decode<Ping>(frame);
 //
-// Fields may be added at the end: an older reader ignores them, a newer one keeps its default.
-// Supported: bool, integers, double, enums, std::string, Bytes, OpaqueId, GroupId, JobId, Instant-
-// free times, std::vector, std::map, std::optional, std::pair, std::variant, and such structs.
+// Versions. A later version may append fields, and never removes or reorders them. A reader passes
+// over fields that it does not know. Fields that the struct had when it was first released are
+// required: a value with fewer is malformed. A struct that has grown says how many those were,
+//
+//     static constexpr std::size_t kRequiredFields = 2;
+//
+// and fields behind them, where they are missing, keep their defaults, which must mean "as before".
+//
+// Memory. Nothing is allocated on the word of a length: containers grow as elements are read. An
+// element may take at most kMaxExpansion bytes of memory per byte of input; what could take more
+// does not compile. Messages have lower limits of their own where they are received.
+//
+// Supported: bool, integers, double, enums (with kLast), std::string, Bytes, OpaqueId, GroupId,
+// JobId, WallTime, Duration, std::vector, std::map, std::optional, std::pair, std::variant, and
+// such structs.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -31,58 +40,11 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/msgpack.h"
 #include "base/result.h"
 #include "base/time.h"
 
 namespace dunlin {
-
-class Encoder {
- public:
-  explicit Encoder(Bytes& out) : out_(out) {}
-
-  void nil();
-  void boolean(bool value);
-  void unsigned_integer(std::uint64_t value);
-  void signed_integer(std::int64_t value);
-  void real(double value);
-  void text(std::string_view value);
-  void binary(ByteView value);
-  void array(std::size_t count);
-  void map(std::size_t count);
-
- private:
-  Bytes& out_;
-};
-
-// Reads one msgpack value. The first thing that does not fit (wrong type, number out of range,
-// too deep, bytes left over) makes it fail for good; readers then return zeros and ok() is false.
-class Decoder {
- public:
-  // The bytes must outlive the decoder.
-  explicit Decoder(ByteView bytes);
-  ~Decoder();
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
-
-  bool ok() const;
-  void fail();
-
-  bool is_nil();  // consumes the nil if there is one
-  bool boolean();
-  std::uint64_t unsigned_integer();
-  std::int64_t signed_integer();
-  double real();
-  std::string_view text();  // valid while the bytes given live
-  ByteView binary();        // likewise
-  std::size_t array();      // enters it; leave() after the last element
-  std::size_t map();
-  // Ends the innermost array or map, passing over elements not read.
-  void leave();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
 
 template <class T>
 concept HasFields = requires {
@@ -199,6 +161,56 @@ Bytes encode(const T& value) {
 
 // ---- decoding ---------------------------------------------------------------------------------
 
+constexpr std::size_t kMaxExpansion = 64;
+
+template <HasFields T>
+constexpr std::size_t required_fields() {
+  constexpr std::size_t count = std::tuple_size_v<decltype(T::fields())>;
+  if constexpr (requires { T::kRequiredFields; }) {
+    static_assert(T::kRequiredFields <= count);
+    return T::kRequiredFields;
+  } else {
+    return count;
+  }
+}
+
+// The fewest bytes that a value of the type takes.
+template <class T>
+struct LeastEncoded {
+  static constexpr std::size_t kBytes = 1;
+};
+template <class T>
+constexpr std::size_t least_encoded() {
+  return LeastEncoded<T>::kBytes;
+}
+template <>
+struct LeastEncoded<double> {
+  static constexpr std::size_t kBytes = 5;
+};
+template <class Tag, std::size_t N>
+struct LeastEncoded<OpaqueId<Tag, N>> {
+  static constexpr std::size_t kBytes = N + 2;
+};
+template <class A, class B>
+struct LeastEncoded<std::pair<A, B>> {
+  static constexpr std::size_t kBytes = 1 + least_encoded<A>() + least_encoded<B>();
+};
+template <class... Ts>
+struct LeastEncoded<std::variant<Ts...>> {
+  static constexpr std::size_t kBytes = 2 + std::min({least_encoded<Ts>()...});
+};
+template <HasFields T>
+struct LeastEncoded<T> {
+  template <class... Fields>
+  static constexpr std::size_t sum(std::tuple<Fields T::*...>) {
+    std::size_t index = 0;
+    std::size_t bytes = 1;
+    ((bytes += index++ < required_fields<T>() ? least_encoded<Fields>() : 0), ...);
+    return bytes;
+  }
+  static constexpr std::size_t kBytes = sum(T::fields());
+};
+
 inline void get(Decoder& in, bool& value) {
   value = in.boolean();
 }
@@ -258,6 +270,7 @@ void get(Decoder& in, std::variant<Ts...>& value);
 template <HasFields T>
 void get(Decoder& in, T& value) {
   std::size_t left = in.array();
+  if (left < required_fields<T>()) in.fail();
   auto read = [&](auto& field) {
     if (left == 0) return;
     --left;
@@ -269,6 +282,7 @@ void get(Decoder& in, T& value) {
 
 template <class T>
 void get(Decoder& in, std::vector<T>& values) {
+  static_assert(sizeof(T) <= kMaxExpansion * least_encoded<T>());
   const std::size_t count = in.array();
   values.clear();
   for (std::size_t i = 0; i < count && in.ok(); ++i) {
@@ -281,12 +295,16 @@ void get(Decoder& in, std::vector<T>& values) {
 
 template <class K, class V>
 void get(Decoder& in, std::map<K, V>& values) {
+  static_assert(sizeof(std::pair<K, V>) <=
+                kMaxExpansion * (least_encoded<K>() + least_encoded<V>()));
   const std::size_t count = in.map();
   values.clear();
   for (std::size_t i = 0; i < count && in.ok(); ++i) {
     K key{};
     get(in, key);
-    get(in, values[key]);
+    const auto [at, is_new] = values.try_emplace(std::move(key));
+    if (!is_new) in.fail();
+    get(in, at->second);
   }
   in.leave();
 }
@@ -324,7 +342,7 @@ Result<T> decode(ByteView bytes) {
   Decoder in(bytes);
   T value{};
   get(in, value);
-  if (!in.ok()) return dunlin::fail(Code::kCorrupt, "malformed message");
+  if (!in.is_finished()) return dunlin::fail(Code::kCorrupt, "malformed message");
   return value;
 }
 

@@ -79,7 +79,7 @@ void Groups::Parts::receive(Turn& turn, const NodeId& from, ByteView frame) {
     return;
   }
   hear(turn, from, envelope->boot, envelope->row);
-  for (const NodeMessage& note : envelope->notes) {
+  for (const NodeNote& note : envelope->notes) {
     std::visit([&](const auto& held) { accept(turn, from, envelope->boot, held); }, note);
     if (failed) return;
   }

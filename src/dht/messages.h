@@ -211,12 +211,12 @@ struct Leaving {
   static constexpr auto fields() { return std::tuple{}; }
 };
 
-using NodeMessage = std::variant<PromiseQuery, PromiseReply, ViewAsk, ViewReply, Leaving>;
+using NodeNote = std::variant<PromiseQuery, PromiseReply, ViewAsk, ViewReply, Leaving>;
 
 struct Envelope {
   Boot boot = 0;          // the sender's life
   std::uint64_t row = 0;  // its newest durable row
-  std::vector<NodeMessage> notes;
+  std::vector<NodeNote> notes;
   std::vector<GroupMessage> messages;
   static constexpr auto fields() {
     return std::tuple{&Envelope::boot, &Envelope::row, &Envelope::notes, &Envelope::messages};

@@ -35,7 +35,7 @@ struct Turn {
   };
   struct Note {
     NodeId to;
-    NodeMessage message;
+    NodeNote message;
   };
   std::vector<Outgoing> messages = {};
   std::vector<Note> notes = {};

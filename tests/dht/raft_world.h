@@ -368,7 +368,7 @@ class World {
     if (mutation == Mutation::kNone) return;
     Result<Envelope> envelope = decode<Envelope>(ByteView(frame).subspan(1));
     if (!envelope) return;
-    for (NodeMessage& note : envelope->notes) {
+    for (NodeNote& note : envelope->notes) {
       // Nobody remembers: the second line of defence would hide what the first one lets through.
       if (auto* reply = std::get_if<PromiseReply>(&note)) {
         reply->groups.clear();

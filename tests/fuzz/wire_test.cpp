@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/session.h"
 #include "base/token.h"
+#include "fuzz/arbitrary.h"
 
 namespace dunlin {
 namespace {
@@ -26,26 +27,6 @@ Identity identity(std::uint64_t seed) {
   return {key_pair_from_seed(key_of(seed)), 1, ClusterId{}};
 }
 
-// Flips, cuts, repeats, inserts: what a valid input may turn into.
-void mutate(Bytes& bytes, Random& random) {
-  const std::uint64_t changes = random.below(4);
-  for (std::uint64_t i = 0; i < changes && !bytes.empty(); ++i) {
-    const auto at = static_cast<std::ptrdiff_t>(random.below(bytes.size()));
-    switch (random.below(4)) {
-      case 0:
-        bytes[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(random.next());
-        break;
-      case 1: bytes.resize(static_cast<std::size_t>(at)); break;
-      case 2: bytes.insert(bytes.begin() + at, random.below(40), 0xff); break;
-      case 3: {
-        const Bytes copy(bytes.begin() + at, bytes.end());
-        append(bytes, copy);
-        break;
-      }
-    }
-  }
-}
-
 // Both directions of a session whose bytes are changed with some probability at each step.
 void run_session(std::uint64_t seed, double rate, std::size_t& opened, std::size_t& failed) {
   Random random(seed);
@@ -59,7 +40,7 @@ void run_session(std::uint64_t seed, double rate, std::size_t& opened, std::size
   bool is_over = false;
   auto pass = [&](Session& from, Session& to) {
     Bytes bytes = from.take_output(random.below(20'000));
-    if (random.chance(rate)) mutate(bytes, random);
+    if (random.chance(rate)) fuzz::mutate(bytes, random);
     while (!bytes.empty() && !is_over) {
       const std::size_t crumb = 1 + random.below(bytes.size());
       is_over = !to.receive(ByteView(bytes).first(crumb), frames);
@@ -98,7 +79,7 @@ TEST(Fuzz, ListenersNeverAnswerAStrangerWithMoreThanHeSent) {
           .take_output(1000);
   for (std::uint64_t i = 0; i < 10 * kSeeds; ++i) {
     Bytes bytes = hello;
-    mutate(bytes, random);
+    fuzz::mutate(bytes, random);
     Session listener = Session::listen(identity(2), lookup, key_of(4));
     std::vector<Bytes> frames;
     (void)listener.receive(bytes, frames);
@@ -128,7 +109,7 @@ TEST(Fuzz, DatagramsDeliverTheTruthOnceOrNothing) {
     Bytes packet = *a.seal(now, identity(2).id(), frame);
     if (random.chance(0.2)) kept.push_back(packet);
     if (!kept.empty() && random.chance(0.2)) packet = kept[random.below(kept.size())];
-    if (random.chance(0.3)) mutate(packet, random);
+    if (random.chance(0.3)) fuzz::mutate(packet, random);
     const auto received = b.open(now, packet);
     if (!received) continue;
     if (received->frame) {
@@ -149,7 +130,7 @@ TEST(Fuzz, TokensAreWhatTheyWereOrRefused) {
   random.fill(token.secret);
   for (std::uint64_t i = 0; i < 10 * kSeeds; ++i) {
     Bytes text = to_bytes(token.text());
-    mutate(text, random);
+    fuzz::mutate(text, random);
     const auto parsed = JoinToken::parse(as_text(text));
     if (parsed) {
       EXPECT_EQ(JoinToken::parse(parsed->text())->psk(), parsed->psk());
