@@ -139,8 +139,8 @@ struct Decoder::Head {
   static Head of(std::uint8_t first) {
     using enum Kind;
     // The forms of a kind have consecutive first bytes, each twice as wide as the one before.
-    const auto sized = [first](Kind kind, std::uint8_t smallest, int width) {
-      return Head{kind, static_cast<std::uint8_t>(width << (first - smallest)), 0};
+    const auto sized = [first](Kind sized_kind, std::uint8_t smallest, int least_width) {
+      return Head{sized_kind, static_cast<std::uint8_t>(least_width << (first - smallest)), 0};
     };
     if (first == kNilByte) return {kNil, 0, 0};
     if (first == kFalseByte || first == kTrueByte) return {kBool, 0, first == kTrueByte};

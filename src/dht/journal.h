@@ -81,7 +81,9 @@ struct Recovered {
 };
 
 // Digest of a set of keyed values, kept up to date change by change: the sum of their checksums.
-// Holds 16 bytes (and a hash node) per key instead of the values.
+// Holds 16 bytes (and a hash node) per key instead of the values. It finds rot and lost writes of
+// a disk, by chance 1 in 2^64; it is no seal against someone who writes the disk, for whom sums of
+// unkeyed hashes are easily met: he has the node's key as well, which lies beside them.
 class SetDigest {
  public:
   void put(const std::string& key, std::uint64_t checksum);

@@ -27,8 +27,7 @@ Result<void> ClusterRecord::apply(LogIndex index, const RecordCommand& command) 
   if (const auto* token = std::get_if<AddToken>(&command)) return add_token(*token);
   if (const auto* admission = std::get_if<Admit>(&command)) return admit(*admission);
   if (const auto* succession = std::get_if<Succeed>(&command)) return succeed(*succession);
-  retired_.insert(std::get<Retire>(command).node);
-  return {};
+  return retire(std::get<Retire>(command));
 }
 
 const TokenRecord* ClusterRecord::find_token(const TokenId& id) const {
@@ -62,6 +61,9 @@ Result<void> ClusterRecord::add_token(const AddToken& command) {
     return fail(Code::kLimit,
                 "the cluster holds " + std::to_string(kMaxTokens) + " tokens already");
   }
+  if (command.token.role.size() > kMaxRecordText || command.token.user.size() > kMaxRecordText) {
+    return fail(Code::kLimit, "the name of a token's user is too long", "at most 64 characters");
+  }
   tokens_.emplace(command.token.id, command.token);
   return {};
 }
@@ -69,7 +71,14 @@ Result<void> ClusterRecord::add_token(const AddToken& command) {
 Result<void> ClusterRecord::admit(const Admit& command) {
   const NodeId node = node_id_of(command.key);
   if (admissions_.contains(node)) return {};
+  if (is_retired(node)) {
+    return fail(Code::kRefused, "this node's id was retired",
+                "start it on an empty directory: it gets a new one");
+  }
   if (Result<void> allowed = check_token(command.token, command.at); !allowed) return allowed;
+  if (command.name.size() > kMaxRecordText) {
+    return fail(Code::kLimit, "the node's name is too long", "at most 64 characters");
+  }
   if (admissions_.size() >= kMaxAdmissions) {
     return fail(Code::kLimit,
                 "the cluster admitted " + std::to_string(kMaxAdmissions) + " nodes already");
@@ -82,10 +91,13 @@ Result<void> ClusterRecord::admit(const Admit& command) {
 Result<void> ClusterRecord::succeed(const Succeed& command) {
   const NodeId successor = node_id_of(command.key);
   const NodeId former = node_id_of(command.former);
-  if (admissions_.contains(successor) && !retired_.contains(successor)) return {};
+  if (admissions_.contains(successor)) return {};
   if (retired_.contains(former) || retired_.contains(successor)) {
     return fail(Code::kRefused, "the node " + former.short_text() + " is none of this cluster's",
                 "join as a new node: dunlin up --reset --join ADDR --token TOKEN");
+  }
+  if (command.name.size() > kMaxRecordText) {
+    return fail(Code::kLimit, "the node's name is too long", "at most 64 characters");
   }
   if (admissions_.size() >= kMaxAdmissions) {
     return fail(Code::kLimit,
@@ -93,8 +105,20 @@ Result<void> ClusterRecord::succeed(const Succeed& command) {
   }
   const auto admitted = admissions_.find(former);
   const TokenId token = admitted == admissions_.end() ? TokenId{} : admitted->second.token;
+  if (Result<void> gone = retire(Retire{former}); !gone) return gone;
   admissions_.emplace(successor, AdmittedNode{command.key, command.name, token});
-  retired_.insert(former);
+  return {};
+}
+
+// What was known of a retired node is needed no more: its id alone keeps it out.
+Result<void> ClusterRecord::retire(const Retire& command) {
+  if (retired_.contains(command.node)) return {};
+  if (retired_.size() >= kMaxRetired) {
+    return fail(Code::kLimit,
+                "the cluster retired " + std::to_string(kMaxRetired) + " nodes already");
+  }
+  retired_.insert(command.node);
+  admissions_.erase(command.node);
   return {};
 }
 
@@ -109,7 +133,10 @@ Bytes ClusterRecord::encode() const {
 
 Result<void> ClusterRecord::merge(ByteView bytes) {
   Result<RecordCopy> copy = decode<RecordCopy>(bytes);
-  if (!copy) return fail(Code::kCorrupt, "a copy of the cluster record is malformed");
+  if (!copy || copy->tokens.size() > kMaxTokens || copy->admissions.size() > kMaxAdmissions ||
+      copy->retired.size() > kMaxRetired) {
+    return fail(Code::kCorrupt, "a copy of the cluster record is malformed");
+  }
   if (copy->version <= version_) return {};
   version_ = copy->version;
   tokens_.clear();

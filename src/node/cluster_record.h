@@ -20,8 +20,12 @@
 
 namespace dunlin {
 
-constexpr std::size_t kMaxTokens = 10'000;
-constexpr std::size_t kMaxAdmissions = 100'000;
+// Together they keep a copy of the record within one frame. At each of them the command that goes
+// over it is refused with kLimit, and changes nothing.
+constexpr std::size_t kMaxTokens = 8'000;
+constexpr std::size_t kMaxAdmissions = 16'000;  // of nodes that are not retired
+constexpr std::size_t kMaxRetired = 80'000;     // ids retired, ever
+constexpr std::size_t kMaxRecordText = 64;      // a name of a node, role or user of a token
 
 using TokenPsk = OpaqueId<struct TokenPskTag, 32>;
 
@@ -91,8 +95,8 @@ struct AdmittedNode {
 class ClusterRecord {
  public:
   // Applies the command at that place of group 0's log; one that the record contains already (it
-  // may have come with a copy) changes nothing. An Admit that the token does not allow changes
-  // nothing and says why; the same key admitted again is well.
+  // may have come with a copy) changes nothing. A command that is not allowed, or goes over a
+  // limit, changes nothing and says why; the same key admitted again is well.
   Result<void> apply(LogIndex index, const RecordCommand& command);
 
   const TokenRecord* find_token(const TokenId& id) const;
@@ -107,13 +111,14 @@ class ClusterRecord {
   LogIndex version() const { return version_; }
 
   Bytes encode() const;
-  // Takes the copy if it is newer than this one. kCorrupt when it is not a record.
+  // Takes the copy if it is newer than this one. kCorrupt when it is no record within the limits.
   Result<void> merge(ByteView copy);
 
  private:
   Result<void> add_token(const AddToken& command);
   Result<void> admit(const Admit& command);
   Result<void> succeed(const Succeed& command);
+  Result<void> retire(const Retire& command);
 
   LogIndex version_ = 0;
   std::map<TokenId, TokenRecord> tokens_;

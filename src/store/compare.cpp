@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <optional>
 #include <span>
 
 namespace dunlin::store {
@@ -70,7 +72,8 @@ void Compare::schedule(Instant now, NodeId node) {
 }
 
 Duration Compare::backoff(const Peer& other) const {
-  return config_.compare_delay * (std::int64_t{1} << std::min(other.attempts, kMaxCompareDoublings));
+  return config_.compare_delay *
+         (std::int64_t{1} << std::min(other.attempts, kMaxCompareDoublings));
 }
 
 void Compare::tick(Instant now, Effects& out) {
@@ -276,13 +279,26 @@ void Compare::on_ask_pins(NodeId from, const AskPins& ask, Effects& out) {
   out.send(from, Channel::kStream, frame_of(std::move(answer)));
 }
 
+namespace {
+
+// The least pin above this one; nothing behind the last there can be.
+std::optional<Pin> pin_after(const Pin& pin) {
+  if (pin.intent != std::numeric_limits<std::uint64_t>::max()) {
+    return Pin{pin.group, pin.intent + 1};
+  }
+  if (pin.group.value + 1 >= kMaxGroups) return std::nullopt;
+  return Pin{GroupId{static_cast<std::uint16_t>(pin.group.value + 1)}, 0};
+}
+
+}  // namespace
+
 void Compare::on_pins(NodeId from, const PinsOf& pins, Effects& out) {
   if (!shelf_.holds(pins.id) || pins.pins.size() > kMaxPinsInMessage) return;
   for (const Pin pin : pins.pins) shelf_.add_pin(pins.id, pin, out);
   if (!pins.more || pins.pins.empty()) return;
-  Pin next = pins.pins.back();
-  next.intent += 1;
-  out.send(from, Channel::kStream, frame_of(AskPins{pins.id, next}));
+  if (const std::optional<Pin> next = pin_after(pins.pins.back())) {
+    out.send(from, Channel::kStream, frame_of(AskPins{pins.id, *next}));
+  }
 }
 
 // ---- counts -----------------------------------------------------------------------------------

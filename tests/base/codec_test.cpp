@@ -59,10 +59,12 @@ TEST(Msgpack, StringsAndContainersOfAnyLengthAreAsTheLibraryHasThem) {
 }
 
 TEST(Msgpack, RealsOfBothWidthsAreRead) {
-  for (const double value : {0.0, -1.5, 3.25e100, std::numeric_limits<double>::infinity()}) {
+  for (const double value : {-1.5, 0.1, std::numeric_limits<double>::infinity()}) {
     EXPECT_EQ(encode(value), packed(value));
     EXPECT_EQ(*decode<double>(packed(value)), value);
   }
+  // The library writes whole ones as integers; ours stay what they are.
+  EXPECT_EQ(*decode<double>(encode(3.0)), 3.0);
   EXPECT_EQ(*decode<double>(packed(0.5F)), 0.5);
 }
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/crypto.h"
+#include "base/effects.h"
+#include "node/messages.h"
 
 namespace dunlin {
 namespace {
@@ -115,6 +117,69 @@ TEST(ClusterRecord, RefusesATokenForUsersAtItsDoor) {
   token.role = "user";
   ASSERT_TRUE(log.apply(AddToken{token}));
   EXPECT_FALSE(log.apply(admit(token, 1)));
+}
+
+TEST(ClusterRecord, ARetiredIdIsNeverAdmittedAgainAndTakesNoRoom) {
+  Log log;
+  const TokenRecord token = token_of(1, 0);
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(admit(token, 1)));
+  ASSERT_TRUE(log.apply(Retire{node_id_of(key_of(1))}));
+  EXPECT_FALSE(log.record.is_admitted(node_id_of(key_of(1))));
+  EXPECT_TRUE(log.record.admissions().empty());
+  const Result<void> again = log.apply(admit(token, 1));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::kRefused);
+}
+
+TEST(ClusterRecord, RefusesNamesThatAreTooLong) {
+  Log log;
+  TokenRecord token = token_of(1, 0);
+  ASSERT_TRUE(log.apply(AddToken{token}));
+  Admit long_name = admit(token, 1);
+  long_name.name = std::string(kMaxRecordText + 1, 'x');
+  EXPECT_EQ(log.apply(long_name).error().code, Code::kLimit);
+  token.id.raw[0] = 2;
+  token.user = std::string(kMaxRecordText + 1, 'x');
+  EXPECT_EQ(log.apply(AddToken{token}).error().code, Code::kLimit);
+}
+
+TEST(ClusterRecord, FitsIntoAFrameWhenAllItsLimitsAreReached) {
+  Log log;
+  TokenRecord token = token_of(1, 0);
+  token.user = std::string(kMaxRecordText, 'u');
+  token.role = "node";
+  token.used = 1U << 31;
+  token.expires_at = {1'800'000'000'000};
+  const std::string name(kMaxRecordText, 'n');
+  Result<void> added;
+  for (std::uint32_t n = 0; added; ++n) {
+    put_u32(token.id.raw.data(), n);
+    added = log.apply(AddToken{token});
+  }
+  EXPECT_EQ(added.error().code, Code::kLimit);
+  PublicKey key;
+  std::uint32_t next_key = 0;
+  const auto fresh_key = [&] {
+    put_u32(key.raw.data(), ++next_key);
+    return key;
+  };
+  const Retire known{node_id_of(fresh_key())};
+  Result<void> retired = log.apply(known);
+  while (retired) retired = log.apply(Retire{node_id_of(fresh_key())});
+  EXPECT_EQ(retired.error().code, Code::kLimit);
+  EXPECT_TRUE(log.apply(known)) << "what is so already needs no room";
+  Result<void> admitted;
+  const TokenId first;
+  while (admitted) admitted = log.apply(Admit{first, fresh_key(), name, {1000}});
+  EXPECT_EQ(admitted.error().code, Code::kLimit);
+  EXPECT_EQ(log.record.admissions().size(), kMaxAdmissions);
+
+  const Bytes copy = log.record.encode();
+  EXPECT_LT(node_frame(RecordCopyMessage{copy}).size(), kMaxFrame);
+  ClusterRecord other;
+  EXPECT_TRUE(other.merge(copy));
+  EXPECT_EQ(other.encode(), copy);
 }
 
 TEST(ClusterRecord, RefusesBytesThatAreNoRecord) {
