@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/assert.h"
 
@@ -105,6 +106,9 @@ Result<Bytes> read_pack(const std::string& directory, const FileExtent& extent) 
   }
   const FileDescriptor file = open_file(path, O_RDONLY);
   if (!file.is_open() && errno == ENOENT) return fail(Code::kNotFound, path + " is missing");
+  if (!file.is_open() && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+    return fail(Code::kLimit, path + " cannot be opened now: " + ::strerror(errno));
+  }
   if (!file.is_open()) return system_error("cannot open " + path, errno);
   Bytes data(extent.length);
   const Result<std::size_t> got = read_at(file.get(), extent.offset, data, path);

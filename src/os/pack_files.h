@@ -46,7 +46,7 @@ class PackFiles {
 };
 
 // kNotFound without such a file; kCorrupt when it ends before the extent does; kLimit above
-// kMaxFileRead.
+// kMaxFileRead, or when this process may open no further file just now.
 Result<Bytes> read_pack(const std::string& directory, const FileExtent& extent);
 constexpr std::uint64_t kMaxFileRead = 64 * 1024 * 1024;
 

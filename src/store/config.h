@@ -50,7 +50,7 @@ struct StoreConfig {
   Duration compare_delay = seconds(15);
   std::uint64_t repair_rate = 200ULL * 1024 * 1024;  // bytes/s pulled by this node
   std::uint64_t scrub_rate = 512ULL * 1024;          // bytes/s verified while nothing else is to do
-  Duration scrub_pass = seconds(14LL * 24 * 3600);     // a copy verified since then is left alone
+  Duration scrub_pass = seconds(14LL * 24 * 3600);   // a copy verified since then is left alone
   // "Have it" and staged files rely on a copy verified at most this long ago, else it is read.
   Duration trust_verified = seconds(3600);
   std::uint64_t disk_reserve = 1ULL << 30;  // free space that puts may not touch

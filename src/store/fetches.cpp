@@ -366,6 +366,9 @@ void Fetches::on_own_read(Instant now, const ReadJob& job, const ReadDone& done,
     report(search, Want::kContent, done.content);
     search.stage = Stage::kWriting;
     on_written(now, search.id, out);
+  } else if (!done.was_read() && now < search.deadline) {
+    search.stage = Stage::kBegin;
+    return deadlines_.set(job.number, now + kReadAgain);
   } else {
     search.stage = Stage::kAsking;
   }
@@ -392,6 +395,8 @@ void Fetches::on_served_read(const ReadJob& job, const ReadDone& done, Effects& 
     answer.verdict = GetVerdict::kData;
     answer.data = *done.content;
     answer.pins = shelf_.pins(done.id, Pin{}, kMaxPinsInMessage);
+  } else if (!done.was_read()) {
+    answer.verdict = GetVerdict::kBusy;
   }
   const std::size_t size = answer.data.size() + 16 * answer.pins.size();
   out.send(job.peer, Channel::kStream, frame_of(std::move(answer), size));

@@ -155,12 +155,17 @@ void Puts::keep_here(Instant now, Number number, Put& put, Effects& out) {
       {Module::kStore, static_cast<std::uint64_t>(TicketKind::kPut), number, 0});
 }
 
-void Puts::on_own_read(Instant now, const ReadJob& job, Effects& out) {
+void Puts::on_own_read(Instant now, const ReadJob& job, const ReadDone& done, Effects& out) {
   const auto found = puts_.find(job.number);
   if (found == puts_.end()) return;
   Put& put = found->second;
   // Sound, it is verified now; rotten, it is held no more, and the content at hand replaces it.
-  if (put.targets[self_].state == State::kSending) keep_here(now, job.number, put, out);
+  Target& target = put.targets[self_];
+  if (target.state == State::kSending && done.was_read()) {
+    keep_here(now, job.number, put, out);
+  } else if (target.state == State::kSending) {
+    wait_for_busy(now, put, self_, target);
+  }
   advance(now, job.number, out);
   use_freed_windows(now, out);
 }
@@ -184,10 +189,10 @@ void Puts::send_data(Instant now, Number number, Put& put, NodeId node, Effects&
   }
   in_flight_[node] += weight_of(put.blob);
   target.state = State::kSending;
-  target.deadline =
-      now +
-      config_.answer_timeout * (std::int64_t{1} << std::min(target.attempts - 1, kMaxPutDoublings)) +
-      time_to_send(in_flight + weight_of(put.blob));
+  target.deadline = now +
+                    config_.answer_timeout *
+                        (std::int64_t{1} << std::min(target.attempts - 1, kMaxPutDoublings)) +
+                    time_to_send(in_flight + weight_of(put.blob));
   out.send(node, Channel::kStream,
            frame_of(Deposit{number, put.blob.id, put.pin, put.data}, put.data.size()));
 }
@@ -398,9 +403,10 @@ void Puts::accept_held(Instant now, NodeId from, std::uint64_t operation, const 
   if (!shelf_.read(id, job, out)) answer(from, operation, id, PutVerdict::kBusy, out);
 }
 
-void Puts::on_offered_read(const ReadJob& job, const BlobId& id, bool sound, Effects& out) {
-  if (sound) return pin_and_answer(job.peer, job.number, id, job.pin, out);
-  answer(job.peer, job.number, id, PutVerdict::kWanted, out);
+void Puts::on_offered_read(const ReadJob& job, const ReadDone& done, Effects& out) {
+  if (done.content) return pin_and_answer(job.peer, job.number, done.id, job.pin, out);
+  const PutVerdict verdict = done.was_read() ? PutVerdict::kWanted : PutVerdict::kBusy;
+  answer(job.peer, job.number, done.id, verdict, out);
 }
 
 void Puts::pin_and_answer(NodeId to, std::uint64_t operation, const BlobId& id, Pin pin,

@@ -40,10 +40,10 @@ class Puts {
   // As holder.
   void on_offer(Instant now, NodeId from, const Offer& offer, Effects& out);
   void on_deposit(Instant now, NodeId from, const Deposit& deposit, Effects& out);
-  void on_offered_read(const ReadJob& job, const BlobId& id, bool sound, Effects& out);
+  void on_offered_read(const ReadJob& job, const ReadDone& done, Effects& out);
   // As putter.
   void on_answer(Instant now, NodeId from, const PutAnswer& answer, Effects& out);
-  void on_own_read(Instant now, const ReadJob& job, Effects& out);
+  void on_own_read(Instant now, const ReadJob& job, const ReadDone& done, Effects& out);
   void on_own_durable(Instant now, const Ticket& ticket, Effects& out);
   // Somebody was suspected, died, came or recovered.
   void on_members(Instant now, Effects& out);

@@ -24,11 +24,14 @@ struct ReadJob {
 };
 
 // Ends of a read. Without content when the copy was unreadable or rotten (it then counts as
-// missing), or, for kServe alone, with content that was not verified.
+// missing), or, for kServe alone, with content that was not verified. kLimit says nothing about
+// the copy: the host could not read at that moment.
 struct ReadDone {
   BlobId id;
   std::vector<ReadJob> jobs;
   Result<Bytes> content;
+
+  bool was_read() const { return content || content.error().code != Code::kLimit; }
 };
 
 }  // namespace dunlin::store

@@ -360,6 +360,8 @@ ReadDone Shelf::on_file_data(Instant now, const Ticket& ticket, Result<Bytes> da
   being_read_ -= reading.length;
   ReadDone done{reading.id, reading.jobs, std::move(data)};
 
+  // The host was too busy to read: nothing was learnt of the copy.
+  if (!done.was_read()) return done;
   Slot* slot = index_.find(reading.id);
   ASSERT(slot != nullptr);
   const bool only_served = std::ranges::all_of(

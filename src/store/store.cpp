@@ -152,10 +152,8 @@ void Blobs::Parts::dispatch(Instant now, const ReadDone& done, Effects& out) {
     switch (job.reason) {
       case ReadFor::kFetch: fetches.on_own_read(now, job, done, out); break;
       case ReadFor::kServe: fetches.on_served_read(job, done, out); break;
-      case ReadFor::kOffer:
-        puts.on_offered_read(job, done.id, done.content.has_value(), out);
-        break;
-      case ReadFor::kPut: puts.on_own_read(now, job, out); break;
+      case ReadFor::kOffer: puts.on_offered_read(job, done, out); break;
+      case ReadFor::kPut: puts.on_own_read(now, job, done, out); break;
       case ReadFor::kScrub: break;  // the shelf has drawn its conclusion
     }
   }

@@ -182,6 +182,24 @@ TEST_F(ShelfTest, WhatIsServedIsVerifiedByWhoeverAskedForIt) {
   EXPECT_FALSE(answer_read(1).content);
 }
 
+TEST_F(ShelfTest, AHostThatCannotReadJustNowLosesNoCopyByThat) {
+  const BlobRef blob = add(noise(100, 1));
+  sync();
+  shelf->read(blob.id, {ReadFor::kFetch, 1, {}, {}}, out);
+  const FileRead busy = out.file_reads.front();
+  const ReadDone done =
+      shelf->on_file_data(now, busy.ticket, fail(Code::kLimit, "too many files are open"));
+  EXPECT_FALSE(done.was_read());
+  EXPECT_TRUE(shelf->holds(blob.id));
+  out = Effects{};
+  shelf->read(blob.id, {ReadFor::kFetch, 1, {}, {}}, out);
+  EXPECT_TRUE(answer_read().content);
+  shelf->read(blob.id, {ReadFor::kFetch, 1, {}, {}}, out);
+  const FileRead broken = out.file_reads.back();
+  EXPECT_FALSE(shelf->on_file_data(now, broken.ticket, fail(Code::kFailed, "I/O")).content);
+  EXPECT_FALSE(shelf->holds(blob.id)) << "what cannot be read counts as missing";
+}
+
 TEST_F(ShelfTest, ReadsAreLimitedByNumberAndBytes) {
   std::vector<BlobRef> blobs;
   for (std::uint64_t i = 0; i < 40; ++i) blobs.push_back(add(noise(kMaxBlob, i)));
