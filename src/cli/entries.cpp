@@ -172,7 +172,7 @@ Result<void> give_entries(Client& client, const NextEntry& next, JobSpec& spec) 
     spec.entries = std::move(entries);
   } else {
     BlockMaker blocks(std::move(entries), next);
-    const Result<void> fine =
+    Result<void> fine =
         ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
             .run([&](std::string& body) { return blocks.next_block(body); },
                  [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {

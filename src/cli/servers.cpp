@@ -17,7 +17,7 @@ std::string environment(const char* name) {
 }  // namespace
 
 std::string home_directory() {
-  const std::string home = environment("HOME");
+  std::string home = environment("HOME");
   if (!home.empty()) return home;
   const passwd* account = getpwuid(geteuid());
   return account == nullptr ? "/" : account->pw_dir;

@@ -70,6 +70,7 @@ struct GroupConfig {
   template <class Function>
   static std::vector<std::uint64_t> values(const std::vector<Seat>& seats, Function& value_of) {
     std::vector<std::uint64_t> found;
+    found.reserve(seats.size());
     for (const Seat& seat : seats) found.push_back(value_of(seat));
     return found;
   }

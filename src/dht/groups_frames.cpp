@@ -148,7 +148,7 @@ PromiseReply Groups::Parts::promises_of(const NodeId& node, Boot to_boot) const 
   for (const auto& replica : replicas) {
     if (replica == nullptr) continue;
     std::optional<GroupPromise> promise = replica->promised_by(node);
-    if (promise) promises.push_back(std::move(*promise));
+    if (promise) promises.push_back(*promise);
   }
   const Peer* peer = peers.find(node);
   return PromiseCheck::answer(peer == nullptr ? Peer{} : *peer, to_boot, std::move(promises));

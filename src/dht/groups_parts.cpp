@@ -175,7 +175,8 @@ void Groups::Parts::start_campaigns(Turn& turn) {
 }
 
 void Groups::Parts::each(Turn& turn, const std::function<void(Raft&)>& action) {
-  for (std::uint16_t i = 0; i < replicas.size(); ++i) {
+  const auto count = static_cast<std::uint16_t>(replicas.size());
+  for (std::uint16_t i = 0; i < count; ++i) {
     if (replicas[i] == nullptr) continue;
     action(*replicas[i]);
     settle(turn, GroupId{i});

@@ -21,7 +21,8 @@ std::optional<GroupId> group_of_key(const std::string& key, std::size_t group_co
 }  // namespace
 
 void Groups::Parts::found(Turn& turn) {
-  for (std::uint16_t i = 0; i < replicas.size(); ++i) {
+  const auto count = static_cast<std::uint16_t>(replicas.size());
+  for (std::uint16_t i = 0; i < count; ++i) {
     ASSERT(replicas[i] == nullptr);
     // Its seat comes with entry 1.
     replicas[i] = std::make_unique<Raft>(GroupId{i}, self, Generation{1}, turn);

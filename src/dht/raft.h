@@ -94,7 +94,7 @@ class Raft {
   bool has_caught_up(const Seat& seat) const;
   // Only when established, the last change committed, and `next` follows from the present one by
   // the rules of joint consensus.
-  void change_config(Turn& turn, GroupConfig next);
+  void change_config(Turn& turn, const GroupConfig& next);
   void transfer(Turn& turn, const NodeId& to);
 
   // ---- looking --------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ Result<LogIndex> Raft::propose(Turn& turn, Bytes payload) {
   return append_own(turn, EntryKind::kPayload, std::move(payload));
 }
 
-void Raft::change_config(Turn& turn, GroupConfig next) {
+void Raft::change_config(Turn& turn, const GroupConfig& next) {
   ASSERT(is_established() && is_config_committed() && next.is_valid() && next.contains(self_));
   if (config().is_joint()) {
     ASSERT(next.voters == config().voters && next.outgoing.empty());

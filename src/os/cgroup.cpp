@@ -114,7 +114,7 @@ void clear_group(const std::string& group) {
 
 }  // namespace
 
-TaskCgroups::TaskCgroups(std::string name) {
+TaskCgroups::TaskCgroups(const std::string& name) {
   if (name.empty()) return;
   std::string mount;
   home_ = find_place("", mount);

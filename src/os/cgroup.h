@@ -18,7 +18,7 @@ class TaskCgroups {
  public:
   // `name` belongs to one runner directory on this host; empty means no cgroups. Ends all processes
   // in groups of that name and joins the new one.
-  explicit TaskCgroups(std::string name);
+  explicit TaskCgroups(const std::string& name);
   // Leaves and removes the groups, as far as they are empty.
   ~TaskCgroups();
   TaskCgroups(const TaskCgroups&) = delete;

@@ -324,8 +324,8 @@ HttpServer::Connection* HttpServer::find(ExchangeId id) {
   return at == exchanges_.end() ? nullptr : at->second;
 }
 
-void HttpServer::respond(ExchangeId id, int status, std::string_view content_type, std::string body,
-                         const std::vector<HttpHeader>& headers) {
+void HttpServer::respond(ExchangeId id, int status, std::string_view content_type,
+                         std::string_view body, const std::vector<HttpHeader>& headers) {
   Connection* c = find(id);
   if (c == nullptr) return;
   ASSERT(!c->streaming);

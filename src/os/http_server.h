@@ -80,7 +80,7 @@ class HttpServer {
   Result<void> listen(const std::string& path, unsigned mode);
 
   // The whole answer. An exchange that has ended or whose client left is ignored by all of these.
-  void respond(ExchangeId id, int status, std::string_view content_type, std::string body,
+  void respond(ExchangeId id, int status, std::string_view content_type, std::string_view body,
                const std::vector<HttpHeader>& headers = {});
   // An answer in pieces (chunked): begin_stream, write..., end.
   void begin_stream(ExchangeId id, int status, std::string_view content_type);

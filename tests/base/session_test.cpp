@@ -166,8 +166,9 @@ TEST(Session, RefusesAWrongKeyInFewBytes) {
 TEST(Session, RefusesAnUnknownTokenInFewBytes) {
   KeyName token;
   token.raw[0] = 8;
-  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, kMemberPsk, {}}, session_key_of(11)),
-               Session::listen(identity(2), session_lookup, session_key_of(12))};
+  Pair pair = {
+      Session::dial(identity(1), {SessionMode::kJoin, token, kMemberPsk, {}}, session_key_of(11)),
+      Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);
   EXPECT_EQ(pair.dialer_result.error().message, "the join token is not valid there (any more)");
@@ -177,7 +178,8 @@ TEST(Session, RefusesAnUnknownTokenInFewBytes) {
 TEST(Session, AdmitsAHolderOfATokenWithASmallerLimit) {
   KeyName token;
   token.raw[0] = 9;
-  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, session_key_of(101), {}}, session_key_of(11)),
+  Pair pair = {Session::dial(identity(1), {SessionMode::kJoin, token, session_key_of(101), {}},
+                             session_key_of(11)),
                Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.dialer.send(bytes_of(kMaxJoinFrame, 5));
   pair.run();
@@ -234,7 +236,8 @@ TEST(Session, ShowsThatAnotherNodeAnswers) {
 }
 
 TEST(Session, ShowsThatANodeTalksToItself) {
-  Pair pair = {Session::dial(identity(1), {SessionMode::kMember, kKeyName, kMemberPsk, {}}, session_key_of(11)),
+  Pair pair = {Session::dial(identity(1), {SessionMode::kMember, kKeyName, kMemberPsk, {}},
+                             session_key_of(11)),
                Session::listen(identity(1), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);

@@ -55,7 +55,8 @@ TEST_F(RouterTest, FindsTheLeaderFromEveryNode) {
 }
 
 TEST_F(RouterTest, PassesOnTheLeadersOwnErrors) {
-  const auto* answer = wait(cluster_.request(outsider(), kRouted, "refuse", seconds(5)), seconds(5));
+  const auto* answer =
+      wait(cluster_.request(outsider(), kRouted, "refuse", seconds(5)), seconds(5));
   ASSERT_NE(answer, nullptr);
   ASSERT_FALSE(answer->has_value());
   EXPECT_EQ(answer->error().code, Code::kConflict);

@@ -145,7 +145,8 @@ void TestNode::shut_down() {
 }
 
 bool runner_is_gone(const std::string& directory, Duration limit) {
-  const int fd = ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd =
+      ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   const bool gone = wait_until([fd] { return flock(fd, LOCK_EX | LOCK_NB) == 0; }, limit);
   close(fd);
   return gone;

@@ -150,7 +150,8 @@ TEST(Repair, WhatLiesWithASuccessorIsHandedToTheOwnersOnTheirReturn) {
     cluster.suspect(i, 0);
     cluster.suspect(i, 1);
   }
-  for (std::uint64_t i = 0; i < 60; ++i) cluster.put(2 + i % 3, noise(300, i), {kRepairPin.group, i});
+  for (std::uint64_t i = 0; i < 60; ++i)
+    cluster.put(2 + i % 3, noise(300, i), {kRepairPin.group, i});
   cluster.run_for(seconds(40));
   ASSERT_EQ(cluster.acknowledged().size(), 60U);
   cluster.heal();
@@ -247,7 +248,8 @@ TEST(Repair, ItKeepsToItsRate) {
   cluster.crash(1);
   cluster.declare(1, StoreMemberState::kDead);
   cluster.run_for(seconds(1));
-  for (std::uint64_t i = 0; i < 60; ++i) cluster.put(0, noise(1024 * 1024, i), {kRepairPin.group, i});
+  for (std::uint64_t i = 0; i < 60; ++i)
+    cluster.put(0, noise(1024 * 1024, i), {kRepairPin.group, i});
   cluster.run_for(seconds(60));
   cluster.restart(1);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.host(1).blobs->stats().held > 0; }));
