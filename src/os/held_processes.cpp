@@ -21,6 +21,10 @@ constexpr std::uint32_t kExitEvent = 2;  // events 0 and 1 are of the streams
 constexpr Duration kSweepPause = seconds(2);
 constexpr Duration kSweepAgain = milliseconds(10);
 constexpr std::size_t kMaxLabel = 1024;
+// Descriptors of one running process: two streams and itself, and at its start two ends of pipes
+// and a control group's file. Some are left for the node's connections.
+constexpr rlim_t kDescriptorsEach = 3;
+constexpr rlim_t kDescriptorsSpared = 64;
 
 void split_strings(Bytes& block, std::vector<char*>& pointers) {
   pointers.clear();
@@ -55,6 +59,9 @@ HeldProcesses::HeldProcesses(int epoll_fd, HeldOptions options)
   rlimit most = open_files_;
   most.rlim_cur = most.rlim_max;
   setrlimit(RLIMIT_NOFILE, &most);
+  getrlimit(RLIMIT_NOFILE, &most);
+  most_running_ =
+      (std::max(most.rlim_cur, kDescriptorsSpared) - kDescriptorsSpared) / kDescriptorsEach;
 }
 
 HeldProcesses::~HeldProcesses() {
@@ -95,7 +102,8 @@ void HeldProcesses::start(Instant now, RunnerStart command) {
   by_key_.emplace(held.command.key, held.index);
   held.end.key = held.command.key;
   held.end.started_at = wall_now();
-  const int error = prepare(held, now) ? launch(held, now) : EINVAL;
+  int error = EAGAIN;
+  if (leaders_.size() < most_running_) error = prepare(held, now) ? launch(held, now) : EINVAL;
   if (error != 0) return fail_to_start(held, error);
   queue_report(held, false);
 }

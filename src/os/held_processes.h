@@ -97,6 +97,7 @@ class HeldProcesses {
   const HeldOptions options_;
   int null_fd_ = -1;
   rlimit open_files_{};
+  rlim_t most_running_ = 0;  // as many as there are descriptors for
   Cores cores_;
   TaskCgroups cgroups_;
   ProgramSearch programs_;
