@@ -320,7 +320,7 @@ void Node::Parts::on(RouterReply& event) {
   const auto question = asked_groups.take(event.token);
   if (!question) return;
   if (question->first == Asker::kSched) {
-    sched.on_group_reply(now, question->second, std::move(event.result), out);
+    sched.on_group_reply(now, question->second, event.result, out);
   } else {
     admission.on_answer(question->second, event.result, reachable_members());
   }
@@ -384,7 +384,7 @@ void Node::Parts::on(BlobFetched& event) {
   const auto question = asked_blobs.take(event.token);
   if (!question) return;
   if (question->first == BlobAsker::kSched) {
-    sched.on_blob_fetched(now, question->second, std::move(event.content), out);
+    sched.on_blob_fetched(now, question->second, event.content, out);
   } else if (event.content) {
     answer(question->second, client::Answer(client::BlobGot{std::move(*event.content)}));
   } else {
@@ -394,7 +394,7 @@ void Node::Parts::on(BlobFetched& event) {
 
 void Node::Parts::on(BlobLocal& event) {
   const auto question = asked_blobs.take(event.token);
-  if (question) sched.on_blob_local(now, question->second, std::move(event.extent), out);
+  if (question) sched.on_blob_local(now, question->second, event.extent, out);
 }
 
 void Node::Parts::on(const FetchBlob& event) {

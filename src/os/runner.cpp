@@ -61,7 +61,7 @@ Result<std::unique_ptr<Runner>> Runner::open(uv_loop_t* loop, RunnerOptions opti
   return runner;
 }
 
-Runner::Runner(uv_loop_t* loop, RunnerOptions options, Listener listener, Workdirs workdirs,
+Runner::Runner(uv_loop_t* loop, const RunnerOptions& options, Listener listener, Workdirs workdirs,
                std::optional<FileOwner> owner)
     : loop_(loop),
       directory_(options.directory),

@@ -64,7 +64,7 @@ class Runner {
     std::uint64_t id = 0;  // tells a task from a later one with the same key
   };
 
-  Runner(uv_loop_t* loop, RunnerOptions options, Listener listener, Workdirs workdirs,
+  Runner(uv_loop_t* loop, const RunnerOptions& options, Listener listener, Workdirs workdirs,
          std::optional<FileOwner> owner);
 
   void staged(const RunnerStart& command, std::uint64_t id, int error);

@@ -12,8 +12,6 @@
 
 #include "base/assert.h"
 
-extern char** environ;
-
 namespace dunlin {
 
 namespace {
@@ -104,6 +102,7 @@ void RunnerLink::start_runner() {
   if (!options_.may_pin) words.emplace_back("--no-pin");
   if (!options_.may_use_cgroups) words.emplace_back("--no-cgroups");
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const int error =

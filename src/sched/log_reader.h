@@ -8,7 +8,6 @@
 #include <map>
 
 #include "sched/group_requests.h"
-#include "sched/members.h"
 #include "sched/turn.h"
 
 namespace dunlin::sched {
@@ -20,8 +19,8 @@ constexpr Duration kReadPatience = seconds(10);       // any other's
 
 class LogReader {
  public:
-  LogReader(const Members& members, std::uint16_t group_count, std::uint64_t first_token)
-      : members_(members), group_count_(group_count), next_token_(first_token) {}
+  LogReader(std::uint16_t group_count, std::uint64_t first_token)
+      : group_count_(group_count), next_token_(first_token) {}
 
   void read(Turn& turn, std::uint64_t request, const ReadLog& what);
   bool on_reply(Turn& turn, std::uint64_t token, const Result<Bytes>& reply);
@@ -52,7 +51,6 @@ class LogReader {
   void fail_read(Turn& turn, std::uint64_t request, const Error& error);
   Read* find(std::uint64_t token, std::uint64_t& request);
 
-  const Members& members_;
   const std::uint16_t group_count_;
   std::uint64_t next_token_;
   std::map<std::uint64_t, Read> reads_;            // by request

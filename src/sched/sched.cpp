@@ -43,7 +43,7 @@ struct Scheduler::Parts {
         coordinator(self, machine, members, first_token(1)),
         leader_desk(machine, coordinator, config.group_count, first_token(2)),
         client_desk(config.group_count, first_token(3)),
-        log_reader(members, config.group_count, first_token(4)),
+        log_reader(config.group_count, first_token(4)),
         job_lists(self, machine, coordinator, members, config.group_count, first_token(5)),
         executor(self, node_boot, config, gates, first_token(6)) {}
 
@@ -374,7 +374,7 @@ void Scheduler::count_jobs(Instant now, WallTime wall, std::uint64_t request, Ef
   parts_->end(turn);
 }
 
-void Scheduler::on_group_reply(Instant now, std::uint64_t token, Result<Bytes> reply,
+void Scheduler::on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply,
                                Effects& out) {
   Turn turn = parts_->turn(now, out);
   if (!parts_->client_desk.on_reply(turn, token, reply)) {
@@ -392,7 +392,7 @@ void Scheduler::on_group_request(Instant now, WallTime wall, std::uint64_t handl
 
 // ---- blobs --------------------------------------------------------------------------------------
 
-void Scheduler::on_blob_fetched(Instant now, std::uint64_t token, Result<Bytes> content,
+void Scheduler::on_blob_fetched(Instant now, std::uint64_t token, const Result<Bytes>& content,
                                 Effects& out) {
   Turn turn = parts_->turn(now, out);
   if (!parts_->executor.on_blob_fetched(turn, token, content)) {
@@ -401,14 +401,14 @@ void Scheduler::on_blob_fetched(Instant now, std::uint64_t token, Result<Bytes> 
   parts_->end(turn);
 }
 
-void Scheduler::on_blob_local(Instant now, std::uint64_t token, Result<FileExtent> extent,
+void Scheduler::on_blob_local(Instant now, std::uint64_t token, const Result<FileExtent>& extent,
                               Effects& out) {
   Turn turn = parts_->turn(now, out);
   parts_->executor.on_blob_local(turn, token, extent);
   parts_->end(turn);
 }
 
-void Scheduler::on_blob_stored(Instant now, std::uint64_t token, Result<BlobRef> blob,
+void Scheduler::on_blob_stored(Instant now, std::uint64_t token, const Result<BlobRef>& blob,
                                Effects& out) {
   Turn turn = parts_->turn(now, out);
   parts_->executor.on_blob_stored(turn, token, blob);

@@ -107,15 +107,17 @@ class Scheduler {
   // ---- clients --------------------------------------------------------------------------------
   void request(Instant now, WallTime wall, std::uint64_t request, JobRequest what, Effects& out);
   void count_jobs(Instant now, WallTime wall, std::uint64_t request, Effects& out);
-  void on_group_reply(Instant now, std::uint64_t token, Result<Bytes> reply, Effects& out);
+  void on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply, Effects& out);
   // `from` is the node whose client asks. Kept (long polls) until answered or no longer leading.
   void on_group_request(Instant now, WallTime wall, std::uint64_t handle, NodeId from,
                         GroupId group, ByteView body, Effects& out);
 
   // ---- blobs ----------------------------------------------------------------------------------
-  void on_blob_fetched(Instant now, std::uint64_t token, Result<Bytes> content, Effects& out);
-  void on_blob_local(Instant now, std::uint64_t token, Result<FileExtent> extent, Effects& out);
-  void on_blob_stored(Instant now, std::uint64_t token, Result<BlobRef> blob, Effects& out);
+  void on_blob_fetched(Instant now, std::uint64_t token, const Result<Bytes>& content,
+                       Effects& out);
+  void on_blob_local(Instant now, std::uint64_t token, const Result<FileExtent>& extent,
+                     Effects& out);
+  void on_blob_stored(Instant now, std::uint64_t token, const Result<BlobRef>& blob, Effects& out);
 
   std::vector<SchedEvent> take_events();
 
