@@ -74,7 +74,7 @@ void Groups::Parts::receive(Turn& turn, const NodeId& from, ByteView frame) {
     // From a life that is over. If it asks, it may be a restored copy that runs: let it know.
     const bool asks = std::any_of(
         envelope->notes.begin(), envelope->notes.end(),
-        [](const NodeMessage& note) { return std::holds_alternative<PromiseQuery>(note); });
+        [](const NodeNote& note) { return std::holds_alternative<PromiseQuery>(note); });
     if (asks) turn.notes.push_back({from, promises_of(from, envelope->boot)});
     return;
   }
