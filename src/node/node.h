@@ -88,7 +88,10 @@ class Node {
   std::vector<Member> reachable_members() const;
   // The key that a joiner's token proves, if the token may still be used.
   std::optional<Key32> token_psk(const TokenId& token) const;
-  // May this identity, which proved the cluster's key, speak with us?
+  // May this identity, which proved the cluster's key, speak with us? Not when it is retired. That
+  // our copy of the record has no admission of it is no reason: the key is handed out only after a
+  // committed admission, our copy may be older than that, and it is perhaps this very peer without
+  // which no newer one can be had (two of a group's three voters, one of them long away).
   bool is_admitted(const NodeId& id) const;
   // Can take jobs: some group is led, here or elsewhere.
   bool is_ready() const;
