@@ -33,6 +33,7 @@ void Node::on_client_gone(client::RequestId request) {
   Parts& p = *parts_;
   p.waiting.erase(request);
   p.leaving.clients.erase(request);
+  std::erase_if(p.leave_orders, [&](const auto& order) { return order.second == request; });
 }
 
 void Node::Parts::answer(client::RequestId request, Result<client::Answer> what, bool last) {
@@ -225,7 +226,7 @@ void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
              node_frame(LeaveProgress{order.order, allowed.error().message, true, true}));
     return;
   }
-  leaving.orders.insert({from, order.order});
+  if (leaving.orders.size() < kMaxLeaveOrders) leaving.orders.insert({from, order.order});
   begin_leaving(order.now);
 }
 

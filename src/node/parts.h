@@ -16,6 +16,7 @@
 namespace dunlin {
 
 constexpr std::size_t kMaxClientRequests = 10'000;  // waiting at one node
+constexpr std::size_t kMaxLeaveOrders = 256;        // of other nodes; further ones hear nothing
 
 // The fact that holds Groups::peer_marks().
 inline constexpr const char* kMarksFact = "node/marks";
