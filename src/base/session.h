@@ -43,7 +43,7 @@ enum class SessionMode : std::uint8_t {
 };
 
 // kOutlived: a later life of this node is known; it is a restored copy, or has a twin.
-enum class Admission : std::uint8_t { kAdmitted = 1, kNotAdmitted, kBusy, kOutlived };
+enum class Verdict : std::uint8_t { kAdmitted = 1, kNotAdmitted, kBusy, kOutlived };
 
 // Which key a hello proves: a key epoch (first byte) or a token's id.
 using KeyName = OpaqueId<struct KeyNameTag, 8>;
@@ -99,7 +99,7 @@ class Session {
   Result<void> receive(ByteView data, std::vector<Bytes>& frames);
 
   // In kDeciding. Anything but kAdmitted closes; the dialer is told which.
-  void decide(Admission admission);
+  void decide(Verdict admission);
 
   // At most kMaxFrame (kMaxJoinFrame in join mode) bytes. Waits until the session is open.
   void send(Bytes frame);

@@ -31,7 +31,7 @@ class Connection {
  public:
   struct Events {
     // Listener: the peer has proved who it is. May it come in?
-    std::function<Admission(Connection&)> admit;
+    std::function<Verdict(Connection&)> admit;
     std::function<void(Connection&)> on_open;
     std::function<void(Connection&, Bytes)> on_frame;
     // Room for more frames: call send() with them, if there are any. May be empty.

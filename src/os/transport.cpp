@@ -199,14 +199,14 @@ Connection::Events Transport::inbound_events() {
   return events;
 }
 
-Admission Transport::admit(Connection& connection) {
+Verdict Transport::admit(Connection& connection) {
   const SessionPeer& peer = connection.peer();
   if (peer.mode == SessionMode::kJoin) {
-    return joins_.size() < kMaxJoins ? Admission::kAdmitted : Admission::kBusy;
+    return joins_.size() < kMaxJoins ? Verdict::kAdmitted : Verdict::kBusy;
   }
-  if (!callbacks_.is_admitted(peer.id, peer.key)) return Admission::kNotAdmitted;
+  if (!callbacks_.is_admitted(peer.id, peer.key)) return Verdict::kNotAdmitted;
   links_.add_peer(peer.id, peer.key);  // it may be admitted here before its address is known
-  return datagrams_.prove_boot(peer.id, peer.boot) ? Admission::kAdmitted : Admission::kOutlived;
+  return datagrams_.prove_boot(peer.id, peer.boot) ? Verdict::kAdmitted : Verdict::kOutlived;
 }
 
 void Transport::forget_handshake(const Connection& connection) {

@@ -110,7 +110,7 @@ class Transport {
   void on_connection(int status);
   bool make_room_for(const SocketAddress& remote);
   Connection::Events inbound_events();
-  Admission admit(Connection& connection);
+  Verdict admit(Connection& connection);
   void on_inbound_open(Connection& connection);
   void on_inbound_frame(Connection& connection, Bytes frame);
   void on_inbound_end(Connection& connection, const Error& error);

@@ -61,7 +61,7 @@ struct Pair {
     }
   }
 
-  void run(Admission admission = Admission::kAdmitted) {
+  void run(Verdict admission = Verdict::kAdmitted) {
     while (dialer.has_output() || listener.has_output()) {
       const Bytes forth = dialer.take_output(4096);
       to_listener += forth.size();
@@ -210,19 +210,19 @@ TEST(Session, TellsTheDialerWhichVersionTheListenerSpeaks) {
 
 TEST(Session, TellsTheDialerThatItIsNotAdmitted) {
   Pair pair = member_pair();
-  pair.run(Admission::kNotAdmitted);
+  pair.run(Verdict::kNotAdmitted);
   EXPECT_EQ(pair.listener.phase(), Session::Phase::kClosed);
   ASSERT_FALSE(pair.dialer_result);
   EXPECT_EQ(pair.dialer_result.error().message, "the cluster does not admit this node");
 
   Pair another = member_pair();
-  another.run(Admission::kBusy);
+  another.run(Verdict::kBusy);
   ASSERT_FALSE(another.dialer_result);
   EXPECT_EQ(another.dialer_result.error().code, Code::kLimit);
   EXPECT_FALSE(another.dialer.is_outlived());
 
   Pair copy = member_pair();
-  copy.run(Admission::kOutlived);
+  copy.run(Verdict::kOutlived);
   ASSERT_FALSE(copy.dialer_result);
   EXPECT_TRUE(copy.dialer.is_outlived());
 }

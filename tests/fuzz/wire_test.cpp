@@ -45,7 +45,7 @@ void run_session(std::uint64_t seed, double rate, std::size_t& opened, std::size
       const std::size_t crumb = 1 + random.below(bytes.size());
       is_over = !to.receive(ByteView(bytes).first(crumb), frames);
       bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(crumb));
-      if (to.phase() == Session::Phase::kDeciding) to.decide(Admission::kAdmitted);
+      if (to.phase() == Session::Phase::kDeciding) to.decide(Verdict::kAdmitted);
     }
   };
   for (int turn = 0; turn < 50 && !is_over; ++turn) {

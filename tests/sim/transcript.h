@@ -26,7 +26,7 @@ inline std::string describe_frame(ByteView frame) {
     const Result<Envelope> envelope = decode<Envelope>(frame.subspan(1));
     if (!envelope) return "groups: unreadable";
     std::string text;
-    for (const NodeMessage& note : envelope->notes) {
+    for (const NodeNote& note : envelope->notes) {
       text += (text.empty() ? "" : "; ") + std::visit(DescribeNote{}, note);
     }
     for (const GroupMessage& message : envelope->messages) {
