@@ -89,7 +89,7 @@ std::string missing_row(std::uint64_t sequence) {
 
 }  // namespace
 
-// ---- SetDigest ------------------------------------------------------------------------------
+// ---- SetDigest ----------------------------------------------------------------------------------
 
 void SetDigest::put(const std::string& key, std::uint64_t checksum) {
   std::uint64_t& held = checksums_[blake2b_64(as_bytes(key))];
@@ -104,7 +104,7 @@ void SetDigest::erase(const std::string& key) {
   checksums_.erase(at);
 }
 
-// ---- what rows and checkpoints say ---------------------------------------------------------
+// ---- what rows and checkpoints say --------------------------------------------------------------
 
 struct Journal::Row {
   std::uint64_t previous = 0;    // checksum of the row before
@@ -142,8 +142,7 @@ struct Journal::CheckpointMark {
   }
 };
 
-// ---- writing
-// -------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 bool Journal::needs_batch(const Effects& effects) const {
   return effects.has_durable() || effects.trim_below > first_row_;
@@ -200,8 +199,7 @@ void Journal::on_checkpoint(std::uint64_t id) {
   completed_checkpoint_ = id;
 }
 
-// ---- reading back
-// --------------------------------------------------------------------------------
+// ---- reading back -------------------------------------------------------------------------------
 
 Result<std::uint64_t> Journal::open_state(DiskImage& image, Recovered& out) {
   if (image.state.empty()) return 0;
