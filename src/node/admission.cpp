@@ -96,16 +96,17 @@ void Admission::on_proposed(std::uint64_t handle, const Result<LogIndex>& index)
   }
 }
 
-void Admission::apply(LogIndex index, ByteView payload) {
+Result<void> Admission::apply(LogIndex index, ByteView payload) {
   const Result<RecordCommand> command = decode<RecordCommand>(payload);
-  Result<void> applied;
-  if (command) applied = record_.apply(index, *command);
+  if (!command) return tl::unexpected(command.error());
+  const Result<void> applied = record_.apply(index, *command);
   const auto waiting = proposed_.find(index);
-  if (waiting == proposed_.end()) return;
+  if (waiting == proposed_.end()) return {};
   Result<Bytes> answer = Bytes{};
   if (!applied) answer = tl::unexpected(applied.error());
   events_.push_back(Answer{waiting->second, std::move(answer)});
   proposed_.erase(waiting);
+  return {};
 }
 
 void Admission::on_leadership_lost() {

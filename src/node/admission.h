@@ -76,8 +76,10 @@ class Admission {
   void on_request(std::uint64_t handle, ByteView body, WallTime wall);
   // The Propose of that handle went to the log at this place, or was refused.
   void on_proposed(std::uint64_t handle, const Result<LogIndex>& index);
-  // Group 0 committed an entry of ours.
-  void apply(LogIndex index, ByteView payload);
+  // Group 0 committed an entry of ours. An error, and nothing changed, if it makes no sense: the
+  // node must stop, for it would differ from the other replicas. (A command that is refused is no
+  // error.)
+  Result<void> apply(LogIndex index, ByteView payload);
   // This node leads group 0 no more: whoever waits asks the next leader.
   void on_leadership_lost();
 

@@ -53,9 +53,10 @@ void Node::begin_turn(Instant now, WallTime wall) {
 Output Node::end_turn() {
   Parts& p = *parts_;
   ASSERT(p.in_turn);
-  // Applied state and its place in the log belong together: no checkpoint amid events.
+  // Applied state and its place in the log belong together: no checkpoint amid events, nor of what
+  // could not be applied.
   p.unsettled = !p.settle();
-  if (!p.unsettled) p.checkpoint_if_due();
+  if (!p.unsettled && !p.out.fatal) p.checkpoint_if_due();
   p.mark_peers();
   p.seal_batch();
   for (const Send& send : p.out.sends) {

@@ -57,6 +57,7 @@ struct Node::Parts {
   void on(const ReplicaRemoved& event);
   void on(const ReadReady& event);
   void on(const GroupsFatal& event);
+  void on(const SchedFatal& event);
   void on(RouterReply& event);
   void on(const RouterRequest& event);
   void on(BlobStored& event);

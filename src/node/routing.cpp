@@ -241,11 +241,18 @@ void Node::Parts::on(Committed& event) {
   switch (static_cast<Module>(event.payload[0])) {
     case Module::kSched: sched.apply(now, event.group, event.index, event.term, body, out); break;
     case Module::kNode:
-      admission.apply(event.index, body);
+      if (const Result<void> read = admission.apply(event.index, body); !read) {
+        out.fatal = "entry " + std::to_string(event.index) +
+                    " of the cluster's record cannot be applied: " + read.error().message +
+                    "; the log is damaged, or a newer dunlin wrote it";
+      }
       follow_record();
       spread_record();
       break;
-    default: break;
+    default:
+      out.fatal = "entry " + std::to_string(event.index) + " of group " +
+                  std::to_string(event.group.value) +
+                  " is of no kind this dunlin knows: its log is damaged, or a newer one wrote it";
   }
 }
 
@@ -312,6 +319,10 @@ void Node::Parts::on(const ReadReady& event) {
 void Node::Parts::on(const GroupsFatal& event) {
   out.fatal = event.text;
   output.has_amnesia = true;
+}
+
+void Node::Parts::on(const SchedFatal& event) {
+  out.fatal = event.text;
 }
 
 // ---- the way to a leader ------------------------------------------------------------------------

@@ -14,7 +14,8 @@
 namespace dunlin::sched {
 
 constexpr std::uint8_t kCommandVersion = 1;
-constexpr std::size_t kMaxProbed = 4096;  // nodes named by one job
+constexpr std::size_t kMaxCommandBytes = 960 * 1024;  // an entry of a group holds 1 MiB
+constexpr std::size_t kMaxProbed = 4096;              // nodes named by one job
 
 // Accepts a job. `probed` are named before any of them is asked; tasks from index `bound_below` on
 // are bound to nobody before a later entry raises it.
@@ -60,7 +61,8 @@ struct CompleteCommand {
 };
 
 // These attempts will bring no result: their node is gone or has forgotten them. `node_lost` counts
-// toward the crash limit; a retry is never used up.
+// toward the crash limit; a retry is never used up. More runs travel in further commands.
+constexpr std::size_t kMaxLostRuns = 16 * 1024;
 struct LostCommand {
   JobId job;
   NodeId node;
@@ -74,6 +76,7 @@ struct LostCommand {
 };
 
 // Ends open tasks; nothing listed means the whole job, whose round is then closed.
+constexpr std::size_t kMaxCancelRuns = 16 * 1024;
 struct CancelCommand {
   JobId job;
   std::vector<IndexRun> tasks;

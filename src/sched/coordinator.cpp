@@ -71,7 +71,7 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
   const std::uint32_t tasks = spec.task_count();
   const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{tasks}, kMaxProbed);
   command.probed = candidates(job, std::max(kLeastBreadth, breadth));
-  command.bound_below = std::min(tasks, std::max<std::uint32_t>(1024, 8 * members_.cpus()));
+  command.bound_below = first_bound(spec, members_.cpus());
   return command;
 }
 
@@ -96,6 +96,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
     holding.pull_before = std::exchange(holding.last_pull, message.pull);
     holding.boot = std::max(holding.boot, message.boot);
     const std::uint32_t want = std::min(message.want, kMaxBind);
+    at->led.note_want(want);
     holding.last_tasks = at->led.bind(at->job, from, group->term, want);
     holding.bound_at = turn.wall;
     holding.offered = at->led.bindable();
@@ -106,7 +107,9 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
   answer.allowed = holding.offered;
   if (!message.has_spec && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;
   turn.send(from, answer);
-  if (at->led.bindable() == 0) withdraw_offers(turn, *at);
+  if (answer.allowed == 0) at->led.has_hungry = true;
+  // Those who may pull though nothing is bindable right now are told so when they do.
+  if (at->led.count(Soft::kFree) == 0) withdraw_offers(turn, *at);
   ask_for_bound(turn, *at);
   changed(turn, *at);
 }
@@ -140,11 +143,14 @@ void Coordinator::on(Turn& turn, NodeId from, Results message, std::size_t bytes
   }
   const BatchKey key{message.job, from, sequence};
   if (!is_well_formed(message.batch, at->job.head.total) || group->pipeline.contains(key)) return;
-  if (group->queue.size() >= kMaxQueuedResults) return;
+  if (group->queue.size() >= kMaxQueuedResults || bytes > kMaxCommandBytes) return;
+  if (group->queue_bytes + bytes > kMaxQueuedBytes) return;
   mark_committing(*at, from, message.batch);
   group->heard[from] = turn.now;
   group->pipeline.insert(key);
-  group->queue.push_back({message.job, from, sequence, 0, std::move(message.batch)});
+  // The entry names the node and a bound besides.
+  bytes += 64;
+  group->queue.push_back({{message.job, from, sequence, 0, std::move(message.batch)}, bytes});
   group->queue_bytes += bytes;
   flush_results(turn, message.group, *group);
 }
@@ -155,11 +161,12 @@ void Coordinator::flush_results(Turn& turn, GroupId id, LedGroup& group) {
     if (!group.flights.empty() && group.queue_bytes < kMaxCommandBytes) return;
     CompleteCommand command;
     Flight flight;
-    const std::size_t share = group.queue_bytes / group.queue.size() + 1;
-    const std::size_t most = std::max<std::size_t>(1, kMaxCommandBytes / share);
-    const std::size_t count = std::min(most, group.queue.size());
-    for (std::size_t i = 0; i < count; ++i) {
-      NodeResults& results = group.queue[i];
+    std::size_t bytes = 0;
+    while (!group.queue.empty()) {
+      Queued& next = group.queue.front();
+      if (bytes > 0 && bytes + next.bytes > kMaxCommandBytes) break;
+      bytes += next.bytes;
+      NodeResults& results = next.results;
       flight.batches.push_back({results.job, results.node, results.sequence});
       if (std::optional<Led> at = find(id, results.job)) {
         if (const auto bound = at->led.wanted_bound(members_.cpus())) {
@@ -168,18 +175,17 @@ void Coordinator::flush_results(Turn& turn, GroupId id, LedGroup& group) {
         }
       }
       command.results.push_back(std::move(results));
+      group.queue.pop_front();
     }
-    group.queue.erase(group.queue.begin(),
-                      group.queue.begin() + static_cast<std::ptrdiff_t>(count));
-    group.queue_bytes -= std::min(group.queue_bytes, share * count);
+    group.queue_bytes -= bytes;
     flight.token = propose(turn, id, group, std::move(command));
     group.flights.push_back(std::move(flight));
   }
 }
 
-void Coordinator::on(Turn& turn, NodeId from, Logs message) {
+void Coordinator::on(Turn& turn, NodeId from, Logs message, std::size_t bytes) {
   LedGroup* group = led_group(message.group);
-  if (group == nullptr) return;
+  if (group == nullptr || bytes > kMaxCommandBytes) return;
   const Job* job = machine_.find(message.group, message.job);
   if (job == nullptr) {
     turn.send(from, LogsCommitted{message.group, group->term, message.job, message.sequence});
@@ -233,11 +239,14 @@ void Coordinator::applied_probe(Turn& turn, GroupId id, const ProbeCommand& comm
   if (!at) return;
   at->led.probe_token = 0;
   at->led.raise_bound(at->job);
-  std::vector<NodeId> nodes = command.nodes;
-  for (const auto& [node, holding] : at->led.nodes) {
-    if (std::find(nodes.begin(), nodes.end(), node) == nodes.end()) nodes.push_back(node);
+  // With more tasks to give, all named nodes are asked; else the new ones are.
+  std::set<NodeId> nodes(command.nodes.begin(), command.nodes.end());
+  if (command.bound_below > 0) {
+    const auto& probed = at->job.head.probed;
+    nodes.insert(probed.begin(), probed.end());
+    at->led.has_hungry = false;
   }
-  send_probes(turn, *at, nodes);
+  send_probes(turn, *at, {nodes.begin(), nodes.end()});
   changed(turn, *at);
 }
 
@@ -283,6 +292,7 @@ void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results)
   if (holding.offered == 0 && at.led.bindable() > 0) {
     offer(turn, at, results.node, at.led.bindable());
   }
+  offer_to_hungry(turn, at);
   if (!unclear.empty() && at.led.bindable() > 0) at.led.next_probe = turn.now;
   changed(turn, at);
 }
@@ -303,6 +313,7 @@ void Coordinator::applied_loss(Turn& turn, GroupId id, const LostCommand& comman
     finish_job(turn, *at);
     return;
   }
+  propose_loss(turn, *at, command.node, holding);
   at->led.probe_interval = kFirstProbeInterval;
   at->led.next_probe = turn.now;
   changed(turn, *at);

@@ -26,9 +26,9 @@ namespace dunlin::sched {
 constexpr std::size_t kLeastBreadth = 4;  // nodes probed for the smallest job
 constexpr Duration kFirstProbeInterval = milliseconds(100);
 constexpr Duration kLastProbeInterval = seconds(10);
-constexpr std::size_t kMaxFlights = 2;  // batches of results on their way into a log
-constexpr std::size_t kMaxCommandBytes = 1024 * 1024;
-constexpr std::size_t kMaxQueuedResults = 4096;   // batches that wait for a flight; then dropped
+constexpr std::size_t kMaxFlights = 2;           // batches of results on their way into a log
+constexpr std::size_t kMaxQueuedResults = 4096;  // batches that wait for a flight; then dropped
+constexpr std::size_t kMaxQueuedBytes = 64 * 1024 * 1024;
 constexpr std::uint32_t kMaxBind = 16 * 1024;     // tasks that answer one pull
 constexpr std::size_t kMaxJobsOfGroup = 200'000;  // kept, finished ones included
 // A node named in a log that no member list knows (forgotten since) counts as gone after this.
@@ -58,7 +58,7 @@ class Coordinator {
   // ---- executors ------------------------------------------------------------------------------
   void on(Turn& turn, NodeId from, const Pull& message);
   void on(Turn& turn, NodeId from, Results message, std::size_t bytes);
-  void on(Turn& turn, NodeId from, Logs message);
+  void on(Turn& turn, NodeId from, Logs message, std::size_t bytes);
   void on(Turn& turn, NodeId from, const HeldList& message);
   void on(Turn& turn, NodeId from, const Status& message);
 
@@ -83,6 +83,7 @@ class Coordinator {
     Instant next;
     Duration interval;
     Instant since;
+    JobId after;  // the list is known up to this job
   };
   struct BatchKey {
     JobId job;
@@ -94,6 +95,10 @@ class Coordinator {
     std::uint64_t token = 0;
     std::vector<BatchKey> batches;
   };
+  struct Queued {
+    NodeResults results;
+    std::size_t bytes = 0;
+  };
   struct LedGroup {
     Term term = 0;
     bool established = false;
@@ -102,7 +107,7 @@ class Coordinator {
     std::map<JobId, std::unique_ptr<LedJob>> jobs;  // once established: every job not final
     std::map<NodeId, Ask> asks;                     // nodes whose list is wanted
     std::map<NodeId, Instant> heard;
-    std::vector<NodeResults> queue;
+    std::deque<Queued> queue;
     std::size_t queue_bytes = 0;
     std::deque<Flight> flights;
     std::set<BatchKey> pipeline;             // queued or in flight
@@ -139,6 +144,7 @@ class Coordinator {
   void send_probes(Turn& turn, Led& at, const std::vector<NodeId>& nodes);
   void offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed);
   void withdraw_offers(Turn& turn, Led& at);
+  void offer_to_hungry(Turn& turn, Led& at);
   void ask_for_bound(Turn& turn, Led& at);
   std::vector<NodeId> candidates(const Job& job, std::size_t breadth) const;
 
@@ -146,6 +152,7 @@ class Coordinator {
   void begin_reading(Turn& turn, GroupId group, LedGroup& led);
   void establish(Turn& turn, GroupId group, LedGroup& led);
   void ask(LedGroup& led, NodeId node, Instant at);
+  void listed(Turn& turn, LedGroup& led, NodeId from, const HeldList& part);
   void reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list, const JobHeld& held);
   void adopt(Led& at, NodeId from, const std::vector<TaskRun>& held, AttemptRuns& unwanted);
   void stop_awaiting(Turn& turn, Led& at, NodeId node);

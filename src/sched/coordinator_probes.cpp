@@ -40,6 +40,19 @@ void Coordinator::withdraw_offers(Turn& turn, Led& at) {
   }
 }
 
+// Nodes that were told to pull nothing may again, twice as many as there are tasks for them.
+void Coordinator::offer_to_hungry(Turn& turn, Led& at) {
+  if (!at.led.has_hungry) return;
+  const std::uint32_t bindable = at.led.bindable();
+  std::uint64_t left = 2ULL * bindable;
+  for (const auto& [node, holding] : at.led.nodes) {
+    if (holding.offered > 0 || !members_.is_usable(node)) continue;
+    if (left-- == 0) return;
+    offer(turn, at, node, bindable);
+  }
+  at.led.has_hungry = false;
+}
+
 // What still waits is probed again, twice as wide each time.
 void Coordinator::probe_round(Turn& turn, Led& at) {
   LedJob& led = at.led;

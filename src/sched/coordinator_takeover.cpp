@@ -61,16 +61,37 @@ void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
       led.awaited.insert(node);
       ask(group, node, turn.now);
     }
-    if (led.awaited.empty()) led.resolve_unknown(*job, turn.now);
+    if (led.awaited.empty()) led.resolve_unknown(*job, turn.now, turn.wall);
+    // What lies above the bound was given to nobody: it is bound as soon as the bound is raised.
     led.probe_interval = kFirstProbeInterval;
-    led.next_probe = turn.now + kFirstProbeInterval;
+    led.next_probe = turn.now;
+    led.breadth = job->head.probed.size();
     changed(turn, at);
   }
 }
 
 void Coordinator::ask(LedGroup& group, NodeId node, Instant at) {
-  const auto [entry, is_new] = group.asks.try_emplace(node, Ask{at, kFirstAskInterval, at});
-  if (!is_new && at < entry->second.next) entry->second.next = at;
+  const auto [entry, is_new] = group.asks.try_emplace(node, Ask{at, kFirstAskInterval, at, {}});
+  if (is_new) return;
+  entry->second.next = std::min(entry->second.next, at);
+  entry->second.after = {};
+}
+
+// Notes how far the list has come; a part of it asks for the next.
+void Coordinator::listed(Turn& turn, LedGroup& group, NodeId from, const HeldList& part) {
+  if (!part.up_to) {
+    const auto asked = group.asks.find(from);
+    const bool is_end = asked != group.asks.end() && asked->second.after == part.after;
+    if (is_end || part.after.is_none()) group.asks.erase(from);
+    return;
+  }
+  const auto asked =
+      group.asks.try_emplace(from, Ask{turn.now, kFirstAskInterval, turn.now, {}}).first;
+  Ask& ask = asked->second;
+  if (ask.after != part.after) return;
+  ask.after = *part.up_to;
+  ask.interval = kFirstAskInterval;
+  ask.next = turn.now;
 }
 
 void Coordinator::on(Turn& turn, NodeId from, const HeldList& message) {
@@ -79,9 +100,10 @@ void Coordinator::on(Turn& turn, NodeId from, const HeldList& message) {
   group->heard[from] = turn.now;
   // Only an answer to this lead's question proves that the node obeys no older epoch any more.
   if (message.epoch != group->term) return;
-  group->asks.erase(from);
+  listed(turn, *group, from, message);
   std::set<JobId> concerned;
   for (const auto& [job, led] : group->jobs) {
+    if (!message.covers(job)) continue;
     if (led->awaited.contains(from) || led->nodes.contains(from)) concerned.insert(job);
   }
   for (const JobHeld& held : message.jobs) {
@@ -186,7 +208,7 @@ void Coordinator::adopt(Led& at, NodeId from, const std::vector<TaskRun>& held,
 
 void Coordinator::stop_awaiting(Turn& turn, Led& at, NodeId node) {
   if (at.led.awaited.erase(node) == 0 || !at.led.awaited.empty()) return;
-  at.led.resolve_unknown(at.job, turn.now);
+  at.led.resolve_unknown(at.job, turn.now, turn.wall);
   at.led.probe_interval = kFirstProbeInterval;
   at.led.next_probe = turn.now;
 }
@@ -206,9 +228,11 @@ void Coordinator::lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskR
 
 void Coordinator::propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding) {
   if (holding.losing.is_empty() || holding.losing_token != 0) return;
+  std::vector<TaskRun> runs = holding.losing.runs();
+  if (runs.size() > kMaxLostRuns) runs.resize(kMaxLostRuns);
   holding.losing_token =
       propose(turn, at.id, at.group,
-              LostCommand{at.job.id, node, holding.node_lost, holding.losing.runs(), turn.wall});
+              LostCommand{at.job.id, node, holding.node_lost, std::move(runs), turn.wall});
 }
 
 void Coordinator::drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs) {

@@ -51,7 +51,9 @@ void Coordinator::tick_job(Turn& turn, Led& at) {
     for (auto& [node, holding] : led.nodes) {
       propose_loss(turn, at, node, holding);
       if (holding.dropping.is_empty()) continue;
-      turn.send(node, Drop{at.id, at.group.term, at.job.id, holding.dropping.runs()});
+      std::vector<TaskRun> runs = holding.dropping.runs();
+      if (runs.size() > kMaxDropRuns) runs.resize(kMaxDropRuns);
+      turn.send(node, Drop{at.id, at.group.term, at.job.id, std::move(runs)});
       ask(at.group, node, turn.now + kRepeatInterval);
       led.repeat_at = turn.now + kRepeatInterval;
     }
@@ -73,7 +75,7 @@ void Coordinator::tick_group(Turn& turn, GroupId id, LedGroup& group) {
       forgotten.push_back(node);
       continue;
     }
-    turn.send(node, AskHeld{id, group.term});
+    turn.send(node, AskHeld{id, group.term, ask.after});
     ask.next = turn.now + ask.interval;
     ask.interval = std::min(ask.interval * 2, kLongestAskInterval);
   }
@@ -140,7 +142,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
   }
   for (const auto& [job, led] : group->jobs) {
     const auto holding = led->nodes.find(from);
-    if (holding == led->nodes.end() || named.contains(job)) continue;
+    if (holding == led->nodes.end() || named.contains(job) || !message.covers(job)) continue;
     if (!holding->second.bound.is_empty()) ask(*group, from, turn.now + kRepeatInterval / 4);
   }
 }

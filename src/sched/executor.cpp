@@ -75,10 +75,14 @@ void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
 
 bool Executor::is_eligible(const HeldJob& job) const {
   if (!job.ready.empty()) return !job.is_staging && has_runner_;
+  return may_pull(job);
+}
+
+// What is not acknowledged holds a job back: a job that needs no room sooner than others.
+bool Executor::may_pull(const HeldJob& job) const {
   if (job.pull || job.allowed == 0) return false;
-  // A job that needs no room is held back by what it has not been acknowledged.
   if (job.cpus == 0) return job.sent.size() < kMaxUnacknowledged;
-  return has_runner_;
+  return has_runner_ && job.sent.size() < kMaxUncommitted;
 }
 
 void Executor::fill(Turn& turn) {
@@ -133,7 +137,7 @@ void Executor::end_pull(HeldJob& job) {
 
 // Once its tasks have proved short, a job's next ones are fetched while these run.
 void Executor::pull_ahead(Turn& turn, const JobId& id, HeldJob& job) {
-  if (job.cpus == 0 || job.pull || job.allowed == 0 || !has_runner_) return;
+  if (job.cpus == 0 || !may_pull(job)) return;
   if (job.typical.us <= 0 || job.typical >= kShortTask || job.running == 0) return;
   std::uint32_t waiting = 0;
   for (const TaskRun& run : job.ready) waiting += run.count;

@@ -32,11 +32,9 @@ constexpr std::size_t kMaxUnacknowledged = 4;        // batches of `:` of a job
 constexpr Duration kResultDelay = milliseconds(20);
 constexpr Duration kPullRepeat = milliseconds(500);
 constexpr Duration kPullPatience = seconds(2);
-constexpr Duration kIdleJob = seconds(30);           // until a job without work here is forgotten
-constexpr std::size_t kMaxTails = 256;               // readers waiting for output
-constexpr std::size_t kMaxOutputFiles = 1000;        // kept of an attempt
-constexpr std::size_t kMaxOutputPieces = 16'384;     // of 1 MiB, of all of them
-constexpr std::size_t kMaxBatchBytes = 1024 * 1024;  // of results sent together
+constexpr Duration kIdleJob = seconds(30);   // until a job without work here is forgotten
+constexpr std::size_t kMaxTails = 256;       // readers waiting for output
+constexpr std::size_t kMaxUncommitted = 64;  // batches of other results of a job
 
 class Executor {
  public:
@@ -130,7 +128,6 @@ class Executor {
     bool outputs_done = false;
     std::vector<FoundOutput> found;
     std::vector<OutputFile> outputs;
-    std::size_t output_pieces = 0;
     std::uint64_t put_token = 0;
     Bytes put_data;
     Instant put_again = Instant::never();
@@ -190,8 +187,9 @@ class Executor {
   void send_batch(Turn& turn, const JobId& id, HeldJob& job, ResultBatch batch,
                   std::vector<ProcessKey> processes);
   void send_to_coordinator(Turn& turn, GroupId group, const SchedMessage& message);
-  HeldList held_list(GroupId group) const;
+  HeldList held_list(GroupId group, const JobId& after) const;
   void send_status(Turn& turn);
+  bool may_pull(const HeldJob& job) const;
   bool answer_tail(Turn& turn, const Tail& tail, bool is_last_chance);
   void answer_tails(Turn& turn, const JobId& job);
 

@@ -14,18 +14,6 @@ void Executor::send_to_coordinator(Turn& turn, GroupId group, const SchedMessage
 
 // ---- results ------------------------------------------------------------------------------------
 
-namespace {
-
-std::size_t size_of(const TaskResult& result) {
-  std::size_t size = 200 + result.out.bytes.size() + result.err.bytes.size();
-  for (const OutputFile& output : result.outputs) {
-    size += output.name.size() + 20 + 45 * output.content.size();
-  }
-  return size;
-}
-
-}  // namespace
-
 void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished) {
   job.finished.push_back(std::move(finished));
   // Nobody waits for what could still join the batch: it leaves at once.
@@ -51,7 +39,7 @@ void Executor::flush(Turn& turn, const JobId& id, HeldJob& job) {
   for (Finished& end : ends) {
     TaskResult& result = end.result;
     if (!end.is_plain) {
-      const std::size_t size = size_of(result);
+      const std::size_t size = encoded_size(result);
       if (bytes + size > kMaxBatchBytes && bytes > 0) {
         send_batch(turn, id, job, std::exchange(batch, {}), std::exchange(processes, {}));
         bytes = 0;
@@ -119,32 +107,50 @@ void Executor::obey(Turn& turn, const LogsCommitted& message) {
 
 // ---- what is held -------------------------------------------------------------------------------
 
-HeldList Executor::held_list(GroupId group) const {
-  HeldList list{group, gates_.epoch(group), boot_, next_pull_ - 1, {}};
-  for (const auto& [id, job] : jobs_) {
+HeldList Executor::held_list(GroupId group, const JobId& after) const {
+  constexpr std::size_t kJobBytes = 40;
+  constexpr std::size_t kRunBytes = 24;
+  HeldList list{group, gates_.epoch(group), boot_, next_pull_ - 1, after, std::nullopt, {}};
+  std::size_t bytes = 0;
+  for (auto at = jobs_.upper_bound(after); at != jobs_.end(); ++at) {
+    const auto& [id, job] = *at;
     if (job.group != group) continue;
-    const bool needs_spec = !job.spec && !job.held.is_empty();
+    std::vector<TaskRun> runs = job.held.runs();
+    bytes += kJobBytes + kRunBytes * runs.size();
+    if (bytes > kMaxHeldBytes && !list.jobs.empty()) {
+      list.up_to = list.jobs.back().job;
+      break;
+    }
+    const bool needs_spec = !job.spec && !runs.empty();
     list.jobs.push_back(
-        {id, job.pull ? job.pull_seen : list.last_pull, needs_spec, job.held.runs()});
+        {id, job.pull ? job.pull_seen : list.last_pull, needs_spec, std::move(runs)});
   }
   return list;
 }
 
 void Executor::obey(Turn& turn, NodeId from, const AskHeld& message) {
   // Before the runner has told what it holds, "nothing" would be a lie.
-  if (is_ready_) turn.send(from, held_list(message.group));
-  leader_changed(turn, message.group);
+  if (is_ready_) turn.send(from, held_list(message.group, message.after));
+  if (message.after.is_none()) leader_changed(turn, message.group);
 }
 
 void Executor::send_status(Turn& turn) {
   for (const GroupId group : std::exchange(lists_due_, {})) {
-    send_to_coordinator(turn, group, held_list(group));
+    send_to_coordinator(turn, group, held_list(group, {}));
   }
   std::map<GroupId, Status> by_group;
   for (const auto& [id, job] : jobs_) {
     if (job.held.is_empty()) continue;
-    const auto at = by_group.try_emplace(job.group, Status{job.group, boot_, {}}).first;
-    at->second.jobs.push_back({id, job.held.digest(), !job.spec});
+    Status& status = by_group[job.group];
+    status.group = job.group;
+    status.boot = boot_;
+    if (status.jobs.size() == kMaxStatusJobs) {
+      status.up_to = status.jobs.back().job;
+      send_to_coordinator(turn, job.group, status);
+      status.after = *std::exchange(status.up_to, std::nullopt);
+      status.jobs.clear();
+    }
+    status.jobs.push_back({id, job.held.digest(), !job.spec});
   }
   for (const auto& [group, status] : by_group) send_to_coordinator(turn, group, status);
   status_at_ = by_group.empty() ? Instant::never() : turn.now + seconds(1);

@@ -41,6 +41,21 @@ Reason reason_of(const ProcessExited& exit, bool timed_out) {
   return exit.exit_code == 0 ? Reason::kNone : Reason::kExit;
 }
 
+// What of these outputs is more than a result may carry; empty: nothing.
+std::string excess_of(const std::vector<FoundOutput>& files) {
+  if (files.size() > kMaxOutputFiles) {
+    return "more than " + std::to_string(kMaxOutputFiles) + " output files: pack them into one";
+  }
+  std::size_t bytes = 0;
+  for (const FoundOutput& file : files) {
+    const auto pieces = static_cast<std::size_t>(file.size / kMaxOutputRead + 1);
+    bytes += encoded_size({file.name, 0, 0, {}}) + 45 * std::min(pieces, kMaxOutputListBytes);
+  }
+  if (bytes <= kMaxOutputListBytes) return {};
+  return "the list of its outputs and their pieces of 1 MiB is longer than " +
+         std::to_string(kMaxOutputListBytes / 1024) + " KiB";
+}
+
 }  // namespace
 
 // ---- start --------------------------------------------------------------------------------------
@@ -275,8 +290,8 @@ void Executor::on(Turn& turn, const OutputsFound& event) {
   Process& process = at->second;
   process.found = event.files;
   process.output_error = event.error;
-  if (process.found.size() > kMaxOutputFiles) {
-    process.output_error = "more than " + std::to_string(kMaxOutputFiles) + " output files";
+  if (const std::string excess = excess_of(process.found); !excess.empty()) {
+    process.output_error = excess;
   }
   if (!process.output_error.empty() || process.found.empty()) {
     process.outputs_done = true;
@@ -321,11 +336,6 @@ bool Executor::on_blob_stored(Turn& turn, std::uint64_t token, const Result<Blob
     return true;
   }
   process.outputs.back().content.push_back(*blob);
-  if (++process.output_pieces > kMaxOutputPieces) {
-    process.output_error = "its outputs are larger than " + std::to_string(kMaxOutputPieces) +
-                           " MiB, which is the limit";
-    process.outputs_done = true;
-  }
   process.outputs.back().size += process.put_data.size();
   process.put_data.clear();
   next_output(turn, key, process);

@@ -213,6 +213,9 @@ void name_nodes(Job& job, const std::vector<NodeId>& nodes) {
 Result<Command> JobMachine::apply(GroupId group, LogIndex index, ByteView payload) {
   Result<Command> command = decode_command(payload);
   if (!command) return command;
+  if (const auto* submit = std::get_if<SubmitCommand>(&*command)) {
+    if (Result<void> valid = check(*submit); !valid) return tl::unexpected(valid.error());
+  }
   groups_.try_emplace(group);
   std::visit([&](const auto& held) { apply(group, index, held); }, *command);
   return command;
@@ -234,11 +237,18 @@ const JobMachine::Jobs* JobMachine::jobs(GroupId group) const {
   return at == groups_.end() ? nullptr : &at->second;
 }
 
-void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& command) {
-  if (command.job.is_none() || find(group, command.job) != nullptr) return;
+// What every coordinator has seen to before it proposes a job.
+Result<void> JobMachine::check(const SubmitCommand& command) const {
   const Result<JobSpec> spec = decode<JobSpec>(command.spec);
-  if (!spec || !are_ascending(spec->tasks)) return;
-  if (spec->task_count() == 0 || spec->task_count() > kMaxTasks) return;
+  const bool is_sane = spec && !command.job.is_none() && are_ascending(spec->tasks) &&
+                       spec->task_count() > 0 && spec->task_count() <= kMaxTasks;
+  if (!is_sane) return fail(Code::kCorrupt, "a job whose description makes no sense");
+  return {};
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& command) {
+  if (find(group, command.job) != nullptr) return;
+  const Result<JobSpec> spec = decode<JobSpec>(command.spec);
   auto job = std::make_unique<Job>();
   job->id = command.job;
   job->spec_bytes = command.spec;

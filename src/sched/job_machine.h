@@ -49,6 +49,7 @@ class JobMachine {
   };
 
   Job* changeable(GroupId group, const JobId& job);
+  Result<void> check(const SubmitCommand& command) const;
   void apply(GroupId group, LogIndex index, const SubmitCommand& command);
   void apply(GroupId group, LogIndex index, const ProbeCommand& command);
   void apply(GroupId group, LogIndex index, const CompleteCommand& command);

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::int64_t kRecentMs = 24LL * 3600 * 1000;
 
-// The attempt that closed the task; null when that left no record. Others of it may have left
-// theirs, before and after.
+// The record of the attempt that closed the task. Others may come into the log after it: output of
+// one that was given up. Null where it left none: a success without a word, or no attempt at all.
 const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
   if (detail == nullptr || detail->attempts.empty()) return nullptr;
   for (const AttemptRecord& record : detail->attempts) {
@@ -128,16 +128,18 @@ const AttemptRecord* chosen_record(const Job& job, std::uint32_t index, const Re
                                    const std::optional<std::pair<NodeId, Attempt>>& running) {
   const TaskDetail* detail = job.detail(index);
   if (detail == nullptr) return nullptr;
+  const Closed state = job.columns.state(index);
+  const bool is_decided = state == Closed::kDone || state == Closed::kFailed;
+  if (read.attempt == 0 && is_decided) return closing_record(detail, state);
   const AttemptRecord* chosen = nullptr;
   for (const AttemptRecord& record : detail->attempts) {
-    // Coordinators may have given one number to several: that which succeeded is meant, or the
-    // last.
-    if (read.attempt != 0 && record.attempt.number != read.attempt) continue;
+    if (!read.may_be(record.attempt)) continue;
+    // Of several that bear the number meant, that which succeeded is, or the last.
     if (record.end == AttemptEnd::kSuccess) return &record;
     if (chosen == nullptr || chosen->attempt < record.attempt) chosen = &record;
   }
-  const bool runs_newer = running && (chosen == nullptr || chosen->attempt < running->second) &&
-                          (read.attempt == 0 || read.attempt == running->second.number);
+  const bool runs_newer = running && read.may_be(running->second) &&
+                          (chosen == nullptr || chosen->attempt < running->second);
   return runs_newer ? nullptr : chosen;
 }
 
@@ -150,7 +152,7 @@ LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
   const bool is_closed = job.columns.state(index) != Closed::kOpen;
   const AttemptRecord* record = chosen_record(job, index, read, running);
   if (record == nullptr) {
-    const bool is_meant = running && (read.attempt == 0 || read.attempt == running->second.number);
+    const bool is_meant = running && !is_closed && read.may_be(running->second);
     if (is_meant) {
       place.exists = true;
       place.attempt = running->second;
@@ -158,7 +160,7 @@ LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
     } else if (is_closed && read.attempt <= 1) {
       // Finished without a word, or cancelled before it began.
       place.exists = true;
-      place.attempt.number = 1;
+      place.attempt = read.of.number != 0 ? read.of : Attempt{0, 0, 1};
       place.is_over = true;
     }
     return place;

@@ -305,6 +305,13 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const C
     refuse(turn, handle, {Code::kNotFound, "job " + job.id.text() + " has no such task", {}});
     return;
   }
+  if (tasks.size() > kMaxCancelRuns) {
+    refuse(turn, handle,
+           {Code::kLimit,
+            "more than " + std::to_string(kMaxCancelRuns) + " separate ranges of tasks at once",
+            {}});
+    return;
+  }
   if (job.is_final()) {
     reply(turn, handle, Cancelled{summary(request.group, job)});
     return;

@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "sched/task_command.h"
 
 namespace dunlin::sched {
 
 namespace {
 
 constexpr Duration kLongestBackoff = seconds(3600);
-constexpr std::uint32_t kLeastWindow = 256;  // tasks that may be bound beyond what is
+constexpr std::uint32_t kLeastWindow = 4;  // tasks that may be bound beyond what is
 
 Duration backoff_after(Duration first, std::uint32_t failures) {
   Duration wait = first;
@@ -17,7 +18,25 @@ Duration backoff_after(Duration first, std::uint32_t failures) {
   return std::min(wait, kLongestBackoff);
 }
 
+Duration since_last_end(const TaskDetail* detail, WallTime wall) {
+  if (detail == nullptr) return {};
+  for (const AttemptRecord& record : detail->attempts) {
+    if (record.attempt == detail->superseded) return milliseconds(wall.ms - record.finished.ms);
+  }
+  return {};
+}
+
+// Tasks of the job that run at once when it has all processors for itself.
+std::uint32_t slots_of(std::uint32_t task_cpus, std::uint32_t cluster_cpus) {
+  return task_cpus == 0 ? kFirstNoOpBound : cluster_cpus / task_cpus;
+}
+
 }  // namespace
+
+std::uint32_t first_bound(const JobSpec& spec, std::uint32_t cluster_cpus) {
+  const std::uint32_t slots = slots_of(is_no_op(spec) ? 0 : spec.cpus, cluster_cpus);
+  return std::min(spec.task_count(), slots + slots / 4 + kLeastWindow);
+}
 
 LedJob::LedJob(const Job& job, GroupId led_group, bool may_be_running)
     : group(led_group),
@@ -25,6 +44,7 @@ LedJob::LedJob(const Job& job, GroupId led_group, bool may_be_running)
       limit_(job.spec()->limit),
       backoff_(job.spec()->backoff),
       bound_below_(job.head.bound_below),
+      task_cpus_(is_no_op(*job.spec()) ? 0 : job.spec()->cpus),
       soft_(total_, Soft::kFree) {
   counts_[static_cast<std::size_t>(Soft::kFree)] = total_;
   free_below_ = bound_below_;
@@ -67,7 +87,6 @@ std::vector<TaskRun> LedJob::bind(const Job& job, const NodeId& node, Term epoch
                                   std::uint32_t want) {
   std::vector<TaskRun> runs;
   std::uint32_t left = std::min(want, bindable());
-  widest_bind_ = std::max(widest_bind_, left);
   auto take = [&](std::uint32_t index) {
     const Attempt attempt{job.head.round, epoch, job.next_attempt(index)};
     set_soft(index, Soft::kBound);
@@ -78,23 +97,24 @@ std::vector<TaskRun> LedJob::bind(const Job& job, const NodeId& node, Term epoch
       runs.push_back({index, 1, attempt});
     }
   };
-  while (left > 0 && !again_.empty()) {
+  while (left > 0 && runs.size() < kMaxBindRuns && !again_.empty()) {
     const std::uint32_t index = *again_.begin();
     again_.erase(again_.begin());
     if (soft_[index] == Soft::kFree) take(index);
   }
-  for (; left > 0 && fresh_ < bound_below_; ++fresh_) {
+  for (; left > 0 && runs.size() < kMaxBindRuns && fresh_ < bound_below_; ++fresh_) {
     if (soft_[fresh_] == Soft::kFree) take(fresh_);
   }
   for (const TaskRun& run : runs) nodes[node].bound.add(run);
   return runs;
 }
 
-void LedJob::free(const Job& job, std::uint32_t index, Instant now) {
+void LedJob::free(const Job& job, std::uint32_t index, Instant now, Duration passed) {
   const TaskDetail* detail = job.detail(index);
   if (backoff_.us > 0 && detail != nullptr && detail->failures > 0) {
+    const Duration wait = backoff_after(backoff_, detail->failures);
     set_soft(index, Soft::kBackoff);
-    backoffs_.emplace(now + backoff_after(backoff_, detail->failures), index);
+    backoffs_.emplace(now + std::clamp(wait - passed, Duration{}, wait), index);
     return;
   }
   set_soft(index, Soft::kFree);
@@ -126,23 +146,34 @@ void LedJob::raise_bound(const Job& job) {
   }
 }
 
-std::optional<std::uint32_t> LedJob::wanted_bound(std::uint32_t cluster_cpus) const {
-  if (bound_below_ >= total_) return std::nullopt;
-  const auto holders = static_cast<std::uint32_t>(std::max<std::size_t>(1, nodes.size()));
-  const std::uint64_t window =
-      std::max<std::uint64_t>({kLeastWindow, 4ULL * cluster_cpus, 4ULL * widest_bind_ * holders});
-  if (free_below_ >= window / 2) return std::nullopt;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(total_, bound_below_ + window));
+void LedJob::note_want(std::uint32_t want) {
+  recent_want_ = std::max(want, recent_want_ - recent_want_ / 8);
 }
 
-void LedJob::resolve_unknown(const Job& job, Instant now) {
+std::optional<std::uint32_t> LedJob::wanted_bound(std::uint32_t cluster_cpus) const {
+  if (bound_below_ >= total_) return std::nullopt;
+  const std::uint64_t slots = slots_of(task_cpus_, cluster_cpus);
+  const std::uint64_t bound = count(Soft::kBound);
+  // What free processors may ask for at any moment, and what all nodes will until the next commit.
+  const std::uint64_t idle = slots > bound ? slots - bound : 0;
+  const std::uint64_t holders = std::max<std::size_t>(1, nodes.size());
+  const std::uint64_t pulls = (task_cpus_ == 0 ? 4 : 2) * recent_want_ * holders;
+  std::uint64_t window = std::max<std::uint64_t>({kLeastWindow, idle, pulls});
+  // Beyond its --limit nothing of the job is bound whatever the bound is.
+  window = std::min<std::uint64_t>(window, limit_room());
+  if (free_below_ >= (window + 1) / 2) return std::nullopt;
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(total_, bound_below_ + window - free_below_));
+}
+
+void LedJob::resolve_unknown(const Job& job, Instant now, WallTime wall) {
   if (count(Soft::kUnknown) == 0) return;
   // Tasks come free all over the range: the search for fresh ones starts anew instead of listing
   // each of them.
   for (std::uint32_t index = 0; index < bound_below_; ++index) {
     if (soft_[index] != Soft::kUnknown) continue;
     fresh_ = std::min(fresh_, index);
-    free(job, index, now);
+    free(job, index, now, since_last_end(job.detail(index), wall));
   }
 }
 

@@ -14,6 +14,12 @@
 
 namespace dunlin::sched {
 
+constexpr std::size_t kMaxBindRuns = 4096;       // of tasks that answer one pull
+constexpr std::uint32_t kFirstNoOpBound = 1024;  // `:` that may be bound before any result
+
+// How many tasks may be bound once the job is accepted.
+std::uint32_t first_bound(const JobSpec& spec, std::uint32_t cluster_cpus);
+
 enum class Soft : std::uint8_t {
   kFree,        // may be bound
   kBackoff,     // may be bound again later
@@ -52,16 +58,21 @@ class LedJob {
   bool is_limited() const;
   // Binds up to `want` tasks to the node under this epoch.
   std::vector<TaskRun> bind(const Job& job, const NodeId& node, Term epoch, std::uint32_t want);
-  // An open task that nobody holds any more.
-  void free(const Job& job, std::uint32_t index, Instant now);
+  // An open task that nobody holds any more; so much of its backoff is over.
+  void free(const Job& job, std::uint32_t index, Instant now, Duration passed = {});
   // Backoffs that are over become free; true when there were any.
   bool end_backoffs(Instant now);
   Instant next_backoff() const;
   void raise_bound(const Job& job);
-  // The bound that the next entry should commit; nothing while there is enough room below it.
+  // The bound that the next entry should commit; nothing while there is enough room below it. After
+  // a takeover with a node that does not answer, what lies below it waits, and no more: it is kept
+  // as near to what is bound as commits let it without anybody waiting for them.
   std::optional<std::uint32_t> wanted_bound(std::uint32_t cluster_cpus) const;
-  // Everything kUnknown is free: each node that could hold it has answered.
-  void resolve_unknown(const Job& job, Instant now);
+  // A node asks for so many tasks at once.
+  void note_want(std::uint32_t want);
+  // Everything kUnknown is free: each node that could hold it has answered. Backoffs go on from the
+  // failures that the log knows, or no task would be tried again while the lead often changes.
+  void resolve_unknown(const Job& job, Instant now, WallTime wall);
   // Takes the task's final state over from the log.
   void finish(std::uint32_t index);
 
@@ -77,6 +88,7 @@ class LedJob {
   std::size_t breadth = 0;
   std::uint64_t probe_token = 0;  // a ProbeCommand on its way
   bool bound_asked = false;       // a higher bound is on its way
+  bool has_hungry = false;        // some node was told that it may pull nothing, while tasks wait
 
   const GroupId group;
   Instant deadline = Instant::never();   // as entered in the coordinator's timers
@@ -91,7 +103,8 @@ class LedJob {
   std::uint32_t limit_;
   Duration backoff_;
   std::uint32_t bound_below_;
-  std::uint32_t widest_bind_ = 0;
+  std::uint32_t task_cpus_;        // 0: its tasks need no room
+  std::uint32_t recent_want_ = 0;  // of one pull, fading
   std::vector<Soft> soft_;
   std::array<std::uint32_t, 6> counts_{};
   std::uint32_t free_below_ = 0;   // free ones below the bound

@@ -39,7 +39,7 @@ LogReader::Read* LogReader::find(std::uint64_t token, std::uint64_t& request) {
 
 void LogReader::answer(Turn& turn, std::uint64_t request, const Read& read, Bytes data, bool end) {
   turn.raise(Answer{request, LogChunk{read.attempt.number, read.what.offset, std::move(data), end,
-                                      read.truncated}});
+                                      read.truncated, read.attempt}});
   tokens_.erase(read.token);
   reads_.erase(request);
 }
@@ -93,10 +93,12 @@ void LogReader::take(Turn& turn, std::uint64_t request, Read& read, const LogPla
     if (read.what.follow) return again(turn, request, read);
     return answer(turn, request, read, {}, false);
   }
-  // The attempt that this answer is about stays the same while it is put together.
-  read.attempt = place.attempt;
-  if (read.what.attempt == 0 && place.node) read.what.attempt = place.attempt.number;
   std::uint64_t& offset = read.what.offset;
+  if (read.what.of.number != 0 && read.what.of != place.attempt) {
+    offset = 0;
+    read.truncated = false;
+  }
+  read.attempt = read.what.of = place.attempt;
   const std::uint64_t rest_end = place.rest.offset + place.rest.bytes.size();
   if (!place.pieces.empty()) {
     const LogPiece& piece = place.pieces.front();

@@ -164,7 +164,7 @@ void LogWriter::pump(Turn& turn, const JobId& id, JobLog& log) {
     for (const bool is_stderr : {false, true}) {
       const Stream& stream = entry.streams[is_stderr ? 1 : 0];
       const Range left = packable(entry, stream);
-      if (left.from == left.to || log.data.size() >= kSegmentSize) continue;
+      if (left.from == left.to || is_full(log)) continue;
       const bool is_old = stream.unpacked_since != Instant::never() &&
                           stream.unpacked_since + stream.age() <= turn.now;
       if (!entry.ended && !is_old && left.to - left.from < kPackSize) continue;
@@ -172,7 +172,7 @@ void LogWriter::pump(Turn& turn, const JobId& id, JobLog& log) {
     }
   }
   if (log.flight || log.data.empty()) return;
-  if (log.seal_at <= turn.now || log.data.size() >= kSegmentSize) seal(turn, id, log);
+  if (log.seal_at <= turn.now || is_full(log)) seal(turn, id, log);
 }
 
 void LogWriter::pack(Turn& turn, JobLog& log, ProcessKey key, bool is_stderr) {
@@ -315,7 +315,7 @@ Instant LogWriter::next_deadline() const {
   for (const auto& [id, log] : jobs_) {
     if (log.flight) next = std::min(next, log.flight->repeat_at);
     if (!log.flight && !log.data.empty()) next = std::min(next, log.seal_at);
-    if (log.data.size() >= kSegmentSize) continue;
+    if (is_full(log)) continue;
     for (const ProcessKey key : log.keys) {
       const Entry& entry = entries_.at(key);
       for (const Stream& stream : entry.streams) {

@@ -114,6 +114,10 @@ class LogWriter {
   struct Range {
     std::uint64_t from = 0, to = 0;
   };
+  // A segment takes no more: bytes, or as many pieces as one message about it may name.
+  static bool is_full(const JobLog& log) {
+    return log.data.size() >= kSegmentSize || log.pieces.size() >= kMaxLogPieces;
+  }
   Range packable(const Entry& entry, const Stream& stream) const;
   bool is_cut(const Entry& entry, const Stream& stream) const;
   void pump(Turn& turn, const JobId& id, JobLog& log);

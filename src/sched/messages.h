@@ -86,7 +86,9 @@ struct LogsCommitted {
   }
 };
 
-// These attempts are wanted no more: end them, report nothing. Repeated until none is held.
+// These attempts are wanted no more: end them, report nothing. Repeated until none is held; at most
+// kMaxDropRuns at a time.
+constexpr std::size_t kMaxDropRuns = 16 * 1024;
 struct Drop {
   GroupId group;
   Term epoch = 0;
@@ -98,11 +100,15 @@ struct Drop {
   }
 };
 
-// What do you hold of this group? Also how a new coordinator makes itself known.
+// What do you hold of the group's jobs behind `after`? Also how a new coordinator makes itself
+// known.
 struct AskHeld {
   GroupId group;
   Term epoch = 0;
-  static constexpr auto fields() { return std::tuple{&AskHeld::group, &AskHeld::epoch}; }
+  JobId after;  // none: from the first job on
+  static constexpr auto fields() {
+    return std::tuple{&AskHeld::group, &AskHeld::epoch, &AskHeld::after};
+  }
 };
 
 // ---- executor to coordinator --------------------------------------------------------------------
@@ -155,21 +161,30 @@ struct JobHeld {
     return std::tuple{&J::job, &J::pull_seen, &J::needs_spec, &J::attempts};
   }
 };
-// All attempts of the group that the node holds, results not yet committed included.
+// All attempts that the node holds of the group's jobs behind `after` and up to `up_to` (without
+// it: to the last), results not yet committed included. Longer than kMaxHeldBytes only where one
+// job is.
+constexpr std::size_t kMaxHeldBytes = 512 * 1024;
 struct HeldList {
   GroupId group;
   Term epoch = 0;  // of the question
   Boot boot = 0;
   std::uint64_t last_pull = 0;  // the highest pull this node had sent for any job
+  JobId after;
+  std::optional<JobId> up_to;
   std::vector<JobHeld> jobs;
+  bool covers(const JobId& job) const { return after < job && !(up_to && *up_to < job); }
   static constexpr auto fields() {
     using H = HeldList;
-    return std::tuple{&H::group, &H::epoch, &H::boot, &H::last_pull, &H::jobs};
+    return std::tuple{&H::group, &H::epoch, &H::boot, &H::last_pull,
+                      &H::after, &H::up_to, &H::jobs};
   }
 };
 
-// Once a second while anything is held or reserved; a digest that differs from the coordinator's
-// is answered by AskHeld.
+// Once a second while anything is held; a digest that differs from the coordinator's is answered by
+// AskHeld. Many jobs are spread over several messages, each about the jobs behind `after` up to
+// `up_to`.
+constexpr std::size_t kMaxStatusJobs = 8192;
 struct JobStatus {
   JobId job;
   std::uint64_t digest = 0;
@@ -181,9 +196,13 @@ struct JobStatus {
 struct Status {
   GroupId group;
   Boot boot = 0;
+  JobId after;
+  std::optional<JobId> up_to;
   std::vector<JobStatus> jobs;
+  bool covers(const JobId& job) const { return after < job && !(up_to && *up_to < job); }
   static constexpr auto fields() {
-    return std::tuple{&Status::group, &Status::boot, &Status::jobs};
+    using S = Status;
+    return std::tuple{&S::group, &S::boot, &S::after, &S::up_to, &S::jobs};
   }
 };
 

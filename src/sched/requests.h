@@ -114,7 +114,10 @@ struct Cancelled {
 };
 
 // Output of one task: bytes from `offset` of the committed attempt, else the newest. With `follow`
-// the answer waits (up to 20 s) for at least one byte or the end.
+// the answer waits (up to 20 s) for at least one byte or the end. Starts are soft state, so two
+// attempts of different epochs may bear the same number: `of` names the one whose bytes `offset`
+// counts. Where another one is read by now, its bytes come from its beginning; with `attempt` no
+// other is read.
 struct ReadLog {
   JobId id;
   std::uint32_t task = 1;
@@ -123,10 +126,15 @@ struct ReadLog {
   std::uint64_t offset = 0;
   std::uint32_t limit = 256 * 1024;
   bool follow = false;
+  Attempt of;  // number 0: not known
   static constexpr auto fields() {
     using R = ReadLog;
     return std::tuple{&R::id,     &R::task,  &R::is_stderr, &R::attempt,
-                      &R::offset, &R::limit, &R::follow};
+                      &R::offset, &R::limit, &R::follow,    &R::of};
+  }
+  // May these bytes be of that attempt?
+  bool may_be(const Attempt& other) const {
+    return attempt == 0 || (attempt == other.number && (of.number != attempt || of == other));
   }
 };
 struct LogChunk {
@@ -135,9 +143,10 @@ struct LogChunk {
   Bytes data;
   bool end = false;        // the attempt is over and this is its last byte
   bool truncated = false;  // bytes before `offset` were cut out by the log limit
+  Attempt of;              // the attempt, among all that ever bear its number
   static constexpr auto fields() {
     using L = LogChunk;
-    return std::tuple{&L::attempt, &L::offset, &L::data, &L::end, &L::truncated};
+    return std::tuple{&L::attempt, &L::offset, &L::data, &L::end, &L::truncated, &L::of};
   }
 };
 

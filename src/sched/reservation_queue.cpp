@@ -14,6 +14,12 @@ bool ReservationQueue::put(const JobId& job, const Claim& claim) {
   const auto known = claims_.find(job);
   if (known != claims_.end()) {
     entered.since = known->second.claim.since;
+    const Claim& before = known->second.claim;
+    const bool is_same = before.user == entered.user && before.priority == entered.priority;
+    if (is_same) {
+      known->second.claim = std::move(entered);
+      return true;
+    }
     const Instant served = known->second.served;
     const bool holds = holder_ == job;
     erase(job);

@@ -4,6 +4,17 @@
 
 namespace dunlin::sched {
 
+std::size_t encoded_size(const OutputFile& output) {
+  return output.name.size() + 24 + 45 * output.content.size();
+}
+
+std::size_t encoded_size(const TaskResult& result) {
+  std::size_t size = 200 + result.detail.size();
+  size += result.out.bytes.size() + result.err.bytes.size();
+  for (const OutputFile& output : result.outputs) size += encoded_size(output);
+  return size;
+}
+
 std::vector<TaskRun> attempts_of(const ResultBatch& batch) {
   std::vector<TaskRun> runs;
   runs.reserve(batch.plain.size() + batch.others.size());

@@ -14,11 +14,15 @@
 
 namespace dunlin::sched {
 
-constexpr std::size_t kMaxInlineOutput = 4 * 1024;   // of one stream, in a result
-constexpr std::size_t kMaxBatchResults = 64;         // that are not plain, in one batch
-constexpr std::uint32_t kMaxBatchTasks = 16 * 1024;  // plain ones
-constexpr std::size_t kMaxDetail = 500;              // bytes of a line for people
-constexpr std::size_t kMaxLogPieces = 1024;          // in one message
+constexpr std::size_t kMaxInlineOutput = 4 * 1024;       // of one stream, in a result
+constexpr std::size_t kMaxBatchResults = 64;             // that are not plain, in one batch
+constexpr std::uint32_t kMaxBatchTasks = 16 * 1024;      // plain ones
+constexpr std::size_t kMaxDetail = 500;                  // bytes of a line for people
+constexpr std::size_t kMaxOutputFiles = 1000;            // kept of an attempt
+constexpr std::size_t kMaxOutputListBytes = 640 * 1024;  // of their names and pieces
+// Of results that are not plain and travel together. The longest one fits, and fits into an entry.
+constexpr std::size_t kMaxBatchBytes = 768 * 1024;
+constexpr std::size_t kMaxLogPieces = 1024;  // in one message
 
 // Exit code 0, no output of any kind. A column that is empty stands for zeros.
 struct PlainResults {
@@ -92,6 +96,10 @@ struct AttemptLogs {
     return std::tuple{&AttemptLogs::index, &AttemptLogs::attempt, &AttemptLogs::pieces};
   }
 };
+
+// About how long a result is when encoded; never shorter than it is.
+std::size_t encoded_size(const OutputFile& output);
+std::size_t encoded_size(const TaskResult& result);
 
 // Every attempt that a batch ends.
 std::vector<TaskRun> attempts_of(const ResultBatch& batch);

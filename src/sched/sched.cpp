@@ -137,7 +137,7 @@ struct Scheduler::Parts {
           } else if constexpr (std::is_same_v<T, Results>) {
             coordinator.on(turn, from, std::move(message), bytes);
           } else if constexpr (std::is_same_v<T, Logs>) {
-            coordinator.on(turn, from, std::move(message));
+            coordinator.on(turn, from, std::move(message), bytes);
           } else if constexpr (std::is_same_v<T, Pull> || std::is_same_v<T, HeldList> ||
                                std::is_same_v<T, Status>) {
             coordinator.on(turn, from, message);
@@ -221,7 +221,13 @@ void Scheduler::apply(Instant now, GroupId group, LogIndex index, Term term, Byt
                       Effects& out) {
   Turn turn = parts_->turn(now, out);
   const Result<Command> command = parts_->machine.apply(group, index, payload);
-  if (!command) return;
+  if (!command) {
+    turn.raise(SchedFatal{"entry " + std::to_string(index) + " of group " +
+                          std::to_string(group.value) +
+                          " cannot be applied: " + command.error().message +
+                          "; its log is damaged, or a newer dunlin wrote it"});
+    return;
+  }
   parts_->coordinator.applied(turn, group, term, *command);
   parts_->leader_desk.applied(turn, group, *command);
   parts_->note_unfinished(group);
@@ -255,6 +261,12 @@ void Scheduler::leading(Instant now, GroupId group, Term term, Effects& out) {
   Turn turn = parts_->turn(now, out);
   parts_->job_lists.learn_leader(group, parts_->self);
   parts_->coordinator.lead(turn, group, term);
+  // What this node holds of jobs that are over is reported to itself from now on: nobody asks for
+  // it.
+  if (parts_->gates.coordinator(group) != parts_->self) {
+    parts_->gates.learn_leader(group, parts_->self);
+    parts_->executor.leader_changed(turn, group);
+  }
   parts_->end(turn);
 }
 

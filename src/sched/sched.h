@@ -76,7 +76,8 @@ class Scheduler {
   void on_process(Instant now, WallTime wall, ProcessEvent event, Effects& out);
 
   // ---- replicated state -----------------------------------------------------------------------
-  // Every committed payload of a group in log order, each once after restore or recovery.
+  // Every committed payload of a group in log order, each once after restore or recovery. One that
+  // makes no sense raises SchedFatal.
   void apply(Instant now, GroupId group, LogIndex index, Term term, ByteView payload, Effects& out);
   Bytes snapshot(GroupId group) const;
   // Replaces all state of the group.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <set>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -98,8 +99,15 @@ struct LoadChanged {
   std::uint32_t queued = 0;  // tasks this node may pull and has no room for
 };
 
+// An entry that a quorum committed makes no sense here: the log is damaged, or a newer program
+// wrote it. The node must stop with this line: a replica that passed over it would differ from the
+// others.
+struct SchedFatal {
+  std::string text;
+};
+
 using SchedEvent =
     std::variant<Answer, JobsCounted, AskGroup, ReplyGroup, ReadGroup, Propose, FetchBlob,
-                 LocalizeBlob, PutBlob, WatchPeers, Unfinished, LoadChanged>;
+                 LocalizeBlob, PutBlob, WatchPeers, Unfinished, LoadChanged, SchedFatal>;
 
 }  // namespace dunlin

@@ -219,6 +219,55 @@ TEST(JobMachine, ALogsMessageThatComesTwiceAddsNothing) {
   EXPECT_EQ(log.job().details.at(0).attempts.at(0).pieces.size(), 1u);
 }
 
+LogsCommand logs_of(const JobId& job, const Attempt& attempt, std::uint8_t on) {
+  AttemptLogs logs;
+  logs.attempt = attempt;
+  LogPiece piece;
+  piece.length = 5;
+  piece.segment = {BlobId{}, 5};
+  logs.pieces.push_back(piece);
+  return {job, node(on), 1, {logs}};
+}
+
+// A start leaves no trace in the log: when it is lost with the coordinator, the next epoch's
+// attempt bears the same number.
+TEST(JobMachine, TwoAttemptsOfOneNumberAreNeverTakenForEachOther) {
+  const Attempt first{1, 4, 1}, second{1, 6, 1};
+  Log log;
+  log.submit(1);
+  log.apply(logs_of(log.id, first, 1));
+  log.apply(logs_of(log.id, second, 2));
+  ReadLog read;
+  read.attempt = 1;
+  EXPECT_EQ(place_of(log.job(), 0, read, std::nullopt).attempt, second);
+  read.of = first;
+  EXPECT_EQ(place_of(log.job(), 0, read, std::nullopt).attempt, first);
+  const std::pair running{node(3), Attempt{1, 8, 1}};
+  EXPECT_EQ(place_of(log.job(), 0, read, running).attempt, first);
+  read.of = {};
+  EXPECT_EQ(place_of(log.job(), 0, read, running).attempt, running.second);
+}
+
+TEST(JobMachine, LateOutputOfAnAttemptGivenUpIsNotTheTasksOutput) {
+  for (const bool is_success : {true, false}) {
+    Log log;
+    log.submit(1);
+    if (is_success) {
+      log.plain(0, 1, {1, 6, 1}, 2);
+    } else {
+      log.result(0, {1, 6, 1}, Reason::kExit, 2);
+    }
+    log.apply(logs_of(log.id, {1, 4, 1}, 1));
+    const TaskView view = view_of(log.job(), 0);
+    EXPECT_EQ(view.node, node(2));
+    EXPECT_EQ(view.exit_code, is_success ? 0 : 7);
+    EXPECT_EQ(view.reason, is_success ? Reason::kNone : Reason::kExit);
+    const LogPlace place = place_of(log.job(), 0, ReadLog{}, std::nullopt);
+    EXPECT_TRUE(place.exists && place.is_over);
+    EXPECT_TRUE(place.pieces.empty());
+  }
+}
+
 TEST(JobMachine, OnlyAFinalJobIsDeleted) {
   Log log;
   log.submit(1);

@@ -174,6 +174,69 @@ TEST(Submit, AJobThatFitsNoNodeWaitsAndSaysSo) {
   EXPECT_EQ(summary.reason, Reason::kImpossible);
 }
 
+TEST(Many, AnArrayWithStepsGivesEachTaskItsNumber) {
+  Cluster cluster({.nodes = 2, .cpus = 8});
+  JobSpec spec = cluster.spec({"work", "5000"});
+  spec.tasks = {{0, 6, 2}, {9, 9, 1}};
+  spec.many = true;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 5; }, seconds(5)));
+  std::set<std::string> numbers;
+  for (const std::size_t host : {0, 1}) {
+    for (const SimProcess& process : cluster.processes(host)) {
+      const auto& environment = process.environment;
+      EXPECT_EQ(environment.at("DUNLIN_TASK_ID"), environment.at("DUNLIN_ENTRY"));
+      numbers.insert(environment.at("DUNLIN_TASK_ID"));
+    }
+  }
+  EXPECT_EQ(numbers, (std::set<std::string>{"0", "2", "4", "6", "9"}));
+  EXPECT_EQ(task(cluster, job, 4).state, TaskState::kRunning);
+  EXPECT_EQ(task(cluster, job, 3).state, TaskState::kWaiting);  // there is none
+}
+
+TEST(Many, EachLineReachesItsTaskWhetherItTravelsWithTheJobOrAsABlob) {
+  Cluster cluster({.nodes = 2, .cpus = 8});
+  for (const bool as_blob : {false, true}) {
+    JobSpec spec = cluster.spec({"work", "0", "5000", "{}"}, 3);
+    if (as_blob) {
+      const Bytes lines = to_bytes(as_bytes("one\ntwo 2\nthree\n"));
+      spec.entry_blocks = {{cluster.store(lines), 3}};
+    } else {
+      spec.entries = {"one", "two 2", "three"};
+    }
+    const JobId job = cluster.submit(0, GroupId{1}, spec);
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 3; }, seconds(5)));
+    std::set<std::string> words;
+    for (const std::size_t host : {0, 1}) {
+      for (const SimProcess& process : cluster.processes(host)) {
+        if (process.environment.at("DUNLIN_JOB_ID") != job.text()) continue;
+        words.insert(process.argv[3] + "|" + process.environment.at("DUNLIN_ENTRY"));
+      }
+    }
+    EXPECT_EQ(words, (std::set<std::string>{"one|one", "three|three", "two 2|two 2"}));
+  }
+}
+
+TEST(Submit, AKeyIsOneJobAlthoughTheLeaderDiesBetween) {
+  Cluster cluster({.nodes = 4, .groups = 4});
+  const JobId id = job_id_for_key("u", "nightly", 4);
+  const GroupId group = id.group(4);
+  const SubmitJob submission{id, "u", "nightly", cluster.spec({"work", "2000"}, 3)};
+  const std::size_t leader = *cluster.leader(group);
+  const std::uint64_t first = cluster.ask((leader + 1) % 4, submission);
+  cluster.run_for(milliseconds(1));
+  cluster.crash(leader);
+  const std::uint64_t second = cluster.ask((leader + 2) % 4, submission);
+  ASSERT_TRUE(cluster.run_until(
+      [&] { return cluster.answers.contains(first) && cluster.answers.contains(second); },
+      seconds(20)));
+  EXPECT_TRUE(cluster.answers.at(first).has_value());
+  EXPECT_TRUE(cluster.answers.at(second).has_value());
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(id); }, seconds(20)));
+  EXPECT_EQ(cluster.job(id)->head.done, 3u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
 TEST(Start, AMissingExecutableHasItsReason) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"missing"}));
@@ -248,6 +311,40 @@ TEST(Logs, AreFollowedLiveThroughATakeoverWithoutGapOrRepeat) {
   ASSERT_EQ(text.size(), 200u);
   for (std::size_t i = 0; i < text.size(); ++i) ASSERT_EQ(text[i], 'a' + i % 26);
   EXPECT_GT(answers, 50u);
+}
+
+TEST(Logs, OfAnAttemptWithTheNumberOfALostOneBeginAnew) {
+  Cluster cluster({.nodes = 4, .cpus = 1});
+  const GroupId group{1};
+  const JobId job = cluster.submit(0, group, cluster.spec({"slow-print", "100", "10000"}));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(5)));
+  std::size_t host = 0;
+  while (cluster.processes(host).empty()) ++host;
+  const std::size_t reader = (host + 1) % 4;
+  cluster.lead(group, host);
+  cluster.run_for(milliseconds(750));
+  ReadLog read;
+  read.id = job;
+  read.follow = true;
+  const Result<JobAnswer> live = cluster.call(reader, read);
+  ASSERT_TRUE(live.has_value());
+  const LogChunk before = std::get<LogChunk>(*live);
+  ASSERT_GE(before.data.size(), 5u);
+  // Coordinator and task are lost at once, before any output was in the log.
+  cluster.crash(host);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.starts(job) == 2; }, seconds(10)));
+  cluster.run_for(milliseconds(300));
+  read.of = before.of;
+  read.offset = before.data.size();
+  const Instant asked = cluster.now();
+  const Result<JobAnswer> answer = cluster.call(reader, read);
+  ASSERT_TRUE(answer.has_value());
+  const LogChunk& chunk = std::get<LogChunk>(*answer);
+  EXPECT_EQ(chunk.attempt, before.attempt);
+  EXPECT_NE(chunk.of, before.of);
+  EXPECT_EQ(chunk.offset, 0u);
+  EXPECT_EQ(to_text(chunk.data).substr(0, 2), "ab");
+  EXPECT_LT((cluster.now() - asked).milliseconds(), 100);
 }
 
 TEST(Logs, ATaskThatWritesForEverIsCutAndFillsNothing) {

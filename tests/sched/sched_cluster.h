@@ -33,7 +33,7 @@ struct Label {
 
 // How a simulated process behaves, by the words of its command:
 //   work MS | exit CODE MS | print BYTES MS | slow-print BYTES MS | flaky FAILS MS | stubborn MS
-//   missing | make NAME BYTES
+//   missing | make NAME BYTES | make-many FILES NAME_LENGTH
 struct SimProcess {
   ProcessKey key = 0;
   Bytes label;
@@ -110,6 +110,7 @@ class Cluster {
   void hand_back(std::size_t host);
   void set_loss(double loss) { options_.loss = loss; }
   void cut(std::size_t a, std::size_t b, bool is_cut);
+  BlobRef store(const Bytes& blob);
   void set_blob_failures(double rate) { blob_failures_ = rate; }
 
   // ---- what is to be seen ---------------------------------------------------------------------
@@ -183,6 +184,7 @@ class Cluster {
   void on(std::size_t host, const WatchPeers& watch);
   void on(std::size_t, const Unfinished&) {}
   void on(std::size_t, const LoadChanged&) {}
+  void on(std::size_t, const SchedFatal& fatal) { violations_.push_back(fatal.text); }
   void try_ask(std::uint64_t ask);
   void apply_next(GroupId group, std::size_t host);
   void tell_members();

@@ -79,7 +79,10 @@ void Cluster::on(std::size_t host, const ReadGroup& read) {
 void Cluster::on(std::size_t host, const Propose& p) {
   later(host, microseconds(400), [this, host, p](Scheduler& s, Effects& out) {
     Group& state = groups_[p.group];
-    if (state.leader != host || state.term != p.term) {
+    constexpr std::size_t kMostPayload =
+        1024 * 1024 - 1;  // the groups' limit, with a byte of module
+    if (p.payload.size() > kMostPayload) violations_.push_back("an entry is too long");
+    if (state.leader != host || state.term != p.term || p.payload.size() > kMostPayload) {
       s.on_propose_refused(now_, p.group, p.token, out);
       return;
     }
@@ -107,6 +110,12 @@ void Cluster::on(std::size_t host, const LocalizeBlob& local) {
     if (blobs_.contains(local.blob.id)) extent = FileExtent{"packs/1", 0, local.blob.length};
     s.on_blob_local(now_, local.token, extent, out);
   });
+}
+
+BlobRef Cluster::store(const Bytes& blob) {
+  const BlobRef ref{blob_id_of(blob), static_cast<std::uint32_t>(blob.size())};
+  blobs_[ref.id] = blob;
+  return ref;
 }
 
 void Cluster::on(std::size_t host, const PutBlob& put) {

@@ -97,7 +97,8 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
   process.pid = next_pid_++;
   const std::vector<std::string>& argv = process.argv;
   const std::string what = argv[0];
-  const std::uint64_t ms = what == "make" ? 1 : word(argv, argv.size() > 2 ? 2 : 1);
+  const bool makes = what.starts_with("make");
+  const std::uint64_t ms = makes ? 1 : word(argv, argv.size() > 2 ? 2 : 1);
   std::int32_t code = 0;
   if (what == "exit") code = static_cast<std::int32_t>(word(argv, 1));
   if (what == "flaky" && std::stoull(process.environment["DUNLIN_ATTEMPT"]) <= word(argv, 1)) {
@@ -107,6 +108,11 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
   process.writes_at_once = what == "print";
   if (what == "make") {
     process.files[argv[1]] = Bytes(word(argv, 2), 'x');
+  }
+  for (std::uint64_t i = 0; what == "make-many" && i < word(argv, 1); ++i) {
+    std::string name = std::to_string(i);
+    name.resize(word(argv, 2), 'n');
+    process.files[name] = Bytes{static_cast<std::uint8_t>(i)};
   }
   const std::uint64_t to_write = process.to_write;
   hosts_[host].running.push_back(std::move(process));

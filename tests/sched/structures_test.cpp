@@ -187,20 +187,20 @@ TEST(EpochGate, ObeysAHigherEpochOnlyOnceItIsDurableAndNeverALowerOne) {
     return id;
   }();
   const GroupId group{3};
-  EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5}));
+  EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5, {}}));
   ASSERT_EQ(effects.facts.size(), 1u);
   EXPECT_EQ(effects.facts[0].key, "epoch/3");
-  EXPECT_FALSE(gate.admit(turn, new_leader, group, 6, AskHeld{group, 6}));
+  EXPECT_FALSE(gate.admit(turn, new_leader, group, 6, AskHeld{group, 6, {}}));
   EXPECT_TRUE(gate.on_durable(effects.tickets[0]).empty());
-  EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5}));
+  EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5, {}}));
   EXPECT_EQ(gate.on_durable(effects.tickets[1]).size(), 1u);
-  EXPECT_TRUE(gate.admit(turn, new_leader, group, 6, AskHeld{group, 6}));
-  EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5}));
+  EXPECT_TRUE(gate.admit(turn, new_leader, group, 6, AskHeld{group, 6, {}}));
+  EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5, {}}));
 
   EpochGate again;
   ASSERT_TRUE(again.recover("epoch/3", *effects.facts[1].value).has_value());
   EXPECT_EQ(again.epoch(group), 6u);
-  EXPECT_FALSE(again.admit(turn, old_leader, group, 5, AskHeld{group, 5}));
+  EXPECT_FALSE(again.admit(turn, old_leader, group, 5, AskHeld{group, 5, {}}));
   EXPECT_FALSE(again.recover("epoch/x", *effects.facts[1].value).has_value());
   EXPECT_FALSE(again.recover("epoch/3", Bytes{0xc1}).has_value());
 }

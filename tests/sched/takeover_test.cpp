@@ -32,13 +32,96 @@ TEST(Takeover, RunsAgainOnlyWhatTheDeadCoordinatorsHostHeld) {
 
 TEST(Takeover, BindsTasksThatNobodyCanHoldWhileANodeIsSilent) {
   Cluster cluster({.nodes = 5, .cpus = 2});
-  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "50"}, 5000));
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "50"}, 2500));
   ASSERT_TRUE(cluster.run_until([&] { return cluster.job(job)->head.done > 500; }, seconds(20)));
   cluster.crash(1, seconds(60));
   cluster.run_for(seconds(4));
   const std::uint32_t before = cluster.job(job)->head.done;
   cluster.run_for(seconds(10));
   EXPECT_GT(cluster.job(job)->head.done, before + 500);
+}
+
+TEST(Takeover, NewTasksGoToTheLivingAtOnceAlthoughTheDeadNodeIsNotDeclaredDead) {
+  Cluster cluster({.nodes = 4, .cpus = 2});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "400"}, 120));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.job(job)->head.done >= 40; }, seconds(10)));
+  const std::size_t before = cluster.starts(job);
+  cluster.crash(1, seconds(600));
+  // The group elects another leader after one second: until then no node gets work, and all are
+  // idle when it comes. A quarter of a second later they are not.
+  cluster.run_for(milliseconds(1250));
+  EXPECT_EQ(cluster.running(job), 6u);
+  EXPECT_GE(cluster.starts(job), before + 6);
+  // Only what may run at the dead node, and the few tasks that might have been next, wait for it.
+  cluster.run_for(seconds(30));
+  EXPECT_GE(cluster.job(job)->head.done, 120u - 16u);
+  EXPECT_LT(cluster.job(job)->head.done, 120u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Takeover, ALimitHoldsWhileWhatTheDeadNodeRunsIsNotKnown) {
+  Cluster cluster({.nodes = 4, .cpus = 4});
+  JobSpec spec = cluster.spec({"work", "300"}, 100);
+  spec.limit = 6;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.job(job)->head.done >= 30; }, seconds(10)));
+  const std::size_t lost = cluster.processes(1).size();
+  cluster.crash(1, seconds(8));
+  std::size_t most = 0;
+  cluster.run_until(
+      [&] {
+        most = std::max(most, cluster.running(job));
+        return false;
+      },
+      seconds(7));
+  EXPECT_EQ(most, 6u - lost);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+  EXPECT_EQ(cluster.job(job)->head.done, 100u);
+}
+
+TEST(Takeover, ACancellationAcknowledgedBeforeItReachesWhatTheNewCoordinatorFinds) {
+  Cluster cluster({.nodes = 4, .cpus = 2});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "600000"}, 20));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 8; }, seconds(5)));
+  // Nobody hears the coordinator any more, but for its group.
+  for (const std::size_t host : {0, 2, 3}) cluster.cut(1, host, true);
+  const Result<JobAnswer> answer = cluster.call(1, CancelTasks{job, {{1, 20, 1}}, "u", false});
+  ASSERT_TRUE(answer.has_value());
+  cluster.run_for(milliseconds(200));
+  EXPECT_EQ(cluster.running(job), 6u);
+  cluster.crash(1);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(4)));
+  cluster.run_for(seconds(10));
+  EXPECT_EQ(cluster.starts(job), 8u);
+  EXPECT_EQ(cluster.job(job)->head.state, JobState::kCancelled);
+}
+
+TEST(Takeover, ACancellationThatDiesWithTheCoordinatorMayBeAskedForAgain) {
+  Cluster cluster({.nodes = 4, .cpus = 2});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "600000"}, 20));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 8; }, seconds(5)));
+  const std::uint64_t request = cluster.ask(2, CancelTasks{job, {}, "u", false});
+  cluster.run_for(microseconds(300));
+  cluster.crash(1);
+  // The router asks the next leader; the answer is that of a job that is over.
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.answers.contains(request); }, seconds(20)));
+  ASSERT_TRUE(cluster.answers.at(request).has_value());
+  EXPECT_EQ(cluster.job(job)->head.state, JobState::kCancelled);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(5)));
+}
+
+TEST(Takeover, FailuresBeforeItStillUseUpTheRetries) {
+  Cluster cluster({.nodes = 3, .cpus = 2});
+  JobSpec spec = cluster.spec({"exit", "1", "100"});
+  spec.retries = 3;
+  spec.backoff = milliseconds(500);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  for (std::size_t i = 0; !cluster.is_final(job) && i < 40; ++i) {
+    cluster.run_for(milliseconds(700));
+    cluster.lead(GroupId{1}, i % 3);
+  }
+  EXPECT_EQ(cluster.job(job)->head.state, JobState::kFailed);
+  EXPECT_EQ(cluster.starts(job), 4u);
 }
 
 TEST(Takeover, ManyInARowLoseAndDoubleNothing) {
@@ -76,6 +159,25 @@ TEST(Restart, OfTheCoordinatorsOwnProcessGoesOnWithItsTasks) {
   EXPECT_EQ(cluster.starts(job), 10u);
   EXPECT_EQ(cluster.read_log(0, job, 4).size(), 100u);
   EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Restart, OfTheNodeProcessAloneKeepsTheTimeLimit) {
+  Cluster cluster({.nodes = 2, .cpus = 1});
+  JobSpec spec = cluster.spec({"stubborn", "600000"}, 2);
+  spec.time_limit = seconds(8);
+  spec.grace = seconds(2);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 2; }, seconds(5)));
+  const Instant started = cluster.now();
+  cluster.run_for(seconds(4));
+  cluster.crash_process(0);
+  cluster.run_for(seconds(1));
+  cluster.restart(0);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(8)));
+  EXPECT_GE((cluster.now() - started).milliseconds(), 9'900);
+  EXPECT_LT((cluster.now() - started).milliseconds(), 11'000);
+  EXPECT_EQ(cluster.job(job)->head.reason, Reason::kTimeLimit);
+  EXPECT_EQ(cluster.starts(job), 2u);
 }
 
 TEST(Restart, OfAHostLosesItsTasksWithoutUsingUpARetry) {

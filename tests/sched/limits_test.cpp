@@ -1,0 +1,206 @@
+// What is long is bounded: results, lists of what is held, orders. Nothing that a user may ask for
+// stops a job because a message or an entry would be too long for it.
+#include <gtest/gtest.h>
+
+#include "sched/commands.h"
+#include "sched/messages.h"
+#include "sched/results.h"
+#include "sched/sched_cluster.h"
+
+namespace dunlin::sched::testing {
+namespace {
+
+TaskView first_task(Cluster& cluster, const JobId& job) {
+  const Result<JobAnswer> answer = cluster.call(0, ListTasks{job, {}, std::nullopt, 0, 1});
+  if (!answer || std::get<TaskList>(*answer).tasks.empty()) return {};
+  return std::get<TaskList>(*answer).tasks[0];
+}
+
+TEST(Limits, ManyTasksWithAThousandOutputsEachEnd) {
+  Cluster cluster({.nodes = 3, .cpus = 8});
+  JobSpec spec = cluster.spec({"make-many", "1000", "250"}, 40);
+  spec.outputs = {"*"};
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(120)));
+  EXPECT_EQ(cluster.job(job)->head.done, 40u);
+  EXPECT_EQ(first_task(cluster, job).outputs.size(), 1000u);
+  for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
+}
+
+TEST(Limits, MoreOutputsThanAResultMayNameFailTheTaskWithALine) {
+  Cluster cluster({});
+  const auto fails_with = [&](const char* files, const char* length, const std::string& line) {
+    JobSpec spec = cluster.spec({"make-many", files, length});
+    spec.outputs = {"*"};
+    const JobId job = cluster.submit(0, GroupId{1}, spec);
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+    const TaskView view = first_task(cluster, job);
+    EXPECT_EQ(view.state, TaskState::kFailed);
+    EXPECT_EQ(view.reason, Reason::kDisk);
+    EXPECT_NE(view.detail.find(line), std::string::npos) << view.detail;
+  };
+  fails_with("1001", "10", "more than 1000 output files");
+  fails_with("900", "900", "longer than 640 KiB");
+  for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
+}
+
+TEST(Limits, TheLongestResultFitsIntoAnEntry) {
+  TaskResult result;
+  result.detail.assign(kMaxDetail, 'x');
+  result.out.bytes.resize(kMaxInlineOutput);
+  result.err.bytes.resize(kMaxInlineOutput);
+  std::size_t bytes = 0;
+  for (;;) {
+    OutputFile output{"n", 1 << 20, 0644, {BlobRef{}}};
+    bytes += encoded_size(output);
+    if (bytes > kMaxOutputListBytes) break;
+    result.outputs.push_back(output);
+  }
+  EXPECT_LE(encode(result).size(), encoded_size(result));
+  EXPECT_LE(encoded_size(result), kMaxBatchBytes);
+  NodeResults results;
+  results.batch.others.push_back(result);
+  EXPECT_LE(encode_command(CompleteCommand{{results}}).size(), kMaxCommandBytes);
+}
+
+// ---- what is held, in parts ---------------------------------------------------------------------
+
+// One scheduler alone: what it sends is looked at, what others would say is said by the test.
+class Alone {
+ public:
+  explicit Alone(std::uint32_t cpus) : scheduler_(self_, 1, config_of(cpus), Random(1)) {
+    tell([&](Effects& out) { scheduler_.on_process(now_, {1}, RunnerReady{}, out); });
+  }
+
+  Scheduler& scheduler() { return scheduler_; }
+  NodeId peer() const { return peer_; }
+  void say(const SchedMessage& message) {
+    tell([&](Effects& out) { scheduler_.receive(now_, peer_, encode_frame(message), out); });
+  }
+  void tell(const std::function<void(Effects&)>& input) {
+    now_ = now_ + microseconds(1);
+    Effects out;
+    input(out);
+    events = scheduler_.take_events();
+    for (const Send& sent : out.sends) said.push_back(decode_frame(sent.frame).value());
+    for (const Ticket& ticket : out.tickets) {
+      tell([&](Effects& more) { scheduler_.on_durable(now_, ticket, more); });
+    }
+  }
+  void tick() {
+    tell([&](Effects& out) { scheduler_.tick(now_, {1}, out); });
+  }
+  // What of this kind was said since the last call.
+  template <class T>
+  std::vector<T> take() {
+    std::vector<T> taken;
+    for (const SchedMessage& message : said) {
+      if (const T* wanted = std::get_if<T>(&message)) taken.push_back(*wanted);
+    }
+    said.clear();
+    return taken;
+  }
+  std::vector<SchedMessage> said;
+  std::vector<SchedEvent> events;
+
+ private:
+  static SchedConfig config_of(std::uint32_t cpus) {
+    SchedConfig config;
+    config.cpus = cpus;
+    return config;
+  }
+  static NodeId named(std::uint8_t n) {
+    NodeId id;
+    id.raw[0] = n;
+    return id;
+  }
+  NodeId self_ = named(1), peer_ = named(2);
+  Instant now_{1000};
+  Scheduler scheduler_;
+};
+
+TEST(Limits, AnExecutorListsWhatItHoldsInPartsThatFitIntoAMessage) {
+  constexpr std::uint32_t kJobs = 9000;
+  const GroupId group{1};
+  Alone node(kJobs);
+  JobSpec spec;
+  spec.argv = {"x"};
+  std::array<std::uint8_t, 10> chance{};
+  for (std::uint32_t i = 0; i < kJobs; ++i) {
+    chance[0] = static_cast<std::uint8_t>(i);
+    chance[5] = static_cast<std::uint8_t>(i >> 8);
+    const JobId job = JobId::make(group, 256, chance);
+    node.say(Probe{group, 5, job, "u", 0, 1, 0, 1});
+    const std::vector<Pull> pulls = node.take<Pull>();
+    ASSERT_EQ(pulls.size(), 1u);
+    node.say(Bind{group, 5, job, pulls[0].pull, {{0, 1, {1, 5, 1}}}, 0, encode(spec)});
+  }
+  std::set<JobId> listed;
+  JobId after;
+  std::size_t parts = 0;
+  for (bool more = true; more; ++parts) {
+    node.said.clear();
+    node.say(AskHeld{group, 6, after});
+    const std::vector<HeldList> lists = node.take<HeldList>();
+    ASSERT_EQ(lists.size(), 1u);
+    EXPECT_LE(encode_frame(lists[0]).size(), kMaxHeldBytes);
+    EXPECT_EQ(lists[0].after, after);
+    for (const JobHeld& held : lists[0].jobs) EXPECT_TRUE(listed.insert(held.job).second);
+    more = lists[0].up_to.has_value();
+    if (more) after = *lists[0].up_to;
+  }
+  EXPECT_EQ(listed.size(), kJobs);
+  EXPECT_EQ(parts, 2u);
+}
+
+TEST(Limits, ACoordinatorAsksForTheNextPartUntilTheLast) {
+  const GroupId group{1};
+  Alone node(1);
+  node.tell([&](Effects& out) { node.scheduler().leading(Instant{2000}, group, 5, out); });
+  const auto* read = std::get_if<ReadGroup>(&node.events.at(0));
+  ASSERT_NE(read, nullptr);
+  const std::uint64_t token = read->token;
+  node.tell([&](Effects& out) {
+    node.scheduler().on_read_ready(Instant{2100}, group, token, true, out);
+  });
+  const JobId job = *JobId::from_text("ab00000000");
+  const JobHeld held{job, 1, false, {{0, 1, {1, 4, 1}}}};
+  node.said.clear();
+  node.say(HeldList{group, 5, 1, 1, {}, job, {held}});
+  EXPECT_EQ(node.said.size(), 1u);  // the drop of a job that the log does not know
+  node.tick();
+  std::vector<AskHeld> asked = node.take<AskHeld>();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].after, job);
+  // The same part again moves nothing; the last one ends it.
+  node.say(HeldList{group, 5, 1, 1, {}, job, {held}});
+  node.tick();
+  EXPECT_TRUE(node.take<AskHeld>().empty());
+  node.say(HeldList{group, 5, 1, 1, job, std::nullopt, {}});
+  node.tell([&](Effects& out) { node.scheduler().tick(Instant{90'000'000}, {1}, out); });
+  EXPECT_TRUE(node.take<AskHeld>().empty());
+}
+
+TEST(Fatal, ACommittedEntryThatMakesNoSenseStopsTheNode) {
+  Scheduler scheduler(NodeId{}, 1, SchedConfig{}, Random(1));
+  const auto fatal_line = [&](const Bytes& payload) -> std::string {
+    Effects out;
+    scheduler.apply(Instant{1}, GroupId{3}, 17, 2, payload, out);
+    for (const SchedEvent& event : scheduler.take_events()) {
+      if (const auto* fatal = std::get_if<SchedFatal>(&event)) return fatal->text;
+    }
+    return {};
+  };
+  const std::string of_a_later_version = fatal_line(Bytes{99, 1, 2});
+  EXPECT_NE(of_a_later_version.find("entry 17 of group 3"), std::string::npos);
+  EXPECT_NE(of_a_later_version.find("newer dunlin"), std::string::npos);
+  EXPECT_NE(fatal_line(Bytes{}), "");
+  EXPECT_NE(fatal_line(Bytes{kCommandVersion, 0xc1}), "");
+  const JobId id = *JobId::from_text("ab00000000");
+  EXPECT_NE(fatal_line(encode_command(SubmitCommand{id, "u", "", Bytes{1}, {1}, {}, 1})), "");
+  // What is merely too late is none of that.
+  EXPECT_EQ(fatal_line(encode_command(CancelCommand{id, {}, {1}, "u"})), "");
+}
+
+}  // namespace
+}  // namespace dunlin::sched::testing
