@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 
 #include "cli/report.h"
 #include "os/json.h"
@@ -46,10 +45,8 @@ void FollowPrinter::take(const Frame& frame) {
       return print_output(streams_[{frame.task, frame.kind == FrameKind::kStderr}], frame);
     case FrameKind::kAttempt: {
       Stream& stream = streams_[{frame.task, frame.payload.starts_with('e')}];
-      const auto attempt = static_cast<std::uint32_t>(
-          std::strtoul(frame.payload.c_str() + (frame.payload.empty() ? 0 : 1), nullptr, 10));
-      if (stream.attempt == attempt) return;
-      stream.attempt = attempt;
+      if (stream.attempt == frame.payload) return;
+      stream.attempt = frame.payload;
       stream.printed = stream.skip = 0;
       return;
     }

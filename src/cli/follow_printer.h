@@ -40,7 +40,7 @@ class FollowPrinter {
 
  private:
   struct Stream {
-    std::uint32_t attempt = 0;
+    std::string attempt;        // as the node names it
     std::uint64_t printed = 0;  // of this attempt
     std::uint64_t skip = 0;     // of what comes next: printed before the stream was cut off
     std::string partial;        // a line not yet ended, if lines are prefixed

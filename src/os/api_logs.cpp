@@ -79,7 +79,8 @@ class PlainLogs {
     question.task = queue_[at_].first;
     question.is_stderr = queue_[at_].second;
     // From its second piece on, a log stays the same attempt's.
-    question.attempt = pinned_ != 0 ? pinned_ : attempt_;
+    question.attempt = pinned_.attempt != 0 ? pinned_.attempt : attempt_;
+    question.of = pinned_.of;
     question.offset = offset_;
     ways_.ask(kRead, question);
   }
@@ -89,11 +90,11 @@ class PlainLogs {
     if (chunk.truncated && chunk.offset > offset_) text = log_cut_mark(chunk.offset - offset_);
     text += as_text(chunk.data);
     offset_ = chunk.offset + chunk.data.size();
-    pinned_ = chunk.attempt;
+    pinned_ = {chunk.attempt, chunk.of};
     if (chunk.end || chunk.data.empty()) {
       ++at_;
       offset_ = 0;
-      pinned_ = 0;
+      pinned_ = {};
     }
     if (ways_.write(text)) next();
   }
@@ -106,7 +107,11 @@ class PlainLogs {
   std::vector<std::pair<std::uint32_t, bool>> queue_;
   std::size_t at_ = 0;
   std::uint64_t offset_ = 0;
-  std::uint32_t pinned_ = 0;
+  struct Pin {
+    std::uint32_t attempt = 0;
+    Attempt of;
+  };
+  Pin pinned_;
 };
 
 Result<JobAnswer> as_job_answer(Result<client::Answer> answer) {

@@ -33,8 +33,12 @@ std::uint64_t tag_of(std::uint32_t task, bool is_stderr, std::uint32_t generatio
          (is_stderr ? 1U : 0U);
 }
 
-std::string attempt_payload(bool is_stderr, std::uint32_t attempt) {
-  return (is_stderr ? "e" : "o") + std::to_string(attempt);
+// The term tells attempts of one number apart: a start that died with its coordinator's host left
+// no trace in the log.
+std::string attempt_payload(bool is_stderr, const LogChunk& chunk) {
+  std::string payload = (is_stderr ? "e" : "o") + std::to_string(chunk.attempt);
+  if (chunk.of.epoch != 0) payload += "." + std::to_string(chunk.of.epoch);
+  return payload;
 }
 
 bool is_for_good(const Error& error) {
@@ -210,6 +214,7 @@ void LogFollower::ask_log(LogKey key, Duration delay) {
   question.task = key.first;
   question.is_stderr = key.second;
   question.offset = log.offset;
+  question.of = log.of;
   question.limit = kChunk;
   // Where more logs grow than may be open at once, none is waited for: they take turns, and a task
   // is asked about again when the next list of tasks is there.
@@ -228,12 +233,13 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
     // Nothing has run. Of a final job nothing will.
     log.confirmed = log.asked_when_final;
     log.empties += 1;
-  } else if (chunk->attempt != log.attempt && log.offset != 0) {
+  } else if ((chunk->attempt != log.attempt || chunk->of != log.of) && log.offset != 0) {
     // The task was started anew, and the question was about bytes of the former attempt.
     log.attempt = chunk->attempt;
+    log.of = chunk->of;
     log.offset = 0;
     log.ended = false;
-    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, log.attempt));
+    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, *chunk));
   } else {
     take_chunk(key, log, *chunk);
   }
@@ -248,9 +254,10 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
 }
 
 void LogFollower::take_chunk(LogKey key, Log& log, const LogChunk& chunk) {
-  if (chunk.attempt != log.attempt) {
+  if (chunk.attempt != log.attempt || chunk.of != log.of) {
     log.attempt = chunk.attempt;
-    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, log.attempt));
+    log.of = chunk.of;
+    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, chunk));
   }
   const FrameKind kind = key.second ? FrameKind::kStderr : FrameKind::kStdout;
   if (chunk.truncated && chunk.offset > log.offset) {
