@@ -293,7 +293,11 @@ void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results)
     offer(turn, at, results.node, at.led.bindable());
   }
   offer_to_hungry(turn, at);
-  if (!unclear.empty() && at.led.bindable() > 0) at.led.next_probe = turn.now;
+  // Offers may be lost: while something can be bound, nodes are asked again some time.
+  if (at.led.bindable() > 0 && (!unclear.empty() || at.led.next_probe == Instant::never())) {
+    at.led.probe_interval = kFirstProbeInterval;
+    at.led.next_probe = unclear.empty() ? turn.now + kFirstProbeInterval : turn.now;
+  }
   changed(turn, at);
 }
 

@@ -54,13 +54,31 @@ Executor::HeldJob& Executor::job_of(const JobId& id, GroupId group) {
   return job;
 }
 
-void Executor::describe(HeldJob& job, const Bytes& bytes) {
+// Attempts adopted from the runner waited for this: their time limits, and the reports of those
+// that have ended.
+void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes) {
   if (job.spec) return;
   Result<JobSpec> spec = decode<JobSpec>(bytes);
   if (!spec || !are_ascending(spec->tasks)) return;
   job.spec = std::make_shared<const JobSpec>(std::move(*spec));
   job.numbers = std::make_shared<const TaskNumbers>(job.spec->tasks);
-  for (const auto& [index, key] : job.processes) logs_.set_limit(key, job.spec->log_limit);
+  const Duration time_limit = job.spec->time_limit;
+  std::vector<ProcessKey> ended;
+  for (const auto& [index, key] : job.processes) {
+    logs_.set_limit(key, job.spec->log_limit);
+    Process& process = processes_.at(key);
+    if (process.exit) {
+      ended.push_back(key);
+    } else if (time_limit.us > 0 && process.kill_at == Instant::never()) {
+      process.kill_at = process.started + time_limit;
+    }
+  }
+  for (const ProcessKey key : ended) {
+    Process& process = processes_.at(key);
+    process.wants_outputs = !job.spec->outputs.empty() && process.exit->start_error == 0;
+    next_output(turn, key, process);
+    conclude(turn, key);
+  }
 }
 
 // Keeps the queue in step with what the job could use room for.
@@ -173,7 +191,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
   if (!job.pull || job.pull->id != message.pull) return;
   const Instant sent = job.pull->sent;
   end_pull(job);
-  if (message.spec) describe(job, *message.spec);
+  if (message.spec) describe(turn, job, *message.spec);
   job.allowed = message.allowed;
   for (const TaskRun& run : message.tasks) {
     if (!job.spec || !is_within(run, job.numbers->count())) continue;
@@ -192,25 +210,8 @@ void Executor::obey(Turn& turn, const Bind& message) {
 void Executor::obey(Turn& turn, const Describe& message) {
   const auto at = jobs_.find(message.job);
   if (at == jobs_.end() || at->second.spec) return;
-  describe(at->second, message.spec);
-  if (!at->second.spec) return;
   at->second.priority = message.priority;
-  const Duration time_limit = at->second.spec->time_limit;
-  std::vector<ProcessKey> ended;
-  for (const auto& [index, key] : at->second.processes) {
-    Process& process = processes_.at(key);
-    if (process.exit) {
-      ended.push_back(key);
-    } else if (time_limit.us > 0 && process.kill_at == Instant::never()) {
-      process.kill_at = process.started + time_limit;
-    }
-  }
-  for (const ProcessKey key : ended) {
-    Process& process = processes_.at(key);
-    process.wants_outputs = !at->second.spec->outputs.empty() && process.exit->start_error == 0;
-    next_output(turn, key, process);
-    conclude(turn, key);
-  }
+  describe(turn, at->second, message.spec);
 }
 
 void Executor::leader_changed(Turn& turn, GroupId group) {

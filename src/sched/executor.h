@@ -150,7 +150,7 @@ class Executor {
   void send_pull(Turn& turn, const JobId& id, HeldJob& job);
   void end_pull(HeldJob& job);
   void pull_ahead(Turn& turn, const JobId& id, HeldJob& job);
-  void describe(HeldJob& job, const Bytes& spec);
+  void describe(Turn& turn, HeldJob& job, const Bytes& spec);
   Room free_room() const;
   void take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
   void give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
