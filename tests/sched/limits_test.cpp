@@ -127,8 +127,9 @@ TEST(Limits, AnExecutorListsWhatItHoldsInPartsThatFitIntoAMessage) {
   spec.argv = {"x"};
   std::array<std::uint8_t, 10> chance{};
   for (std::uint32_t i = 0; i < kJobs; ++i) {
-    chance[0] = static_cast<std::uint8_t>(i);
-    chance[5] = static_cast<std::uint8_t>(i >> 8);
+    chance[2] = static_cast<std::uint8_t>(i % 36);
+    chance[3] = static_cast<std::uint8_t>(i / 36 % 36);
+    chance[4] = static_cast<std::uint8_t>(i / 1296);
     const JobId job = JobId::make(group, 256, chance);
     node.say(Probe{group, 5, job, "u", 0, 1, 0, 1});
     const std::vector<Pull> pulls = node.take<Pull>();
