@@ -257,20 +257,25 @@ void Workload::verify() {
   }
 }
 
+void Workload::unreadable(const JobId& id, const Error& error) {
+  if (error.code == Code::kNotFound) return history_.unknown(world_.queue().now(), id);
+  world_.verdict().fail(world_.queue().now(), "Q7",
+                        "job " + id.text() + " cannot be read: " + error.message);
+}
+
 void Workload::verify_job(const JobId& id) {
   const Instant asked = world_.queue().now();
   const Result<client::Answer> shown = insist(client::Request(JobRequest(ShowJob{id, false})));
   if (const auto* view = job_answer<JobView>(shown)) {
     history_.seen(world_.queue().now(), asked, view->job);
   } else {
-    if (shown.error().code == Code::kNotFound) history_.unknown(world_.queue().now(), id);
-    return;
+    return unreadable(id, shown.error());
   }
   ListTasks question;
   question.id = id;
   const Result<client::Answer> answer = insist(client::Request(JobRequest(question)));
   const auto* list = job_answer<TaskList>(answer);
-  if (list == nullptr) return;
+  if (list == nullptr) return unreadable(id, answer.error());
   history_.tasks(world_.queue().now(), id, list->tasks);
   const HistoryChecker::Job& job = history_.jobs().at(id);
   for (const TaskView& task : list->tasks) verify_task(job.spec, task);

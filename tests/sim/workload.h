@@ -51,6 +51,7 @@ class Workload {
   void look_at_tasks(const JobId& id);
 
   Result<client::Answer> insist(client::Request request);
+  void unreadable(const JobId& id, const Error& error);
   void verify_job(const JobId& id);
   void verify_task(const JobSpec& spec, const TaskView& task);
   void verify_log(const JobId& id, std::uint32_t task, std::uint64_t expected);
