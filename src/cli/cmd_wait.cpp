@@ -122,10 +122,9 @@ class Waiter {
       if (names.size() > 100) break;
       names += (names.empty() ? "" : ", ") + id.text();
     }
-    return call_.failed(
-        {Code::kTimeout,
-         std::to_string(left_.size()) + " jobs are not known to have ended in time: " + names,
-         "see: dunlin status"});
+    return call_.failed({Code::kTimeout,
+                         std::to_string(left_.size()) + " jobs have not ended in time: " + names,
+                         "they go on"});
   }
 
   int finish(int code) {
