@@ -101,6 +101,7 @@ struct StartProcess {
   std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> environment;  // in addition to the account's
   std::vector<StagedFile> files;
+  std::string stdin_file;  // one of `files`, removed once it is open; empty: /dev/null
   std::uint32_t cpus = 1;
   std::uint64_t memory = 0;  // bytes; 0: no limit
 };

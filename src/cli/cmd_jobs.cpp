@@ -244,6 +244,7 @@ int run_tasks(Invocation& call) {
   JsonArray array;
   Table table({">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"});
   std::uint32_t after = 0;
+  bool found_any = false;
   while (true) {
     const auto answer = call.client.call("GET", "/v1/jobs/" + job->id.text() +
                                                     "/tasks?limit=" + std::to_string(kTaskPage) +
@@ -260,8 +261,13 @@ int run_tasks(Invocation& call) {
       print(lines);
     }
     if (is_table) add_rows(table, *tasks, names);
+    found_any = found_any || !tasks->empty();
     if (answer->header("dunlin-more") != "1" || tasks->empty()) break;
     after = tasks->back().task;
+  }
+  if (!found_any && !job->tasks.empty() && !call.args.has("state")) {
+    return call.failed({Code::kNotFound, "job " + job->id.text() + " has no such task",
+                        "see: dunlin tasks " + job->id.text()});
   }
   if (call.json()) print(array.text());
   if (is_table) print(table.text(terminal_width()));

@@ -1,6 +1,3 @@
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +9,7 @@
 #include "cli/interrupts.h"
 #include "cli/job_options.h"
 #include "cli/job_text.h"
+#include "cli/passed_input.h"
 #include "os/clock.h"
 #include "os/json.h"
 
@@ -22,15 +20,6 @@ namespace {
 // A job without a client is cancelled after 30 s, so a longer search would find it cancelled.
 constexpr std::int64_t kRunPatienceMs = 28'000;
 constexpr std::int64_t kSilenceMs = 1000;  // without a place: then it is said why
-
-// Data that was meant for the command, and would be lost without a word.
-bool has_input_waiting() {
-  struct stat status {};
-  if (fstat(STDIN_FILENO, &status) != 0) return false;
-  if (S_ISREG(status.st_mode)) return lseek(STDIN_FILENO, 0, SEEK_CUR) < status.st_size;
-  int bytes = 0;
-  return S_ISFIFO(status.st_mode) && ioctl(STDIN_FILENO, FIONREAD, &bytes) == 0 && bytes > 0;
-}
 
 class Runner {
  public:
@@ -101,8 +90,19 @@ class Runner {
     const Reason reason = printer_.job()->reason;
     if (said_reason_ == reason) return;
     said_reason_ = reason;
-    note("dunlin: job " + submission_.id.text() + " waits" +
-         (reason == Reason::kNone ? std::string() : std::string(": ") + name_of(reason)));
+    std::string why = reason == Reason::kNone ? "" : std::string(": ") + name_of(reason);
+    if (const std::string more = what_is_lacking(); !more.empty()) why += ", " + more;
+    note("dunlin: job " + submission_.id.text() + " waits" + why);
+  }
+
+  // On a connection of its own, as cancel().
+  std::string what_is_lacking() {
+    Client other({call_.client.server()});
+    const auto answer =
+        other.call("GET", "/v1/jobs/" + submission_.id.text() + "/tasks?limit=1&state=queued");
+    const auto tasks = answer ? tasks_from_json(answer->body)
+                              : Result<std::vector<TaskView>>(tl::unexpected(answer.error()));
+    return tasks && !tasks->empty() ? tasks->front().detail : std::string();
   }
 
   bool give_up_waiting() {
@@ -204,7 +204,8 @@ const OptionTable& run_options() {
   static const OptionTable table = [] {
     OptionTable all = job_options();
     all.push_back({"timeout", 0, "TIME", Takes::kDuration, "give up if no place is found (125)"});
-    all.push_back({"no-stdin", 0, nullptr, Takes::kNothing, "do not pass stdin on"});
+    all.push_back({"no-stdin", 0, nullptr, Takes::kNothing,
+                   "the command reads /dev/null, not what is piped in"});
     all.push_back({"linger", 0, nullptr, Takes::kNothing, "", false, false});
     return all;
   }();
@@ -220,8 +221,9 @@ int run_run(Invocation& call) {
   auto draft = draft_job(call.args, false);
   if (!draft) return own(draft.error());
   draft->spec.attended = true;
-  if (!call.args.has("no-stdin") && call.args.text("each-line") != "-" && has_input_waiting()) {
-    note("dunlin: stdin is not passed on yet; the command reads /dev/null (--no-stdin: no note)");
+  PassedInput input;
+  if (!call.args.has("no-stdin") && call.args.text("each-line") != "-") {
+    if (const Result<void> fine = input.take(*draft); !fine) return own(fine.error());
   }
   auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return own(submission.error());

@@ -31,7 +31,7 @@ const OptionTable& up_options() {
       {"groups", 0, "P", Takes::kCount, "consensus groups of a new cluster (256)"},
       {"run-as", 0, "USER", Takes::kText, "the account of tasks"},
       {"unit", 0, nullptr, Takes::kNothing, "print a systemd unit for these options, and end"},
-      {"reset", 0, nullptr, Takes::kNothing, "", false, false},
+      {"reset", 0, nullptr, Takes::kNothing, "set aside what DIR holds; come as a new node"},
       {"keep-tasks", 0, nullptr, Takes::kNothing, "", false, false},
   };
   return table;
@@ -174,10 +174,15 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
 std::string systemd_unit(const Arguments& args, const std::string& program) {
   std::string command = shell_quoted(program) + " up";
   for (const Option& option : up_options()) {
-    if (std::string_view(option.name) == "unit") continue;
+    // A service that is started again and again must not begin anew each time.
+    const std::string_view name = option.name;
+    if (name == "unit" || name == "reset") continue;
     for (const std::string& value : args.all(option.name)) {
       command += std::string(" --") + option.name;
-      if (option.takes != Takes::kNothing) command += " " + shell_quoted(value);
+      const bool is_path = name == "dir" || (name == "token-file" && value != "-");
+      if (option.takes != Takes::kNothing) {
+        command += " " + shell_quoted(is_path ? absolute(value) : value);
+      }
     }
   }
   return "[Unit]\n"

@@ -122,9 +122,10 @@ class Waiter {
       if (names.size() > 100) break;
       names += (names.empty() ? "" : ", ") + id.text();
     }
-    return call_.failed({Code::kTimeout,
-                         std::to_string(left_.size()) + " jobs have not ended in time: " + names,
-                         "they go on"});
+    return call_.failed(
+        {Code::kTimeout,
+         std::to_string(left_.size()) + " jobs are not known to have ended in time: " + names,
+         "see: dunlin status"});
   }
 
   int finish(int code) {

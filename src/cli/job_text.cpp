@@ -64,6 +64,9 @@ std::string why_of(const TaskView& task) {
     }
   } else if (task.reason == Reason::kExit && task.exit_code) {
     text = "exit " + std::to_string(*task.exit_code);
+  } else if (task.reason == Reason::kMissingExecutable || task.reason == Reason::kCannotExecute) {
+    if (!task.detail.empty()) return task.detail;
+    text = name_of(task.reason);
   } else if (task.reason != Reason::kNone) {
     text = name_of(task.reason);
   }

@@ -33,13 +33,37 @@ void Node::on_client_gone(client::RequestId request) {
   Parts& p = *parts_;
   p.waiting.erase(request);
   p.leaving.clients.erase(request);
-  std::erase_if(p.leave_orders, [&](const auto& order) { return order.second == request; });
+  std::erase_if(p.leave_orders, [&](const auto& order) { return order.second.request == request; });
 }
 
 void Node::Parts::answer(client::RequestId request, Result<client::Answer> what, bool last) {
   if (!waiting.contains(request)) return;
   if (last) waiting.erase(request);
+  if (!what) what = tl::unexpected(with_names(what.error()));
   output.replies.push_back({request, std::move(what), last});
+}
+
+// Modules know nodes by their ids, people by their names.
+Error Node::Parts::with_names(Error error) const {
+  for (const auto& [id, member] : gossip.members()) {
+    const std::string text = id.text();
+    const std::size_t at = error.message.find(text);
+    if (at == std::string::npos || member.facts.name.empty()) continue;
+    error.message.replace(at, text.size(), member.facts.name);
+  }
+  return error;
+}
+
+// Dead members hold up a move until their own places are refilled.
+std::string Node::Parts::dead_members() const {
+  std::string names;
+  for (const auto& [id, member] : gossip.members()) {
+    if (member.state != MemberState::kDead) continue;
+    if (names.size() > 100) return names + " ...";
+    names += (names.empty() ? "" : ", ") +
+             (member.facts.name.empty() ? id.short_text() : member.facts.name);
+  }
+  return names;
 }
 
 void Node::Parts::serve(client::RequestId request, client::Request& body) {
@@ -132,10 +156,10 @@ void Node::Parts::serve(client::RequestId request, const client::LeaveNode& body
     answer(request, fail(Code::kNotFound, "no node " + body.node.text()));
   } else if (member->second.state == MemberState::kDead) {
     answer(request, fail(Code::kRefused, member->second.facts.name + " is dead and cannot leave",
-                         "if it never comes back: dunlin forget " + member->second.facts.name));
+                         "others take its place within minutes"));
   } else {
     const std::uint64_t order = next_order++;
-    leave_orders[order] = request;
+    leave_orders[order] = {request, body.node};
     out.send(body.node, Channel::kStream, node_frame(LeaveOrder{order, body.now}));
   }
 }
@@ -173,8 +197,10 @@ void Node::Parts::follow_leaving() {
   const bool ready = (groups.may_leave() && state.ready) || leaving.at_once;
   if (!ready) {
     groups.prepare_to_leave(now, out);
+    const std::string dead = dead_members();
     say_leaving(std::to_string(seats()) + " groups and " + std::to_string(state.blobs_only_here) +
-                    " blobs to hand over",
+                    " blobs to hand over" +
+                    (dead.empty() ? "" : "; this may wait until dead hosts are replaced: " + dead),
                 false, false);
     return;
   }
@@ -234,12 +260,30 @@ void Node::Parts::on_leave_progress(const LeaveProgress& progress) {
   const auto order = leave_orders.find(progress.order);
   if (order == leave_orders.end()) return;
   if (progress.refused) {
-    answer(order->second, fail(Code::kRefused, progress.text));
+    answer(order->second.request, fail(Code::kRefused, progress.text));
   } else {
-    answer(order->second, client::Answer(client::Progress{progress.text}), false);
-    if (progress.done) answer(order->second, client::Answer(client::Done{}));
+    answer(order->second.request, client::Answer(client::Progress{progress.text}), false);
+    if (progress.done) answer(order->second.request, client::Answer(client::Done{}));
   }
   if (progress.done) leave_orders.erase(order);
+}
+
+// The leaver's last word may be lost, since its process ends right behind it: gossip knows better.
+void Node::Parts::end_leave_orders(const NodeId& node, const Result<void>& how) {
+  for (auto order = leave_orders.begin(); order != leave_orders.end();) {
+    if (order->second.node != node) {
+      ++order;
+      continue;
+    }
+    const client::RequestId request = order->second.request;
+    if (how) {
+      answer(request, client::Answer(client::Progress{"left"}), false);
+      answer(request, client::Answer(client::Done{}));
+    } else {
+      answer(request, tl::unexpected(how.error()));
+    }
+    order = leave_orders.erase(order);
+  }
 }
 
 StatusShare Node::Parts::share_of_status(std::uint64_t query) const {

@@ -103,6 +103,8 @@ struct Node::Parts {
   void serve(client::RequestId request, const client::StopNode& body);
   void answer(client::RequestId request, Result<client::Answer> answer, bool last = true);
   void receive(NodeId from, const NodeMessage& message);
+  Error with_names(Error error) const;
+  std::string dead_members() const;
   StatusShare share_of_status(std::uint64_t query) const;
   void begin_leaving(bool at_once);
   void follow_leaving();
@@ -110,6 +112,7 @@ struct Node::Parts {
   Result<void> may_begin_leaving() const;
   void on_leave_order(NodeId from, const LeaveOrder& order);
   void on_leave_progress(const LeaveProgress& progress);
+  void end_leave_orders(const NodeId& node, const Result<void>& how);
   std::size_t seats() const;
 
   // node.cpp
@@ -174,7 +177,11 @@ struct Node::Parts {
     Instant said_at;       // good-bye
   };
   Leaving leaving;
-  std::map<std::uint64_t, client::RequestId> leave_orders;  // sent to others
+  struct LeaveOrdered {
+    client::RequestId request = 0;
+    NodeId node;
+  };
+  std::map<std::uint64_t, LeaveOrdered> leave_orders;  // sent to others
   std::uint64_t next_order = 1;
 };
 

@@ -104,8 +104,9 @@ void Node::Parts::on(const MemberUp&) {
 void Node::Parts::on(const MemberSuspect&) {
   members_dirty = true;
 }
-void Node::Parts::on(const MemberLeft&) {
+void Node::Parts::on(const MemberLeft& event) {
   members_dirty = seeds_dirty = true;
+  end_leave_orders(event.node, {});
 }
 void Node::Parts::on(const MemberChanged&) {
   members_dirty = true;
@@ -115,6 +116,8 @@ void Node::Parts::on(const MemberDead& event) {
   members_dirty = true;
   members_changed();
   sched.peer_dead(now, event.node, out);
+  end_leave_orders(event.node, fail(Code::kFailed, "it died before it had handed over everything",
+                                    "see what is missing: dunlin status"));
 }
 
 void Node::Parts::on(const MemberRestarted& event) {

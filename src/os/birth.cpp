@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 
 #include "base/codec.h"
 #include "os/chance.h"
+#include "os/clock.h"
 #include "os/dial.h"
 #include "os/transport.h"
 
@@ -15,6 +17,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::uint64_t kJoinPauseMs = 1000;
+constexpr Duration kSayAgain = seconds(30);
 
 void say(const std::string& line) {
   std::fprintf(stderr, "dunlin: %s\n", line.c_str());
@@ -49,16 +52,46 @@ NodeStart found(const NodeOptions& options, Effects& first) {
 
 // ---- joining ------------------------------------------------------------------------------------
 
+// A refusal is final; silence may pass.
+bool is_final(const Error& error) {
+  return error.code == Code::kRefused || error.code == Code::kConflict;
+}
+
+// What goes wrong at each server: said when it is new, and now and then while it stays.
+class JoinTroubles {
+ public:
+  void add(const std::string& server, const Error& error) {
+    // What ends the attempts is said by whoever hears of the end.
+    if (is_final(error)) return;
+    Said& said = said_[server];
+    const Instant now = monotonic_now();
+    const bool is_new = said.what != error.message;
+    if (!is_new && now < said.at + kSayAgain) return;
+    say("cannot join at " + server + ": " + error.message +
+        (is_new ? "; is a node up there, and its port open to this host? Trying again each second"
+                : "; still trying"));
+    said = {error.message, now};
+  }
+
+ private:
+  struct Said {
+    std::string what;
+    Instant at;
+  };
+  std::map<std::string, Said> said_;  // by server
+};
+
 // One round through the servers, with the loop run until it has ended.
 Result<JoinDial::Reply> ask_once(uv_loop_t* loop, const Newborn& child, const JoinKey& key,
-                                 const Bytes& request, const std::vector<std::string>& servers) {
+                                 const Bytes& request, const std::vector<std::string>& servers,
+                                 JoinTroubles& troubles) {
   Identity self;
   self.keys = child.membership.keys;
   self.boot = 1;
   std::optional<Result<JoinDial::Reply>> outcome;
   JoinDial::Callbacks callbacks;
-  callbacks.on_attempt_failed = [](const std::string& server, const Error& error) {
-    say("cannot join at " + server + ": " + error.message);
+  callbacks.on_attempt_failed = [&](const std::string& server, const Error& error) {
+    troubles.add(server, error);
   };
   callbacks.on_done = [&](Result<JoinDial::Reply> result) { outcome = std::move(result); };
   JoinDial dial(loop, self, key, request, std::move(callbacks));
@@ -104,16 +137,21 @@ Result<NodeStart> take_welcome(Newborn child, const AdmissionReply& reply, Effec
   return start;
 }
 
-// Asks until somebody answers. A refusal is final; silence may pass.
+// Asks until somebody answers.
 Result<NodeStart> ask(uv_loop_t* loop, Newborn child, const JoinKey& key,
                       const AdmissionRequest& request, const std::vector<std::string>& servers,
                       Effects& first) {
+  JoinTroubles troubles;
   for (;;) {
-    Result<JoinDial::Reply> answer = ask_once(loop, child, key, encode(request), servers);
+    Result<JoinDial::Reply> answer = ask_once(loop, child, key, encode(request), servers, troubles);
     if (!answer) {
-      if (answer.error().code == Code::kRefused || answer.error().code == Code::kConflict) {
-        return tl::unexpected(answer.error());
+      if (answer.error().code == Code::kConflict) {
+        return fail(Code::kRefused,
+                    "the node that answers there is not of cluster " + key.cluster.short_text() +
+                        ", which this one is to join",
+                    "to join that other cluster, use a token made there: dunlin token create");
       }
+      if (is_final(answer.error())) return tl::unexpected(answer.error());
       pause(loop);
       continue;
     }
@@ -157,7 +195,7 @@ Result<NodeStart> resume(const NodeOptions& options, Remembered remembered, Effe
                   options.dir + " belongs to cluster " +
                       remembered.membership.cluster.short_text() + ", the token to cluster " +
                       token->cluster.short_text(),
-                  "to move this host, empty " + options.dir + " first");
+                  "to move this host to the other cluster, add --reset");
     }
   }
   NodeStart start;

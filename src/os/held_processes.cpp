@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "os/clock.h"
+#include "os/file_descriptor.h"
 
 namespace dunlin {
 
@@ -42,6 +43,15 @@ std::string path_in(const std::vector<char*>& environment) {
     if (each != nullptr && std::string_view(each).starts_with("PATH=")) return each + 5;
   }
   return "/usr/local/bin:/usr/bin:/bin";
+}
+
+// The file is open and has no name any more; closed, with errno, when that cannot be had.
+FileDescriptor take_input(const std::string& path) {
+  FileDescriptor file(
+      fcntl(FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)).get(),
+            F_DUPFD_CLOEXEC, 3));
+  if (file.is_open()) ::unlink(path.c_str());
+  return file;
 }
 
 }  // namespace
@@ -125,6 +135,11 @@ bool HeldProcesses::prepare(HeldProcess& held, Instant now) {
 }
 
 int HeldProcesses::launch(HeldProcess& held, Instant now) {
+  FileDescriptor input;
+  if (!held.command.stdin_file.empty()) {
+    input = take_input(held.command.directory + "/" + held.command.stdin_file);
+    if (!input.is_open()) return errno;
+  }
   int out[2] = {-1, -1};
   int err[2] = {-1, -1};
   if (pipe2(out, O_CLOEXEC) != 0) return errno;
@@ -143,7 +158,7 @@ int HeldProcesses::launch(HeldProcess& held, Instant now) {
   request.argv = held.argv.data();
   request.environment = held.environment.data();
   request.candidates = held.candidate_pointers.data();
-  request.stdin_fd = null_fd_;
+  request.stdin_fd = input.is_open() ? input.get() : null_fd_;
   request.stdout_fd = out[1];
   request.stderr_fd = err[1];
   request.cpus = held.cores ? &*held.cores : nullptr;

@@ -157,6 +157,7 @@ Result<JobSpec> spec_from(const nlohmann::json& object) {
   in.read_ms("keep_ms", spec.keep);
   in.read("log_limit", spec.log_limit);
   in.read("attended", spec.attended);
+  read_text(in, "stdin", spec.stdin_file);
   if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
   return spec;
 }
@@ -219,6 +220,7 @@ std::string spec_json(const JobSpec& spec) {
   out.field("keep_ms", spec.keep.milliseconds());
   out.field("log_limit", spec.log_limit);
   out.field("attended", spec.attended);
+  out.field_or_null("stdin", spec.stdin_file);
   out.end_object();
   return text;
 }

@@ -47,6 +47,11 @@ Result<void> NodeHost::start() {
   Result<NodeFacts> facts = host_facts(options_);
   if (!facts) return tl::unexpected(facts.error());
   address_ = facts->address;
+  // Asked before there is anything to regret: a cluster is not founded, and no token used up, for a
+  // node that then cannot open its port.
+  const Result<SocketAddress> place = listening_address();
+  if (!place) return tl::unexpected(place.error());
+  if (Result<void> free = Transport::can_listen(*place); !free) return free;
   storage_->start(loop_, storage_callbacks());
 
   Effects first;
@@ -80,15 +85,21 @@ Result<void> NodeHost::make_durable(Journal& journal, Effects& first) {
   return {};
 }
 
-Result<void> NodeHost::open_doors() {
-  Identity identity{node_->membership().keys, node_->boot(), node_->membership().cluster};
-  transport_ = std::make_unique<Transport>(loop_, identity, transport_callbacks());
-  transport_->set_keys(node_->membership().key_ring);
+Result<SocketAddress> NodeHost::listening_address() const {
   const Result<HostPort> place = parse_host_port(options_.listen);
   if (!place) return tl::unexpected(place.error());
   const auto address = SocketAddress::from_ip(place->host, place->port);
   if (!address) return fail(Code::kUsage, "--listen takes IP:PORT, not '" + options_.listen + "'");
-  if (Result<SocketAddress> bound = transport_->listen(*address); !bound) {
+  return *address;
+}
+
+Result<void> NodeHost::open_doors() {
+  Identity identity{node_->membership().keys, node_->boot(), node_->membership().cluster};
+  transport_ = std::make_unique<Transport>(loop_, identity, transport_callbacks());
+  transport_->set_keys(node_->membership().key_ring);
+  const Result<SocketAddress> place = listening_address();
+  if (!place) return tl::unexpected(place.error());
+  if (Result<SocketAddress> bound = transport_->listen(*place); !bound) {
     return tl::unexpected(bound.error());
   }
   api_ = std::make_unique<Api>(

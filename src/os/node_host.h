@@ -41,6 +41,7 @@ class NodeHost {
 
  private:
   Result<void> make_durable(Journal& journal, Effects& first);
+  Result<SocketAddress> listening_address() const;
   Result<void> open_doors();
   StorageCallbacks storage_callbacks();
   Transport::Callbacks transport_callbacks();

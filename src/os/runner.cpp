@@ -155,6 +155,7 @@ tl::expected<RunnerStart, int> Runner::compose(StartProcess& start,
   command.directory = directory;
   command.cpus = start.cpus;
   command.memory = start.memory;
+  command.stdin_file = start.stdin_file;
   bool is_sound = !start.argv.empty() && command.label.size() <= kMaxLabel;
   for (const std::string& word : start.argv) is_sound &= add_string(command.arguments, word);
   const auto add = [&](const std::string& name, const std::string& value) {

@@ -39,10 +39,11 @@ struct RunnerStart {
   std::string directory;  // absolute; becomes the working directory
   std::uint32_t cpus = 1;
   std::uint64_t memory = 0;
+  std::string stdin_file;  // within `directory`, removed once it is open; empty: /dev/null
   static constexpr auto fields() {
     return std::tuple{&RunnerStart::key,         &RunnerStart::label,     &RunnerStart::arguments,
                       &RunnerStart::environment, &RunnerStart::directory, &RunnerStart::cpus,
-                      &RunnerStart::memory};
+                      &RunnerStart::memory,      &RunnerStart::stdin_file};
   }
 };
 

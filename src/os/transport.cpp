@@ -108,6 +108,14 @@ Transport::~Transport() {
 
 // ---- listening ---------------------------------------------------------------------------------
 
+Result<void> Transport::can_listen(const SocketAddress& address) {
+  const Result<BoundSockets> bound = bind_both(address);
+  if (!bound) return tl::unexpected(bound.error());
+  ::close(bound->tcp);
+  ::close(bound->udp);
+  return {};
+}
+
 Result<SocketAddress> Transport::listen(const SocketAddress& address) {
   const Result<SocketAddress> bound = open_sockets(address);
   if (!bound) return bound;

@@ -78,7 +78,7 @@ class Transport {
 
   // Port 0 takes any that is free for both TCP and UDP. Once. Gives the address in use.
   Result<SocketAddress> listen(const SocketAddress& address);
-
+  static Result<void> can_listen(const SocketAddress& address);
   void set_keys(const KeyRing& keys);
   // `address` is HOST:PORT; `boot` what is known of the peer's, 0: nothing.
   void set_peer(NodeId id, const PublicKey& key, const std::string& address, Boot boot);

@@ -203,6 +203,9 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
       view.reason = led.is_limited()                                   ? Reason::kLimit
                     : members_.feasible(spec->cpus, spec->memory) == 0 ? Reason::kImpossible
                                                                        : Reason::kResources;
+      if (view.reason == Reason::kImpossible) {
+        view.detail = members_.why_impossible(spec->cpus, spec->memory);
+      }
     }
   }
 }

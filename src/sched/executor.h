@@ -179,6 +179,7 @@ class Executor {
   void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
   TaskResult result_of(const Process& process) const;
+  std::string start_trouble(const JobSpec* spec, const ProcessExited& exit) const;
   void tick_process(Turn& turn, ProcessKey key, Process& process);
 
   // executor_reports.cpp: what coordinators and readers are told

@@ -1,5 +1,6 @@
 // One attempt on its node, from the start of its process to its result.
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
 #include "base/codec.h"
@@ -88,6 +89,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   start.argv = task_argv(*job.spec, names);
   start.environment = task_environment(*job.spec, names);
   start.files = *files.files;
+  start.stdin_file = job.spec->stdin_file;
   start.cpus = job.cpus;
   start.memory = job.memory;
 
@@ -372,6 +374,17 @@ void Executor::conclude(Turn& turn, ProcessKey key) {
   finish(turn, process.job, job, std::move(finished));
 }
 
+// "host7 cannot execute './tool': Permission denied"
+std::string Executor::start_trouble(const JobSpec* spec, const ProcessExited& exit) const {
+  const std::string program =
+      spec == nullptr ? "the command" : "'" + spec->argv.front().substr(0, kMaxDetail / 2) + "'";
+  const std::string host = config_.node_name.empty() ? "the host" : config_.node_name;
+  if (exit.exit_code == 127) return host + " has no executable " + program;
+  const std::string what =
+      exit.exit_code == 126 ? " cannot execute " : " cannot prepare the start of ";
+  return host + what + program + ": " + std::strerror(exit.start_error);
+}
+
 TaskResult Executor::result_of(const Process& process) const {
   const ProcessExited& exit = *process.exit;
   TaskResult result;
@@ -387,10 +400,7 @@ TaskResult Executor::result_of(const Process& process) const {
   result.max_rss = exit.max_rss;
   result.outputs = process.outputs;
   if (exit.start_error != 0) {
-    result.detail = exit.exit_code == 127   ? "no such executable"
-                    : exit.exit_code == 126 ? "cannot be executed"
-                                            : "its start could not be prepared";
-    result.detail += " (errno " + std::to_string(exit.start_error) + ")";
+    result.detail = start_trouble(jobs_.at(process.job).spec.get(), exit);
   } else if (!process.output_error.empty()) {
     result.detail = process.output_error.substr(0, kMaxDetail);
     if (result.reason == Reason::kNone) result.reason = Reason::kDisk;

@@ -75,6 +75,9 @@ struct JobSpec {
   std::uint64_t log_limit = 1ULL << 30;  // bytes a stream and attempt
   // Of `run`: when nobody has asked for this job for 30 s it is cancelled.
   bool attended = false;
+  // One of `files`, which becomes each task's standard input, and no part of its directory. Empty:
+  // /dev/null.
+  std::string stdin_file;
 
   std::uint32_t task_count() const;
   static constexpr auto fields() {
@@ -84,7 +87,7 @@ struct JobSpec {
                       &S::grace,       &S::limit,        &S::tasks,       &S::many,
                       &S::placeholder, &S::append_entry, &S::entries,     &S::entry_blocks,
                       &S::files,       &S::outputs,      &S::environment, &S::keep,
-                      &S::log_limit,   &S::attended};
+                      &S::log_limit,   &S::attended,     &S::stdin_file};
   }
 };
 

@@ -75,6 +75,27 @@ std::size_t Members::feasible(std::uint32_t cpus, std::uint64_t memory) const {
   return count;
 }
 
+std::string Members::why_impossible(std::uint32_t cpus, std::uint64_t memory) const {
+  constexpr std::uint64_t kMiB = 1024 * 1024;
+  std::uint32_t most_cpus = 0;
+  std::uint64_t most_memory = 0;
+  for (const auto& [node, member] : members_) {
+    if (!is_usable(node)) continue;
+    most_cpus = std::max(most_cpus, member.cpus);
+    most_memory = std::max(most_memory, member.memory);
+  }
+  if (most_cpus == 0) return "no node takes tasks";
+  if (cpus > most_cpus) {
+    return "it asks for " + std::to_string(cpus) + " cpus, and no node has more than " +
+           std::to_string(most_cpus);
+  }
+  if (memory > most_memory) {
+    return "it asks for " + std::to_string(memory / kMiB) +
+           "M of memory, and no node has more than " + std::to_string(most_memory / kMiB) + "M";
+  }
+  return "no node has so many cpus and so much memory at once";
+}
+
 std::uint32_t Members::cpus() const {
   std::uint32_t sum = 0;
   for (const auto& [node, member] : members_) sum += is_usable(node) ? member.cpus : 0;

@@ -31,6 +31,8 @@ class Members {
                                  std::size_t count) const;
   // How many candidates there are at all.
   std::size_t feasible(std::uint32_t cpus, std::uint64_t memory) const;
+  // What a task asks for that no node has: a line for people.
+  std::string why_impossible(std::uint32_t cpus, std::uint64_t memory) const;
   // Of all usable nodes.
   std::uint32_t cpus() const;
   std::string name_of(const NodeId& node) const;

@@ -101,6 +101,9 @@ Result<void> validate_files(const JobSpec& spec) {
     for (const BlobRef& piece : file.content) size += piece.length;
     if (size != file.size) return usage("the pieces of " + file.name + " do not make up its size");
   }
+  if (!spec.stdin_file.empty() && !names.contains(spec.stdin_file)) {
+    return usage("stdin is to come from '" + spec.stdin_file + "', which is not shipped");
+  }
   if (spec.outputs.size() > kMaxOutputGlobs) {
     return over("too many output patterns", kMaxOutputGlobs);
   }

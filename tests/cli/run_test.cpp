@@ -136,9 +136,30 @@ TEST_F(RunCommand, TakesTheNextNodeWhenItsOwnIsLost) {
   EXPECT_EQ(ran.code, 0);
 }
 
-TEST_F(RunCommand, SaysNothingOfStdinWhenThereIsNoneOrItIsNotWanted) {
-  EXPECT_EQ(run({"run", "true"}).err, "");
-  EXPECT_EQ(run({"run", "--no-stdin", "true"}, "data").err, "");
+TEST_F(RunCommand, PassesStdinOnAsAFileOfTheJob) {
+  const auto passed = [&](const std::vector<std::string>& args) {
+    const Ran ran = run(args, "some data");
+    EXPECT_EQ(ran.err, "");
+    EXPECT_EQ(ran.code, 0);
+    JobSpec spec;
+    server.on_loop([&](FakeNode& node) {
+      spec = node.jobs.begin()->second.submission.spec;
+      node.jobs.clear();
+    });
+    EXPECT_EQ(spec.files.size(), spec.stdin_file.empty() ? 0U : 1U);
+    return spec.stdin_file.empty() ? std::string() : blob(spec.files.at(0).content.at(0));
+  };
+  EXPECT_EQ(passed({"run", "true"}), "some data");
+  EXPECT_EQ(passed({"run", "--array", "1-2", "true"}), "some data");
+  EXPECT_EQ(passed({"run", "--no-stdin", "true"}), "");
+  // Its lines are the entries.
+  EXPECT_EQ(passed({"run", "--each-line", "-", "true"}), "");
+}
+
+TEST_F(RunCommand, WithoutStdinItsCommandReadsNothing) {
+  EXPECT_EQ(run({"run", "true"}).code, 0);
+  server.on_loop(
+      [](FakeNode& node) { EXPECT_EQ(node.jobs.begin()->second.submission.spec.stdin_file, ""); });
 }
 
 TEST(FollowPrinter, PrintsWithoutGapOrRepeatHoweverOftenTheStreamBreaks) {

@@ -124,7 +124,7 @@ TEST(JobText, SaysHowAJobEnded) {
   TaskView task;
   task.reason = Reason::kMissingExecutable;
   task.detail = "foo: not found; it exists here: add --file foo";
-  EXPECT_EQ(why_of(task), "missing_executable: foo: not found; it exists here: add --file foo");
+  EXPECT_EQ(why_of(task), "foo: not found; it exists here: add --file foo");
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ int run_node(const NodeOptions& options) {
   out.end_object();
   out.field("groups", options.groups);
   out.field("run_as", options.run_as);
+  out.field("reset", options.reset);
   out.end_object();
   return write(1, text.data(), text.size()) < 0 ? 43 : 42;
 }
@@ -51,14 +52,14 @@ TEST_F(UpCommand, PassesItsOptionsOn) {
                        "token",       "--name", "n1",       "--zone",     "z",
                        "--label",     "a=b",    "--cpus",   "0",          "--mem",
                        "2G",          "--gpus", "1",        "--resource", "lic=3",
-                       "--groups",    "16",     "--run-as", "nobody"});
+                       "--groups",    "16",     "--run-as", "nobody",     "--reset"});
   EXPECT_EQ(ran.code, 42) << ran.err;
   EXPECT_EQ(ran.out, "{\"dir\":\"" + (files / "d") + "\",\"socket\":\"" + (files / "d/api.sock") +
                          "\",\"mode\":384,\"listen\":\"127.0.0.1:7000\",\"advertise\":\"host:7\","
                          "\"join\":[\"a:1\",\"b:2\"],\"token\":\"secret\",\"name\":\"n1\","
                          "\"zone\":\"z\",\"labels\":{\"a\":\"b\"},\"cpus\":0,\"mem\":2147483648,"
                          "\"gpus\":1,\"resources\":{\"lic\":3},\"groups\":16,"
-                         "\"run_as\":\"nobody\"}");
+                         "\"run_as\":\"nobody\",\"reset\":true}");
 }
 
 TEST_F(UpCommand, HasTheDefaultsOfTheContract) {
@@ -89,7 +90,6 @@ TEST_F(UpCommand, RefusesWhatMakesNoSense) {
       {"--join", "a:1", "--token-file", "absent"},
       {"--join", "a:1", "--token-file", "empty"},
       {"--http", "127.0.0.1:80"},
-      {"--reset"},
       {"--keep-tasks"},
       {"extra"},
   };
@@ -107,8 +107,11 @@ TEST_F(UpCommand, PrintsAUnitForItsOptions) {
   write_file("t", "secret");
   const Ran unit = run({"up", "--unit", "--zone", "a b%c", "--join", "x:1", "--token-file", "t"});
   EXPECT_EQ(unit.code, 0);
-  EXPECT_NE(unit.out.find(" up --join x:1 --token-file t --zone \"a b%%c\"\n"), std::string::npos)
+  EXPECT_NE(unit.out.find(" up --join x:1 --token-file " + (files / "t") + " --zone \"a b%%c\"\n"),
+            std::string::npos)
       << unit.out;
+  // Started again and again, it must not begin anew each time.
+  EXPECT_EQ(run({"up", "--unit", "--reset"}).out.find("--reset"), std::string::npos);
 }
 
 }  // namespace

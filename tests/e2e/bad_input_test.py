@@ -1,50 +1,175 @@
 """What a node says to those who have no business with it, or err."""
 
+import os
+import pathlib
+import random
+import signal
+import socket
 import subprocess
+import time
 import unittest
 
-from dunlin_cluster import PROGRAM, ClusterTest
+from dunlin_cluster import PROGRAM, Cluster, ClusterTest, wait_for
+
+
+def spoilt(token):
+    """The same token with another secret, still well-formed."""
+    head, secret = token.rsplit("-", 1)
+    for place in range(len(secret)):
+        swapped = secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1:]
+        yield head + "-" + swapped
 
 
 class BadInput(ClusterTest):
     nodes = 1
 
-    def up(self, *words, timeout=15):
-        return subprocess.run([PROGRAM, "up", *words], capture_output=True, text=True,
-                              timeout=timeout)
+    def setUp(self):
+        super().setUp()
+        self.address = (self.cluster.dir(1) / "ready").read_text().split()[2]
+        self.good = (self.cluster.dir(1) / "join-token").read_text().strip()
+        self.next_host = 9
+
+    def listen(self):
+        self.next_host += 1
+        return f"{self.cluster.env['DUNLIN_NET']}.{self.next_host}:{self.address.split(':')[1]}"
+
+    def up(self, name, *words, timeout=15):
+        return subprocess.run([PROGRAM, "up", "--dir", f"{self.cluster.root}/{name}", *words],
+                              capture_output=True, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL)
+
+    def start(self, name, *words):
+        process = subprocess.Popen(
+            [PROGRAM, "up", "--dir", f"{self.cluster.root}/{name}", "--listen", self.listen(),
+             *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL)
+
+        def end():
+            process.terminate()
+            process.communicate(timeout=20)
+        self.addCleanup(end)
+        return process
+
+    def join(self, name, token):
+        return self.up(name, "--listen", self.listen(), "--join", self.address, "--token", token)
 
     def refused(self, done, code, words):
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertIn(words, done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
         self.assertEqual(done.stdout, "")
 
     def test_tokens_that_do_not_fit(self):
-        cluster = self.cluster
-        address = (cluster.dir(1) / "ready").read_text().split()[2]
-        place = ["--listen", cluster.env["DUNLIN_NET"] + ".9:" + address.split(":")[1], "--join",
-                 address]
-        def stranger(name, token):
-            return self.up("--dir", f"{cluster.root}/{name}", *place, "--token", token)
-        good = (cluster.dir(1) / "join-token").read_text().strip()
-        self.refused(stranger("a", "dun1-nonsense"), 2, "token")
-        parts = good.split("-")
-        other_secret = "-".join(parts[:3] + [parts[3][::-1]])
-        done = stranger("b", other_secret)
-        self.assertNotEqual(done.returncode, 0)
-        unknown = "-".join(parts[:2] + ["0000000000000", parts[3]])
-        done = stranger("c", unknown)
-        self.assertEqual(done.returncode, 5, done.stderr)
+        self.refused(self.join("a", "dun1-nonsense"), 2, "token")
+        wrong = next(done for done in (self.join("b", t) for t in spoilt(self.good))
+                     if done.returncode != 2)
+        self.refused(wrong, 5, "token")
+        parts = self.good.split("-")
+        self.refused(self.join("c", "-".join(parts[:2] + ["0" * 13, parts[3]])), 5, "token")
+        late = self.cluster.good("token", "create", "--ttl", "1s").strip()
+        self.assertNotEqual(late, self.cluster.good("token", "create").strip())
+        time.sleep(1.1)  # the promise is about time
+        self.refused(self.join("d", late), 5, "expired")
+        once = self.cluster.good("token", "create").strip()
+        first = self.start("e", "--join", self.address, "--token", once)
+        self.assertIn("ready", first.stdout.readline())
+        self.refused(self.join("f", once), 5, "used up")
+
+    def test_another_clusters_node_and_directory(self):
+        other = self.start("other")
+        address, cluster = other.stdout.readline().split()[2:4]
+        refused = self.up("a", "--listen", self.listen(), "--join", address, "--token", self.good)
+        self.refused(refused, 5, "not of cluster")
+        other.terminate()
+        other.wait(timeout=20)
+        self.refused(self.join("other", self.good), 5, "--reset")
+        # The command that it names moves the host, and keeps what was there.
+        moved = self.start("other", "--reset", "--join", self.address, "--token", self.good)
+        ready = moved.stdout.readline().split()
+        self.assertEqual(ready[0], "ready")
+        self.assertNotEqual(ready[3], cluster)
+        self.assertTrue(os.path.exists(f"{self.cluster.root}/other/rotten-1/log.db"))
 
     def test_a_directory_or_a_port_in_use(self):
-        cluster = self.cluster
-        address = (cluster.dir(1) / "ready").read_text().split()[2]
-        self.refused(self.up("--dir", str(cluster.dir(1)), "--listen", address), 5, "in use")
-        self.refused(self.up("--dir", cluster.root + "/other", "--listen", address), 1, "listen")
+        busy = subprocess.run([PROGRAM, "up", "--dir", str(self.cluster.dir(1)), "--listen",
+                               self.listen()], capture_output=True, text=True, timeout=15)
+        self.refused(busy, 5, "in use")
+        self.refused(self.up("new", "--listen", self.address), 1, "another process uses this port")
+        # Nothing was founded by it: the directory may still join.
+        joined = self.start("new", "--join", self.address, "--token", self.good)
+        self.assertIn("ready", joined.stdout.readline())
+
+    def test_joining_nobody_says_what_it_tries_and_ends_when_told(self):
+        nobody = self.listen()
+        trying = self.start("a", "--join", nobody, "--token", self.good)
+        line = trying.stderr.readline()
+        self.assertIn(nobody, line)
+        self.assertIn("again", line)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            trying.wait(timeout=2.5)
+        trying.terminate()
+        rest = trying.communicate(timeout=5)
+        self.assertEqual(rest, ("", ""))  # one line is enough for the same trouble
 
     def test_no_node_at_the_socket(self):
         done = subprocess.run([PROGRAM, "--server", "/nonexistent/api.sock", "jobs"],
                               capture_output=True, text=True, timeout=15)
         self.refused(done, 3, "no node answers")
+
+    def test_noise_and_half_open_connections_on_every_port(self):
+        noise = random.Random(7)
+        host, port = self.address.split(":")
+        path = str(self.cluster.dir(1) / "api.sock")
+
+        def opened(family, place):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            one.settimeout(10)
+            one.connect(place)
+            return one
+        silent = [opened(socket.AF_INET, (host, int(port))) for _ in range(100)]
+        silent += [opened(socket.AF_UNIX, path) for _ in range(100)]
+        starts = [b"", b"GET / HTTP/1.1\r\n", b"POST /v1/jobs HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+                  b"\x00" * 64, b"\xff" * 4]
+        for round in range(60):
+            for family, place in ((socket.AF_INET, (host, int(port))), (socket.AF_UNIX, path)):
+                with opened(family, place) as one:
+                    try:
+                        one.sendall(noise.choice(starts) + noise.randbytes(noise.randrange(3000)))
+                    except OSError:
+                        pass  # it may hang up on nonsense
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            for _ in range(500):
+                one.sendto(noise.randbytes(noise.randrange(1400)), (host, int(port)))
+        self.assertEqual(self.cluster.good("run", "--", "echo", "well"), "well\n")
+        for one in silent:
+            one.close()
+
+    def test_a_torn_log_is_harmless_and_a_rotten_one_stops_the_node(self):
+        cluster = self.cluster
+        job = cluster.good("submit", "--quiet", "--", "echo", "kept").strip()
+        cluster.good("wait", job)
+        cluster.kill(1)
+        log = cluster.dir(1) / "log.db-wal"
+        with open(log, "ab") as file:
+            file.write(b"half a frame")
+        cluster.restart(1)
+        wait_for("the job", lambda: cluster.run("logs", job).stdout == "kept\n")
+        cluster.kill(1)
+        data = bytearray(log.read_bytes())
+        for at in range(len(data) // 2, len(data) // 2 + 4096):
+            data[at] ^= 0x55
+        log.write_bytes(data)
+        done = subprocess.run([PROGRAM, "up", "--dir", str(cluster.dir(1)), "--listen",
+                               self.address], capture_output=True, text=True, timeout=15)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, "rotten|lost")
+        self.assertIn("--reset", done.stderr.splitlines()[-1])
+        again = subprocess.Popen([PROGRAM, "up", "--reset", "--dir", str(cluster.dir(1)),
+                                  "--listen", self.address], stdout=subprocess.PIPE,
+                                 stderr=subprocess.DEVNULL, text=True)
+        self.assertIn("ready", again.stdout.readline())
+        again.terminate()
+        again.communicate(timeout=20)
 
 
 if __name__ == "__main__":

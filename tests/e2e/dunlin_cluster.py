@@ -3,11 +3,13 @@
 Everything waits for conditions with a bound, never for luck; down() leaves nothing behind.
 """
 
+import http.client
 import json
 import os
 import pathlib
 import random
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -61,11 +63,34 @@ class Cluster:
     def dir(self, node):
         return pathlib.Path(self.env["DUNLIN_CLUSTER"]) / f"n{node}"
 
-    def run(self, *words, node=1, timeout=60, stdin=None):
+    def command(self, node=1):
+        return [PROGRAM, "--server", str(self.dir(node) / "api.sock")]
+
+    def run(self, *words, node=1, timeout=60, stdin=""):
         """One command of the program, asked of that node."""
-        return subprocess.run(
-            [PROGRAM, "--server", str(self.dir(node) / "api.sock"), *words],
-            capture_output=True, text=True, timeout=timeout, input=stdin)
+        return subprocess.run([*self.command(node), *words], capture_output=True, text=True,
+                              timeout=timeout, input=stdin)
+
+    def start(self, *words, node=1):
+        """The same, without waiting for its end."""
+        return subprocess.Popen([*self.command(node), *words], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def api(self, method, target, body=None, node=1):
+        """One request to the node's API, for what the program has no command for."""
+        connection = http.client.HTTPConnection("dunlin", timeout=20)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(20)
+        connection.sock.connect(str(self.dir(node) / "api.sock"))
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status >= 300:
+                raise AssertionError(f"{method} {target}: {answer.status} {text}")
+            return json.loads(text)
+        finally:
+            connection.close()
 
     def good(self, *words, **options):
         done = self.run(*words, **options)

@@ -1,0 +1,30 @@
+// What is piped into `run`, as a file that travels with the job: read to its end before the job is
+// submitted, so that a task whose host dies is started anew with all of it.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+
+#include "base/result.h"
+#include "cli/job_options.h"
+
+namespace dunlin {
+
+class PassedInput {
+ public:
+  // Reads stdin unless it is a terminal, and adds what it holds to the draft; an empty one changes
+  // nothing. Says on stderr what it waits for when that takes long. This object must stay until the
+  // draft's files are shipped.
+  Result<void> take(JobDraft& draft);
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  Result<std::uint64_t> copy(int from);
+
+  std::unique_ptr<std::FILE, Close> copy_;  // without a name
+};
+
+}  // namespace dunlin
