@@ -87,10 +87,11 @@ void Mover::refresh_view(Instant now) {
   for (const GroupMember& member : members_) {
     if (member.state == GroupMemberState::kLeft || member.weight == 0) continue;
     PlacementHost host{member.id, member.zone, PlacementHost::State::kPresent};
-    if (member.state == GroupMemberState::kLeaving || leaving_.contains(member.id)) {
-      host.state = PlacementHost::State::kLeaving;
-    } else if (member.state == GroupMemberState::kDead) {
+    // Who died amid leaving is dead: not all may have heard that it wanted to go.
+    if (member.state == GroupMemberState::kDead) {
       host.state = state_of_dead(now, state_since_.at(member.id));
+    } else if (member.state == GroupMemberState::kLeaving || leaving_.contains(member.id)) {
+      host.state = PlacementHost::State::kLeaving;
     }
     hosts.push_back(std::move(host));
   }
