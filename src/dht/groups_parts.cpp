@@ -62,6 +62,7 @@ void Groups::Parts::end(Turn& turn) {
 // meanwhile go unnoticed.
 void Groups::Parts::refresh_peers() {
   peers_stale = false;
+  forget_gone();
   peer_set.clear();
   for (const auto& replica : replicas) {
     if (replica != nullptr) replica->add_peers(peer_set);
@@ -74,6 +75,14 @@ void Groups::Parts::refresh_peers() {
     } else {
       peers.of(node).suspected = false;
     }
+  }
+}
+
+// Nobody waits for an answer of those who left, or were retired.
+void Groups::Parts::forget_gone() {
+  for (const GroupMember& member : mover.members()) {
+    if (member.state != GroupMemberState::kLeft) continue;
+    for (const GroupId group : led) find(group)->forget_departing(member.id);
   }
 }
 

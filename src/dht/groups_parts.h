@@ -32,6 +32,7 @@ struct Groups::Parts {
   void end(Turn& turn);
   void flush(Turn& turn);
   void refresh_peers();
+  void forget_gone();
   void note_snapshots(Turn& turn) const;
   void drop_stalled_snapshot(Turn& turn);
 

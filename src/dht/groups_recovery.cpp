@@ -60,7 +60,8 @@ void Groups::Parts::recover(Turn& turn, GroupsRecovery recovery) {
   }
   for (const auto& replica : replicas) {
     if (replica == nullptr || replica->recovered(turn)) continue;
-    return fail("the log misses entries of group " + std::to_string(replica->group().value));
+    return fail("the log misses entries of group " + std::to_string(replica->group().value) +
+                ", or holds one that makes no sense");
   }
   check.emplace(self, boot, recovery.last_row);
   each(turn, [](Raft&) {});

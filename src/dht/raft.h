@@ -45,7 +45,7 @@ class Raft {
   void recover(std::uint64_t row, EntryRecord record);
   void recover(std::uint64_t row, SnapshotRecord record);
   // All records were given. A snapshot newer than the applied state is given out as an event.
-  // False: entries are missing.
+  // False: entries are missing, or a configuration among them makes no sense.
   bool recovered(Turn& turn);
   bool is_verified() const { return verified_; }
   void verify(Turn& turn);
@@ -96,6 +96,8 @@ class Raft {
   // the rules of joint consensus.
   void change_config(Turn& turn, const GroupConfig& next);
   void transfer(Turn& turn, const NodeId& to);
+  // A node that is gone for good need not be told that its replica was removed.
+  void forget_departing(const NodeId& node);
 
   // ---- looking --------------------------------------------------------------------------------
   GroupId group() const { return group_; }

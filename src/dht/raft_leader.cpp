@@ -57,6 +57,14 @@ void Raft::track_seats(Turn& turn) {
   leading_->send_at = turn.now;
 }
 
+void Raft::forget_departing(const NodeId& node) {
+  if (leading_ == nullptr || !is_config_committed()) return;
+  const std::size_t gone = std::erase_if(leading_->peers, [&](const auto& peer) {
+    return peer.first.node == node && peer.second.departing;
+  });
+  if (gone != 0) ++peers_version_;
+}
+
 LogIndex Raft::append_own(Turn& turn, EntryKind kind, Bytes payload) {
   Entry entry{term_, kind, std::move(payload)};
   const LogIndex index = log_.last() + 1;
@@ -123,9 +131,10 @@ void Raft::advance_commit(Turn& turn) {
       backlog_bytes_ -= std::min(backlog_bytes_, log_.at(i).payload.size());
     }
   }
-  // Those it drops are told now.
+  // Those it drops are told now, or forgotten.
   if (configs_.back().first > commit_ && configs_.back().first <= agreed) {
     leading_->send_at = turn.now;
+    ++peers_version_;
   }
   commit_ = agreed;
   leading_->notice_due = false;

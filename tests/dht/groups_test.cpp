@@ -38,5 +38,90 @@ TEST(Groups, ThreeHostsGiveEveryGroupThreeVoters) {
   EXPECT_EQ(cluster.violation(), "") << cluster.trace();
 }
 
+// ---- one node, and frames made by hand ----------------------------------------------------------
+
+NodeId named(std::uint8_t name) {
+  NodeId id;
+  id.raw[0] = name;
+  return id;
+}
+
+Bytes framed(GroupMessage message) {
+  Bytes frame{static_cast<std::uint8_t>(Module::kGroups)};
+  append(frame, encode(Envelope{1, 0, {}, {std::move(message)}}));
+  return frame;
+}
+
+class GroupsAlone : public ::testing::Test {
+ protected:
+  // The group messages answered, and whether they wait for the disk.
+  std::vector<std::pair<GroupMessage, bool>> hear(GroupMessage message) {
+    Effects out;
+    out.row = ++row_;
+    groups_.receive(Instant{1}, named(2), framed(std::move(message)), out);
+    groups_.on_durable(Instant{1}, {Module::kGroups, row_, 0, 0}, out);
+    std::vector<std::pair<GroupMessage, bool>> answers;
+    for (const auto& [sends, waits] :
+         {std::pair(out.sends, false), std::pair(out.sends_when_durable, true)}) {
+      for (const Send& send : sends) {
+        const auto envelope = decode<Envelope>(ByteView(send.frame).subspan(1));
+        for (const GroupMessage& held : envelope->messages) answers.emplace_back(held, waits);
+      }
+    }
+    facts_ = out.facts;
+    return answers;
+  }
+
+  static GroupsConfig one_group() {
+    GroupsConfig config;
+    config.group_count = 1;
+    return config;
+  }
+
+  std::uint64_t row_ = 0;
+  Groups groups_{named(1), 1, one_group(), Random(1)};
+  std::vector<Fact> facts_;
+};
+
+// Else the leader would tell it for ever; and what is still under way must not bring it to life.
+TEST_F(GroupsAlone, AReplicaThatNeverCameToBeSaysThatItIsGone) {
+  const auto answers = hear({kGroup, 5, 1, 3, Removed{9}});
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Gone>(answers[0].first.body));
+  EXPECT_EQ(answers[0].first.from, 5U);
+  EXPECT_TRUE(answers[0].second) << "not before it is durable";
+  ASSERT_EQ(facts_.size(), 1U);
+  EXPECT_TRUE(decode<VoteFact>(*facts_[0].value)->removed);
+
+  const auto late = hear({kGroup, 5, 1, 3, Append{6, 3, 6, {}}});
+  ASSERT_EQ(late.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Gone>(late[0].first.body));
+  EXPECT_TRUE(groups_.may_leave()) << "it has no replica";
+  hear({kGroup, 12, 1, 3, Append{6, 3, 6, {}}});
+  EXPECT_FALSE(groups_.may_leave()) << "a later one is another";
+}
+
+TEST_F(GroupsAlone, ARemovalFromBeforeTheReplicaIsNotBelieved) {
+  EXPECT_TRUE(hear({kGroup, 5, 1, 3, Removed{4}}).empty());
+  EXPECT_TRUE(facts_.empty());
+}
+
+TEST_F(GroupsAlone, WhoIsSuspectedStaysWatchedUntilItRecoversOrIsGoneForGood) {
+  Effects out;
+  const auto tell = [&](GroupMemberState state) {
+    groups_.set_members(Instant{1}, {{named(1), {}, 1, {}}, {named(2), {}, 1, state}}, out);
+  };
+  tell(GroupMemberState::kAlive);
+  EXPECT_FALSE(groups_.peers().contains(named(2)));
+  groups_.peer_suspected(Instant{1}, named(2), out);
+  tell(GroupMemberState::kDead);
+  EXPECT_TRUE(groups_.peers().contains(named(2)));
+  groups_.peer_recovered(Instant{1}, named(2), out);
+  EXPECT_FALSE(groups_.peers().contains(named(2)));
+  groups_.peer_suspected(Instant{1}, named(2), out);
+  tell(GroupMemberState::kLeft);
+  EXPECT_FALSE(groups_.peers().contains(named(2)));
+}
+
 }  // namespace
 }  // namespace dunlin

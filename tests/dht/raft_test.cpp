@@ -488,6 +488,16 @@ TEST_F(RaftTest, ALogWithoutItsEndIsFoundOut) {
   commit_one();
 }
 
+TEST_F(RaftTest, AConfigurationThatMakesNoSenseIsFoundOut) {
+  cluster_ = std::make_unique<Cluster>(ClusterOptions{.nodes = 1, .groups = 1});
+  cluster_->expect_fatal();
+  const EntryRecord first{kRafted, 1, 1, {1, EntryKind::kConfig, Bytes{0xc1, 7}}};
+  cluster_->set_disk(0, {{vote_key(kRafted), encode(VoteFact{1, false, 1, {}})}}, {first});
+  cluster_->start(0);
+  ASSERT_TRUE(cluster_->run_until([&] { return cluster_->has_failed(0); }, seconds(1)));
+  EXPECT_NE(cluster_->fatal(0).find("makes no sense"), std::string::npos) << cluster_->fatal(0);
+}
+
 TEST_F(RaftTest, ALostVoteIsFoundOut) {
   grow(3);
   commit_one();
