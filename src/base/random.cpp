@@ -6,20 +6,8 @@
 
 namespace dunlin {
 
-namespace {
-
-std::uint64_t splitmix64(std::uint64_t& state) {
-  state += 0x9e3779b97f4a7c15ULL;
-  std::uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
-}  // namespace
-
 Random::Random(std::uint64_t seed) : state_{} {
-  for (std::uint64_t& word : state_) word = splitmix64(seed);
+  for (std::uint64_t& word : state_) word = mix64(seed += kGolden64);
 }
 
 std::uint64_t Random::next() {

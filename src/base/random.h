@@ -12,6 +12,15 @@
 
 namespace dunlin {
 
+// The finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection that spreads every
+// bit over all. Numbered inputs give as good as chance: mix64(seed + k * kGolden64).
+constexpr std::uint64_t kGolden64 = 0x9e3779b97f4a7c15ULL;
+constexpr std::uint64_t mix64(std::uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
 class Random {
  public:
   explicit Random(std::uint64_t seed);

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/crypto.h"
+#include "base/random.h"
 #include "dht/ring.h"
 
 namespace dunlin {
@@ -19,10 +20,7 @@ constexpr std::size_t kFewestForCopysets = 3;
 
 // How much a host wants a group: the same everywhere, and as good as chance.
 std::uint64_t score(const NodeId& host, std::uint16_t group) {
-  std::uint64_t z = Ring::position_of(host) + (group + 1U) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
+  return mix64(Ring::position_of(host) + (group + 1U) * kGolden64);
 }
 
 std::size_t odd_up_to(std::size_t count) {

@@ -6,17 +6,15 @@
 
 #include "base/assert.h"
 #include "base/crypto.h"
+#include "base/random.h"
 
 namespace dunlin {
 
 namespace {
 
-// Steele, Lea and Flood's splitmix64: the k-th output of a generator seeded by the node.
+// The k-th output of a generator seeded by the node.
 std::uint64_t scrambled(std::uint64_t seed, std::uint64_t k) {
-  std::uint64_t z = seed + (k + 1) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
+  return mix64(seed + (k + 1) * kGolden64);
 }
 
 // The weight that stands for kTokensPerNode tokens: the largest power of two up to the median.

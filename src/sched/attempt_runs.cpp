@@ -1,23 +1,18 @@
 #include "sched/attempt_runs.h"
 
 #include "base/assert.h"
+#include "base/random.h"
 
 namespace dunlin::sched {
 
 namespace {
 
-std::uint64_t mixed(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
 // A sum of one well-mixed number per attempt: order does not matter, removal is subtraction.
 std::uint64_t digest_of(std::uint32_t first, std::uint32_t count, const Attempt& attempt) {
-  const std::uint64_t seed = mixed(mixed(attempt.epoch + 0x9e3779b97f4a7c15ULL) ^
+  const std::uint64_t seed = mix64(mix64(attempt.epoch + kGolden64) ^
                                    ((std::uint64_t{attempt.round} << 32) | attempt.number));
   std::uint64_t sum = 0;
-  for (std::uint32_t i = 0; i < count; ++i) sum += mixed(seed + first + i);
+  for (std::uint32_t i = 0; i < count; ++i) sum += mix64(seed + first + i);
   return sum;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/random.h"
 #include "store/pack.h"
 
 namespace dunlin::store {
@@ -40,19 +41,12 @@ bool parse(std::string_view text, Integer& out) {
   return error == std::errc{} && stop == text.data() + text.size();
 }
 
-// The finalizer of splitmix64.
-std::uint64_t mix(std::uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
-
 std::uint64_t digest_of(const BlobId& id) {
-  return mix(get_u64(id.raw.data() + 8));
+  return mix64(get_u64(id.raw.data() + 8));
 }
 
 std::uint64_t digest_of(const BlobId& id, Pin pin) {
-  return mix(digest_of(id) ^ mix(pin.intent ^ (std::uint64_t{pin.group.value} + 1) << 48));
+  return mix64(digest_of(id) ^ mix64(pin.intent ^ (std::uint64_t{pin.group.value} + 1) << 48));
 }
 
 std::uint32_t seconds_of(Instant now) {
