@@ -342,25 +342,25 @@ void Session::start_ciphers() {
 
 // ---- records -----------------------------------------------------------------------------------
 
-void Session::decide(Verdict admission) {
+void Session::decide(Verdict verdict) {
   ASSERT(phase_ == Phase::kDeciding);
-  seal_record(control_, std::array{static_cast<std::uint8_t>(admission)});
-  phase_ = admission == Verdict::kAdmitted ? Phase::kOpen : Phase::kClosed;
+  seal_record(control_, std::array{static_cast<std::uint8_t>(verdict)});
+  phase_ = verdict == Verdict::kAdmitted ? Phase::kOpen : Phase::kClosed;
   await_ = Await::kRecord;
 }
 
 Result<void> Session::on_verdict(ByteView record) {
   const Result<Bytes> plain = open_record(record);
   if (!plain) return tl::unexpected(plain.error());
-  const auto admission = static_cast<Verdict>((*plain)[0]);
-  if (admission == Verdict::kBusy) {
+  const auto verdict = static_cast<Verdict>((*plain)[0]);
+  if (verdict == Verdict::kBusy) {
     return fail(Code::kLimit, "the other end has too many such connections; later it may not");
   }
-  if (admission == Verdict::kOutlived) {
+  if (verdict == Verdict::kOutlived) {
     is_outlived_ = true;
     return fail(Code::kConflict, "the other end has seen a later life of this node");
   }
-  if (admission != Verdict::kAdmitted) {
+  if (verdict != Verdict::kAdmitted) {
     return fail(Code::kRefused, "the cluster does not admit this node",
                 "it has been forgotten or revoked; `dunlin up --reset --join` makes it a new one");
   }

@@ -99,7 +99,7 @@ class Session {
   Result<void> receive(ByteView data, std::vector<Bytes>& frames);
 
   // In kDeciding. Anything but kAdmitted closes; the dialer is told which.
-  void decide(Verdict admission);
+  void decide(Verdict verdict);
 
   // At most kMaxFrame (kMaxJoinFrame in join mode) bytes. Waits until the session is open.
   void send(Bytes frame);

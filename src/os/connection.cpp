@@ -111,10 +111,10 @@ void Connection::on_read(ssize_t size) {
       session_.receive(ByteView(data, static_cast<std::size_t>(size)), frames);
 
   if (session_.phase() == Session::Phase::kDeciding) {
-    const Verdict admission = events_.admit(*this);
+    const Verdict verdict = events_.admit(*this);
     if (is_closing_) return;
-    session_.decide(admission);
-    if (admission != Verdict::kAdmitted) {
+    session_.decide(verdict);
+    if (verdict != Verdict::kAdmitted) {
       flush();
       end(Error{Code::kRefused, "node " + peer().id.text() + " is not admitted", ""});
       return;

@@ -61,13 +61,13 @@ struct Pair {
     }
   }
 
-  void run(Verdict admission = Verdict::kAdmitted) {
+  void run(Verdict verdict = Verdict::kAdmitted) {
     while (dialer.has_output() || listener.has_output()) {
       const Bytes forth = dialer.take_output(4096);
       to_listener += forth.size();
       feed(listener, forth, crumb, at_listener, listener_result);
       if (listener.phase() == Session::Phase::kDeciding) {
-        listener.decide(admission);
+        listener.decide(verdict);
       }
       const Bytes back = listener.take_output(4096);
       to_dialer += back.size();
