@@ -84,7 +84,6 @@ Result<void> take_join(const Arguments& args, NodeOptions& options) {
     return fail(Code::kUsage, "--token and --token-file exclude each other", "give one");
   }
   options.token = args.text("token");
-  options.reset = args.has("reset");
   if (args.has("token-file")) {
     auto token = read_token(args.text("token-file"));
     if (!token) return tl::unexpected(token.error());
@@ -148,6 +147,7 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
   const std::string usual = is_root ? "/var/lib/dunlin" : home_directory() + "/.dunlin";
   options.dir = has_dir ? absolute(args.text("dir")) : usual;
   options.socket = options.dir + "/api.sock";
+  options.reset = args.has("reset");
   if (!has_dir && is_root) {
     // Everybody on the host may submit to the host's own node.
     options.socket = "/run/dunlin/api.sock";

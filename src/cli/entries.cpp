@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/parallel_calls.h"
 #include "cli/shipping.h"
 #include "os/json.h"
 
@@ -172,16 +171,12 @@ Result<void> give_entries(Client& client, const NextEntry& next, JobSpec& spec) 
     spec.entries = std::move(entries);
   } else {
     BlockMaker blocks(std::move(entries), next);
-    Result<void> fine =
-        ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
-            .run([&](std::string& body) { return blocks.next_block(body); },
-                 [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
-                   const auto blob = blob_from_json(answer.body);
-                   if (!blob) return tl::unexpected(blob.error());
-                   spec.entry_blocks.resize(std::max(spec.entry_blocks.size(), number + 1));
-                   spec.entry_blocks[number] = {*blob, blocks.counts()[number]};
-                   return {};
-                 });
+    Result<void> fine = put_blobs(
+        client, [&](std::string& body) { return blocks.next_block(body); },
+        [&](std::size_t number, const BlobRef& blob) {
+          spec.entry_blocks.resize(std::max(spec.entry_blocks.size(), number + 1));
+          spec.entry_blocks[number] = {blob, blocks.counts()[number]};
+        });
     if (!fine) return fine;
     total = blocks.total();
   }

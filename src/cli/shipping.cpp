@@ -12,7 +12,6 @@
 
 #include "cli/ignore_rules.h"
 #include "cli/inner_path.h"
-#include "cli/parallel_calls.h"
 #include "cli/report.h"
 #include "os/file_descriptor.h"
 #include "os/json.h"
@@ -20,6 +19,8 @@
 namespace dunlin {
 
 namespace {
+
+constexpr std::size_t kPiecesInFlight = 4;
 
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxIgnoreFile = 1024 * 1024;
@@ -226,18 +227,25 @@ Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFil
     shipped.push_back({file.name, file.mode, file.size, std::vector<BlobRef>(pieces)});
   }
   PieceReader reader(files);
-  const Result<void> fine =
-      ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
-          .run([&](std::string& body) { return reader.next(body); },
-               [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
-                 const auto blob = blob_from_json(answer.body);
-                 if (!blob) return tl::unexpected(blob.error());
-                 const auto [index, piece] = reader.place_of(number);
-                 shipped[index].content[static_cast<std::size_t>(piece)] = *blob;
-                 return {};
-               });
+  const Result<void> fine = put_blobs(
+      client, [&](std::string& body) { return reader.next(body); },
+      [&](std::size_t number, const BlobRef& blob) {
+        const auto [index, piece] = reader.place_of(number);
+        shipped[index].content[static_cast<std::size_t>(piece)] = blob;
+      });
   if (!fine) return tl::unexpected(fine.error());
   return shipped;
+}
+
+Result<void> put_blobs(const Client& client, const ParallelCalls::NextBody& next,
+                       const TakeBlob& take) {
+  return ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
+      .run(next, [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
+        const auto blob = blob_from_json(answer.body);
+        if (!blob) return tl::unexpected(blob.error());
+        take(number, *blob);
+        return {};
+      });
 }
 
 }  // namespace dunlin

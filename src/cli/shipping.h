@@ -3,17 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "cli/client.h"
+#include "cli/parallel_calls.h"
 #include "sched/job.h"
 
 namespace dunlin {
 
 constexpr std::size_t kPieceSize = 1024 * 1024;
-constexpr std::size_t kPiecesInFlight = 4;
 constexpr std::size_t kMaxShippedFiles = 10'000;  // of one job; the spec's own limit comes sooner
 constexpr std::uint64_t kMaxShippedBytes = 64ULL << 30;
 
@@ -32,6 +33,11 @@ Result<std::vector<LocalFile>> local_directory(const std::string& argument);
 
 // kConflict when two would get the same name, or one is a directory of another's.
 Result<void> check_names(const std::vector<LocalFile>& files);
+
+// Stores blobs, several on the way at once. `take` gets them in any order; `number` counts from 0.
+using TakeBlob = std::function<void(std::size_t number, const BlobRef& blob)>;
+Result<void> put_blobs(const Client& client, const ParallelCalls::NextBody& next,
+                       const TakeBlob& take);
 Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFile>& files);
 
 }  // namespace dunlin
