@@ -80,10 +80,7 @@ void Groups::Parts::refresh_peers() {
 
 // Nobody waits for an answer of those who left, or were retired.
 void Groups::Parts::forget_gone() {
-  for (const GroupMember& member : mover.members()) {
-    if (member.state != GroupMemberState::kLeft) continue;
-    for (const GroupId group : led) find(group)->forget_departing(member.id);
-  }
+  for (const GroupId group : led) find(group)->forget_departing(mover.gone());
 }
 
 Raft* Groups::Parts::find(GroupId group) const {

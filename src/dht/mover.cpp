@@ -35,15 +35,17 @@ Mover::Mover(NodeId self, const GroupsConfig& config) : self_(self), config_(con
 // ---- the view -----------------------------------------------------------------------------------
 
 void Mover::set_members(Instant now, std::vector<GroupMember> members) {
-  std::map<NodeId, Instant> since;
-  for (const GroupMember& member : members) {
-    const auto was = std::find_if(members_.begin(), members_.end(),
-                                  [&](const GroupMember& old) { return old.id == member.id; });
-    const auto known = state_since_.find(member.id);
-    const bool same = was != members_.end() && was->state == member.state;
-    since[member.id] = same && known != state_since_.end() ? known->second : now;
-  }
   if (members == members_) return;
+  std::map<NodeId, GroupMemberState> before;
+  for (const GroupMember& member : members_) before.emplace(member.id, member.state);
+  std::map<NodeId, Instant> since;
+  gone_.clear();
+  for (const GroupMember& member : members) {
+    const auto was = before.find(member.id);
+    const bool same = was != before.end() && was->second == member.state;
+    since[member.id] = same ? state_since_.at(member.id) : now;
+    if (member.state == GroupMemberState::kLeft) gone_.insert(member.id);
+  }
   members_ = std::move(members);
   state_since_ = std::move(since);
   std::erase_if(strangers_, [&](const auto& item) { return state_since_.contains(item.first); });
@@ -293,6 +295,10 @@ void Mover::finish_joint(Turn& turn, Raft& raft) const {
 bool Mover::is_urgent(const GroupConfig& config, const PlacementTarget& target) const {
   if (config.voters.size() != target.voters.size()) return true;
   if (config.voters.size() == 1 && config.learners.size() < target.learners.size()) return true;
+  const auto holds_up_a_leaver = [&](const Seat& seat) {
+    return placement_.state_of(seat.node) == PlacementHost::State::kLeaving;
+  };
+  if (std::any_of(config.learners.begin(), config.learners.end(), holds_up_a_leaver)) return true;
   return std::any_of(config.voters.begin(), config.voters.end(), [&](const Seat& seat) {
     const bool stays =
         std::find(target.voters.begin(), target.voters.end(), seat.node) != target.voters.end();

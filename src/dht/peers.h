@@ -15,7 +15,6 @@ namespace dunlin {
 struct Peer {
   Boot boot = 0;  // the highest seen; 0: none
   bool suspected = false;
-
   Instant up_since{0};                // suspicion or a new boot starts it anew
   std::uint64_t row = 0;              // the newest durable row it claimed, in any life
   std::uint64_t old_row = 0;          // the same, in lives before `boot`

@@ -96,8 +96,8 @@ class Raft {
   // the rules of joint consensus.
   void change_config(Turn& turn, const GroupConfig& next);
   void transfer(Turn& turn, const NodeId& to);
-  // A node that is gone for good need not be told that its replica was removed.
-  void forget_departing(const NodeId& node);
+  // Nodes that are gone for good need not be told that their replica was removed.
+  void forget_departing(const std::set<NodeId>& gone);
 
   // ---- looking --------------------------------------------------------------------------------
   GroupId group() const { return group_; }

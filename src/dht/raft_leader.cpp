@@ -57,12 +57,12 @@ void Raft::track_seats(Turn& turn) {
   leading_->send_at = turn.now;
 }
 
-void Raft::forget_departing(const NodeId& node) {
+void Raft::forget_departing(const std::set<NodeId>& gone) {
   if (leading_ == nullptr || !is_config_committed()) return;
-  const std::size_t gone = std::erase_if(leading_->peers, [&](const auto& peer) {
-    return peer.first.node == node && peer.second.departing;
+  const std::size_t forgotten = std::erase_if(leading_->peers, [&](const auto& peer) {
+    return peer.second.departing && gone.contains(peer.first.node);
   });
-  if (gone != 0) ++peers_version_;
+  if (forgotten != 0) ++peers_version_;
 }
 
 LogIndex Raft::append_own(Turn& turn, EntryKind kind, Bytes payload) {
@@ -278,7 +278,6 @@ void Raft::accept(Turn& turn, const Seat& from, AppendReply& message) {
   }
   progress.backoff = turn.config.resend;
   advance_commit(turn);
-
   progress.resend_at = is_level(progress) ? Instant::never() : turn.now + progress.backoff;
   replicate(turn, from, progress);
   tick_transfer(turn);

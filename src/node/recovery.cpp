@@ -45,6 +45,7 @@ void Node::Parts::recover(Recovered recovered) {
   } else {
     groups.recover(now, std::move(recovery), out);
   }
+  follow_record();
   gossip.seed(now, start.seeds);
   liveness.set_storage(now, durable_row, false);
 }
