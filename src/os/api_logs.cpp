@@ -79,8 +79,8 @@ class PlainLogs {
     question.task = queue_[at_].first;
     question.is_stderr = queue_[at_].second;
     // From its second piece on, a log stays the same attempt's.
-    question.attempt = pinned_.attempt != 0 ? pinned_.attempt : attempt_;
-    question.of = pinned_.of;
+    question.attempt = pinned_.number != 0 ? pinned_.number : attempt_;
+    question.of = pinned_;
     question.offset = offset_;
     ways_.ask(kRead, question);
   }
@@ -90,7 +90,7 @@ class PlainLogs {
     if (chunk.truncated && chunk.offset > offset_) text = log_cut_mark(chunk.offset - offset_);
     text += as_text(chunk.data);
     offset_ = chunk.offset + chunk.data.size();
-    pinned_ = {chunk.attempt, chunk.of};
+    pinned_ = chunk.attempt;
     if (chunk.end || chunk.data.empty()) {
       ++at_;
       offset_ = 0;
@@ -107,11 +107,7 @@ class PlainLogs {
   std::vector<std::pair<std::uint32_t, bool>> queue_;
   std::size_t at_ = 0;
   std::uint64_t offset_ = 0;
-  struct Pin {
-    std::uint32_t attempt = 0;
-    Attempt of;
-  };
-  Pin pinned_;
+  Attempt pinned_;
 };
 
 Result<JobAnswer> as_job_answer(Result<client::Answer> answer) {

@@ -35,9 +35,9 @@ std::uint64_t tag_of(std::uint32_t task, bool is_stderr, std::uint32_t generatio
 
 // The term tells attempts of one number apart: a start that died with its coordinator's host left
 // no trace in the log.
-std::string attempt_payload(bool is_stderr, const LogChunk& chunk) {
-  std::string payload = (is_stderr ? "e" : "o") + std::to_string(chunk.attempt);
-  if (chunk.of.epoch != 0) payload += "." + std::to_string(chunk.of.epoch);
+std::string attempt_payload(bool is_stderr, const Attempt& attempt) {
+  std::string payload = (is_stderr ? "e" : "o") + std::to_string(attempt.number);
+  if (attempt.epoch != 0) payload += "." + std::to_string(attempt.epoch);
   return payload;
 }
 
@@ -173,7 +173,7 @@ void LogFollower::want(std::uint32_t number) {
   for (const bool is_stderr : {false, true}) {
     Log& log = task.logs[is_stderr ? 1 : 0];
     if (!wants(is_stderr) || log.confirmed) continue;
-    const bool is_over = !is_single_ && log.ended && log.attempt == task.attempt;
+    const bool is_over = !is_single_ && log.ended && log.attempt.number == task.attempt;
     if (!is_over && !log.asked) ready_.insert({number, is_stderr});
   }
 }
@@ -214,7 +214,7 @@ void LogFollower::ask_log(LogKey key, Duration delay) {
   question.task = key.first;
   question.is_stderr = key.second;
   question.offset = log.offset;
-  question.of = log.of;
+  question.of = log.attempt;
   question.limit = kChunk;
   // Where more logs grow than may be open at once, none is waited for: they take turns, and a task
   // is asked about again when the next list of tasks is there.
@@ -229,17 +229,16 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
   open_.erase(key);
   if (!chunk) return on_log_failure(key, chunk.error());
   log.failures = 0;
-  if (chunk->attempt == 0) {
+  if (chunk->attempt.number == 0) {
     // Nothing has run. Of a final job nothing will.
     log.confirmed = log.asked_when_final;
     log.empties += 1;
-  } else if ((chunk->attempt != log.attempt || chunk->of != log.of) && log.offset != 0) {
+  } else if (chunk->attempt != log.attempt && log.offset != 0) {
     // The task was started anew, and the question was about bytes of the former attempt.
     log.attempt = chunk->attempt;
-    log.of = chunk->of;
     log.offset = 0;
     log.ended = false;
-    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, *chunk));
+    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, log.attempt));
   } else {
     take_chunk(key, log, *chunk);
   }
@@ -254,10 +253,9 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
 }
 
 void LogFollower::take_chunk(LogKey key, Log& log, const LogChunk& chunk) {
-  if (chunk.attempt != log.attempt || chunk.of != log.of) {
+  if (chunk.attempt != log.attempt) {
     log.attempt = chunk.attempt;
-    log.of = chunk.of;
-    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, chunk));
+    send(FrameKind::kAttempt, key.first, attempt_payload(key.second, log.attempt));
   }
   const FrameKind kind = key.second ? FrameKind::kStderr : FrameKind::kStdout;
   if (chunk.truncated && chunk.offset > log.offset) {

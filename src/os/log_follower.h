@@ -52,8 +52,7 @@ class LogFollower {
 
  private:
   struct Log {
-    std::uint32_t attempt = 0;
-    Attempt of;  // whose bytes `offset` counts
+    Attempt attempt;  // whose bytes `offset` counts
     std::uint64_t offset = 0;
     bool asked = false;
     bool asked_when_final = false;  // the question in flight was asked of a final job

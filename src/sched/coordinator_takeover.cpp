@@ -79,17 +79,17 @@ void Coordinator::ask(LedGroup& group, NodeId node, Instant at) {
 
 // Notes how far the list has come; a part of it asks for the next.
 void Coordinator::listed(Turn& turn, LedGroup& group, NodeId from, const HeldList& part) {
-  if (!part.up_to) {
+  if (!part.span.up_to) {
     const auto asked = group.asks.find(from);
-    const bool is_end = asked != group.asks.end() && asked->second.after == part.after;
-    if (is_end || part.after.is_none()) group.asks.erase(from);
+    const bool is_end = asked != group.asks.end() && asked->second.after == part.span.after;
+    if (is_end || part.span.after.is_none()) group.asks.erase(from);
     return;
   }
   const auto asked =
       group.asks.try_emplace(from, Ask{turn.now, kFirstAskInterval, turn.now, {}}).first;
   Ask& ask = asked->second;
-  if (ask.after != part.after) return;
-  ask.after = *part.up_to;
+  if (ask.after != part.span.after) return;
+  ask.after = *part.span.up_to;
   ask.interval = kFirstAskInterval;
   ask.next = turn.now;
 }
@@ -103,7 +103,7 @@ void Coordinator::on(Turn& turn, NodeId from, const HeldList& message) {
   listed(turn, *group, from, message);
   std::set<JobId> concerned;
   for (const auto& [job, led] : group->jobs) {
-    if (!message.covers(job)) continue;
+    if (!message.span.covers(job)) continue;
     if (led->awaited.contains(from) || led->nodes.contains(from)) concerned.insert(job);
   }
   for (const JobHeld& held : message.jobs) {

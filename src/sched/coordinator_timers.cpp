@@ -142,7 +142,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
   }
   for (const auto& [job, led] : group->jobs) {
     const auto holding = led->nodes.find(from);
-    if (holding == led->nodes.end() || named.contains(job) || !message.covers(job)) continue;
+    if (holding == led->nodes.end() || named.contains(job) || !message.span.covers(job)) continue;
     if (!holding->second.bound.is_empty()) ask(*group, from, turn.now + kRepeatInterval / 4);
   }
 }

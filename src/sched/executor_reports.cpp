@@ -110,7 +110,7 @@ void Executor::obey(Turn& turn, const LogsCommitted& message) {
 HeldList Executor::held_list(GroupId group, const JobId& after) const {
   constexpr std::size_t kJobBytes = 40;
   constexpr std::size_t kRunBytes = 24;
-  HeldList list{group, gates_.epoch(group), boot_, next_pull_ - 1, after, std::nullopt, {}};
+  HeldList list{group, gates_.epoch(group), boot_, next_pull_ - 1, {after, std::nullopt}, {}};
   std::size_t bytes = 0;
   for (auto at = jobs_.upper_bound(after); at != jobs_.end(); ++at) {
     const auto& [id, job] = *at;
@@ -118,7 +118,7 @@ HeldList Executor::held_list(GroupId group, const JobId& after) const {
     std::vector<TaskRun> runs = job.held.runs();
     bytes += kJobBytes + kRunBytes * runs.size();
     if (bytes > kMaxHeldBytes && !list.jobs.empty()) {
-      list.up_to = list.jobs.back().job;
+      list.span.up_to = list.jobs.back().job;
       break;
     }
     const bool needs_spec = !job.spec && !runs.empty();
@@ -145,9 +145,9 @@ void Executor::send_status(Turn& turn) {
     status.group = job.group;
     status.boot = boot_;
     if (status.jobs.size() == kMaxStatusJobs) {
-      status.up_to = status.jobs.back().job;
+      status.span.up_to = status.jobs.back().job;
       send_to_coordinator(turn, job.group, status);
-      status.after = *std::exchange(status.up_to, std::nullopt);
+      status.span = {*status.span.up_to, std::nullopt};
       status.jobs.clear();
     }
     status.jobs.push_back({id, job.held.digest(), !job.spec});

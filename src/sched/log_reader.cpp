@@ -38,8 +38,8 @@ LogReader::Read* LogReader::find(std::uint64_t token, std::uint64_t& request) {
 }
 
 void LogReader::answer(Turn& turn, std::uint64_t request, const Read& read, Bytes data, bool end) {
-  turn.raise(Answer{request, LogChunk{read.attempt.number, read.what.offset, std::move(data), end,
-                                      read.truncated, read.attempt}});
+  turn.raise(Answer{
+      request, LogChunk{read.attempt, read.what.offset, std::move(data), end, read.truncated}});
   tokens_.erase(read.token);
   reads_.erase(request);
 }

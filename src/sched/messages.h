@@ -151,6 +151,15 @@ struct Logs {
   }
 };
 
+// A part of a list by jobs: those behind `after`, up to `up_to` or else to the last one.
+struct JobSpan {
+  JobId after;  // none: from the first job on
+  std::optional<JobId> up_to;
+  bool covers(const JobId& job) const { return after < job && !(up_to && *up_to < job); }
+  bool operator==(const JobSpan&) const = default;
+  static constexpr auto fields() { return std::tuple{&JobSpan::after, &JobSpan::up_to}; }
+};
+
 struct JobHeld {
   JobId job;
   std::uint64_t pull_seen = 0;  // the highest pull whose answer has come
@@ -161,29 +170,24 @@ struct JobHeld {
     return std::tuple{&J::job, &J::pull_seen, &J::needs_spec, &J::attempts};
   }
 };
-// All attempts that the node holds of the group's jobs behind `after` and up to `up_to` (without
-// it: to the last), results not yet committed included. Longer than kMaxHeldBytes only where one
-// job is.
+// All attempts that the node holds of the span's jobs of the group, results not yet committed
+// included. Longer than kMaxHeldBytes only where one job is.
 constexpr std::size_t kMaxHeldBytes = 512 * 1024;
 struct HeldList {
   GroupId group;
   Term epoch = 0;  // of the question
   Boot boot = 0;
   std::uint64_t last_pull = 0;  // the highest pull this node had sent for any job
-  JobId after;
-  std::optional<JobId> up_to;
+  JobSpan span;
   std::vector<JobHeld> jobs;
-  bool covers(const JobId& job) const { return after < job && !(up_to && *up_to < job); }
   static constexpr auto fields() {
     using H = HeldList;
-    return std::tuple{&H::group, &H::epoch, &H::boot, &H::last_pull,
-                      &H::after, &H::up_to, &H::jobs};
+    return std::tuple{&H::group, &H::epoch, &H::boot, &H::last_pull, &H::span, &H::jobs};
   }
 };
 
 // Once a second while anything is held; a digest that differs from the coordinator's is answered by
-// AskHeld. Many jobs are spread over several messages, each about the jobs behind `after` up to
-// `up_to`.
+// AskHeld. Many jobs are spread over several messages, each about a span of them.
 constexpr std::size_t kMaxStatusJobs = 8192;
 struct JobStatus {
   JobId job;
@@ -196,13 +200,10 @@ struct JobStatus {
 struct Status {
   GroupId group;
   Boot boot = 0;
-  JobId after;
-  std::optional<JobId> up_to;
+  JobSpan span;
   std::vector<JobStatus> jobs;
-  bool covers(const JobId& job) const { return after < job && !(up_to && *up_to < job); }
   static constexpr auto fields() {
-    using S = Status;
-    return std::tuple{&S::group, &S::boot, &S::after, &S::up_to, &S::jobs};
+    return std::tuple{&Status::group, &Status::boot, &Status::span, &Status::jobs};
   }
 };
 

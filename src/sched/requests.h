@@ -138,15 +138,14 @@ struct ReadLog {
   }
 };
 struct LogChunk {
-  std::uint32_t attempt = 0;  // 0: nothing has run yet
-  std::uint64_t offset = 0;   // of the first byte here
+  Attempt attempt;           // number 0: none has run yet
+  std::uint64_t offset = 0;  // of the first byte here
   Bytes data;
   bool end = false;        // the attempt is over and this is its last byte
   bool truncated = false;  // bytes before `offset` were cut out by the log limit
-  Attempt of;              // the attempt, among all that ever bear its number
   static constexpr auto fields() {
     using L = LogChunk;
-    return std::tuple{&L::attempt, &L::offset, &L::data, &L::end, &L::truncated, &L::of};
+    return std::tuple{&L::attempt, &L::offset, &L::data, &L::end, &L::truncated};
   }
 };
 

@@ -290,7 +290,7 @@ class FakeNode {
   std::optional<LogChunk> read_now(const Job& job, const ReadLog& read) const {
     const TaskView& task = job.tasks.at(read.task);
     LogChunk chunk;
-    chunk.attempt = task.attempt;
+    chunk.attempt.number = task.attempt;
     chunk.offset = read.offset;
     const auto at = job.logs.find({read.task, read.is_stderr});
     const Log empty;

@@ -304,7 +304,7 @@ TEST(Logs, AreFollowedLiveThroughATakeoverWithoutGapOrRepeat) {
     ASSERT_EQ(chunk.offset, text.size());
     text += to_text(chunk.data);
     read.offset = text.size();
-    if (chunk.attempt != 0) read.attempt = chunk.attempt;
+    if (chunk.attempt.number != 0) read.attempt = chunk.attempt.number;
     end = chunk.end;
     if (++answers % 20 == 0) cluster.lead(group, answers / 20 % 3);
   }
@@ -334,14 +334,14 @@ TEST(Logs, OfAnAttemptWithTheNumberOfALostOneBeginAnew) {
   cluster.crash(host);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.starts(job) == 2; }, seconds(10)));
   cluster.run_for(milliseconds(300));
-  read.of = before.of;
+  read.of = before.attempt;
   read.offset = before.data.size();
   const Instant asked = cluster.now();
   const Result<JobAnswer> answer = cluster.call(reader, read);
   ASSERT_TRUE(answer.has_value());
   const LogChunk& chunk = std::get<LogChunk>(*answer);
-  EXPECT_EQ(chunk.attempt, before.attempt);
-  EXPECT_NE(chunk.of, before.of);
+  EXPECT_EQ(chunk.attempt.number, before.attempt.number);
+  EXPECT_NE(chunk.attempt, before.attempt);
   EXPECT_EQ(chunk.offset, 0u);
   EXPECT_EQ(to_text(chunk.data).substr(0, 2), "ab");
   EXPECT_LT((cluster.now() - asked).milliseconds(), 100);

@@ -145,10 +145,10 @@ TEST(Limits, AnExecutorListsWhatItHoldsInPartsThatFitIntoAMessage) {
     const std::vector<HeldList> lists = node.take<HeldList>();
     ASSERT_EQ(lists.size(), 1u);
     EXPECT_LE(encode_frame(lists[0]).size(), kMaxHeldBytes);
-    EXPECT_EQ(lists[0].after, after);
+    EXPECT_EQ(lists[0].span.after, after);
     for (const JobHeld& held : lists[0].jobs) EXPECT_TRUE(listed.insert(held.job).second);
-    more = lists[0].up_to.has_value();
-    if (more) after = *lists[0].up_to;
+    more = lists[0].span.up_to.has_value();
+    if (more) after = *lists[0].span.up_to;
   }
   EXPECT_EQ(listed.size(), kJobs);
   EXPECT_EQ(parts, 2u);
@@ -167,17 +167,17 @@ TEST(Limits, ACoordinatorAsksForTheNextPartUntilTheLast) {
   const JobId job = *JobId::from_text("ab00000000");
   const JobHeld held{job, 1, false, {{0, 1, {1, 4, 1}}}};
   node.said.clear();
-  node.say(HeldList{group, 5, 1, 1, {}, job, {held}});
+  node.say(HeldList{group, 5, 1, 1, {{}, job}, {held}});
   EXPECT_EQ(node.said.size(), 1u);  // the drop of a job that the log does not know
   node.tick();
   std::vector<AskHeld> asked = node.take<AskHeld>();
   ASSERT_EQ(asked.size(), 1u);
   EXPECT_EQ(asked[0].after, job);
   // The same part again moves nothing; the last one ends it.
-  node.say(HeldList{group, 5, 1, 1, {}, job, {held}});
+  node.say(HeldList{group, 5, 1, 1, {{}, job}, {held}});
   node.tick();
   EXPECT_TRUE(node.take<AskHeld>().empty());
-  node.say(HeldList{group, 5, 1, 1, job, std::nullopt, {}});
+  node.say(HeldList{group, 5, 1, 1, {job, std::nullopt}, {}});
   node.tell([&](Effects& out) { node.scheduler().tick(Instant{90'000'000}, {1}, out); });
   EXPECT_TRUE(node.take<AskHeld>().empty());
 }

@@ -231,7 +231,7 @@ std::string Cluster::read_log(std::size_t host, const JobId& job, std::uint32_t 
     text += to_text(chunk.data);
     if (chunk.end) return text;
     read.offset = chunk.offset + chunk.data.size();
-    if (chunk.attempt != 0) read.attempt = chunk.attempt;
+    if (chunk.attempt.number != 0) read.attempt = chunk.attempt.number;
   }
 }
 

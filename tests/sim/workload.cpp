@@ -324,7 +324,7 @@ void Workload::verify_log(const JobId& id, std::uint32_t task, std::uint64_t exp
     cut = cut || chunk->truncated;
     if (chunk->end) break;
     read.offset = chunk->offset + chunk->data.size();
-    read.attempt = chunk->attempt;
+    read.attempt = chunk->attempt.number;
   }
   history_.log(world_.queue().now(), id, task, all, expected, cut);
 }
