@@ -10,6 +10,7 @@
 #include "os/chance.h"
 #include "os/clock.h"
 #include "os/dial.h"
+#include "os/say.h"
 #include "os/transport.h"
 
 namespace dunlin {
@@ -18,10 +19,6 @@ namespace {
 
 constexpr std::uint64_t kJoinPauseMs = 1000;
 constexpr Duration kSayAgain = seconds(30);
-
-void say(const std::string& line) {
-  std::fprintf(stderr, "dunlin: %s\n", line.c_str());
-}
 
 struct Newborn {
   Key32 seed;

@@ -23,6 +23,8 @@ class FileDescriptor {
 
   int get() const { return number_; }
   bool is_open() const { return number_ >= 0; }
+  // The caller closes it from now on.
+  int release() { return std::exchange(number_, -1); }
 
  private:
   int number_ = -1;

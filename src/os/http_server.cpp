@@ -12,10 +12,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "base/assert.h"
+#include "os/system_error.h"
 
 namespace dunlin {
 
@@ -56,10 +56,6 @@ std::string chunk_of(std::string_view data) {
   return out;
 }
 
-Result<void> fail_with_errno(const std::string& what, int error) {
-  return fail(Code::kFailed, what + ": " + std::strerror(error));
-}
-
 bool is_answered(const sockaddr_un& address) {
   const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (probe < 0) return false;
@@ -84,7 +80,7 @@ Result<int> bound_socket(const std::string& path, unsigned mode) {
                 "stop it with: dunlin down --server " + path);
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return tl::unexpected(fail_with_errno("socket", errno).error());
+  if (fd < 0) return fail_with_errno("socket", errno);
   unlink(path.c_str());
   // Before bind, the mode of the descriptor becomes the file's: nobody slips in between.
   if (fchmod(fd, mode) != 0 ||
@@ -92,7 +88,7 @@ Result<int> bound_socket(const std::string& path, unsigned mode) {
       chmod(path.c_str(), mode) != 0) {
     const int error = errno;
     ::close(fd);
-    return tl::unexpected(fail_with_errno("cannot listen at " + path, error).error());
+    return fail_with_errno("cannot listen at " + path, error);
   }
   return fd;
 }

@@ -11,6 +11,7 @@
 #include "base/codec.h"
 #include "node/setup.h"
 #include "os/file_descriptor.h"
+#include "os/system_error.h"
 
 namespace dunlin {
 

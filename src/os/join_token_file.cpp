@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "os/system_error.h"
 
 namespace dunlin {
 
@@ -12,7 +13,7 @@ Result<void> write_join_token(const std::string& directory, const std::string& t
   const std::string path = directory + "/join-token";
   const std::string text = token + "\n";
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return fail(Code::kFailed, "cannot write " + path + ": " + std::strerror(errno));
+  if (file < 0) return fail_with_errno("cannot write " + path, errno);
   const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   ::close(file);
   if (!written) return fail(Code::kFailed, "cannot write " + path);

@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/host_facts.h"
 #include "os/join_token_file.h"
+#include "os/say.h"
 
 namespace dunlin {
 
@@ -18,10 +19,6 @@ constexpr client::RequestId kFirstTokenRequest = 1ULL << 63;
 constexpr std::uint64_t kChoresMs = 1000;
 constexpr std::uint64_t kMaxTimerMs = 60'000;
 
-void say(const std::string& line) {
-  std::fprintf(stderr, "dunlin: %s\n", line.c_str());
-}
-
 template <class Handle>
 void close_handle(Handle& handle) {
   auto* raw = reinterpret_cast<uv_handle_t*>(&handle);
@@ -30,37 +27,35 @@ void close_handle(Handle& handle) {
 
 }  // namespace
 
-NodeHost::NodeHost(uv_loop_t* loop, const NodeOptions& options, Memory memory)
+NodeHost::NodeHost(uv_loop_t* loop, const NodeOptions& options, RecoveredDirectory found)
     : loop_(loop),
       options_(options),
-      memory_(std::move(memory)),
-      storage_(std::move(memory_.storage)) {}
+      found_(std::move(found)),
+      storage_(std::move(found_.storage)) {}
 
 NodeHost::~NodeHost() = default;
 
 // ---- start --------------------------------------------------------------------------------------
 
 Result<void> NodeHost::start() {
-  Journal& journal = memory_.journal;
-  Recovered& recovered = memory_.recovered;
+  Journal& journal = found_.journal;
+  Recovered& recovered = found_.recovered;
   if (recovered.torn) say("the last write before the end was torn; nobody was promised it");
   Result<NodeFacts> facts = host_facts(options_);
   if (!facts) return tl::unexpected(facts.error());
   address_ = facts->address;
-  // Asked before there is anything to regret: a cluster is not founded, and no token used up, for a
-  // node that then cannot open its port.
-  const Result<SocketAddress> place = listening_address();
-  if (!place) return tl::unexpected(place.error());
-  if (Result<void> free = Transport::can_listen(*place); !free) return free;
+  // Before there is anything to regret: a cluster is not founded, and no token used up, for a node
+  // that then cannot open its port.
+  if (Result<void> taken = take_port(); !taken) return taken;
   storage_->start(loop_, storage_callbacks());
 
   Effects first;
   first.row = journal.next_row();
-  Result<NodeStart> life = begin_life(loop_, options_, *facts, recovered, memory_.former, first);
+  Result<NodeStart> life = begin_life(loop_, options_, *facts, recovered, found_.former, first);
   if (!life) return tl::unexpected(life.error());
   founding_ = life->founding;
   if (Result<void> durable = make_durable(journal, first); !durable) return durable;
-  if (memory_.former) remove_succession(options_.dir);
+  if (found_.former) remove_succession(options_.dir);
 
   NodeConfig config;
   config.facts = std::move(*facts);
@@ -85,22 +80,23 @@ Result<void> NodeHost::make_durable(Journal& journal, Effects& first) {
   return {};
 }
 
-Result<SocketAddress> NodeHost::listening_address() const {
+Result<void> NodeHost::take_port() {
   const Result<HostPort> place = parse_host_port(options_.listen);
   if (!place) return tl::unexpected(place.error());
   const auto address = SocketAddress::from_ip(place->host, place->port);
   if (!address) return fail(Code::kUsage, "--listen takes IP:PORT, not '" + options_.listen + "'");
-  return *address;
+  Result<BoundSockets> bound = bind_sockets(*address);
+  if (!bound) return tl::unexpected(bound.error());
+  port_ = std::move(*bound);
+  return {};
 }
 
 Result<void> NodeHost::open_doors() {
   Identity identity{node_->membership().keys, node_->boot(), node_->membership().cluster};
   transport_ = std::make_unique<Transport>(loop_, identity, transport_callbacks());
   transport_->set_keys(node_->membership().key_ring);
-  const Result<SocketAddress> place = listening_address();
-  if (!place) return tl::unexpected(place.error());
-  if (Result<SocketAddress> bound = transport_->listen(*place); !bound) {
-    return tl::unexpected(bound.error());
+  if (Result<SocketAddress> open = transport_->listen(std::move(port_)); !open) {
+    return tl::unexpected(open.error());
   }
   api_ = std::make_unique<Api>(
       loop_,
@@ -225,7 +221,7 @@ void NodeHost::perform(Output& output) {
   for (client::Reply& reply : output.replies) on_reply(std::move(reply));
   if (output.fatal) {
     say(*output.fatal);
-    stop(output.has_amnesia && disown(options_.dir) ? kBeginAnew : 1);
+    stop(output.has_amnesia && disown_directory(options_.dir) ? kBeginAnew : 1);
   } else if (output.stop) {
     stop(0);
   }

@@ -16,7 +16,7 @@
 
 #include "node/node.h"
 #include "os/api.h"
-#include "os/memory.h"
+#include "os/directory_recovery.h"
 #include "os/node_options.h"
 #include "os/runner.h"
 #include "os/storage.h"
@@ -29,7 +29,7 @@ class NodeHost {
   // run() ends with it when the process is to go on as a successor of this node.
   static constexpr int kBeginAnew = -1;
 
-  NodeHost(uv_loop_t* loop, const NodeOptions& options, Memory memory);
+  NodeHost(uv_loop_t* loop, const NodeOptions& options, RecoveredDirectory found);
   ~NodeHost();
   NodeHost(const NodeHost&) = delete;
   NodeHost& operator=(const NodeHost&) = delete;
@@ -41,7 +41,7 @@ class NodeHost {
 
  private:
   Result<void> make_durable(Journal& journal, Effects& first);
-  Result<SocketAddress> listening_address() const;
+  Result<void> take_port();
   Result<void> open_doors();
   StorageCallbacks storage_callbacks();
   Transport::Callbacks transport_callbacks();
@@ -66,7 +66,8 @@ class NodeHost {
 
   uv_loop_t* loop_;
   NodeOptions options_;
-  Memory memory_;  // emptied by start()
+  RecoveredDirectory found_;  // emptied by start()
+  BoundSockets port_;         // until the transport has it
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Transport> transport_;

@@ -8,16 +8,16 @@
 #include <cstdlib>
 
 #include "base/crypto.h"
-#include "os/memory.h"
+#include "os/directory_recovery.h"
 #include "os/node_host.h"
+#include "os/say.h"
 
 namespace dunlin {
 
 namespace {
 
 int complain(const Error& error) {
-  std::fprintf(stderr, "dunlin: %s%s%s\n", error.message.c_str(), error.hint.empty() ? "" : "; ",
-               error.hint.c_str());
+  say(error);
   return error.code == Code::kUsage ? 2 : error.code == Code::kRefused ? 5 : 1;
 }
 
@@ -29,13 +29,13 @@ void keep_memory_small() {
 }
 
 int live(const NodeOptions& options) {
-  Result<Memory> memory = open_memory(options);
-  if (!memory) return complain(memory.error());
+  Result<RecoveredDirectory> found = recover_directory(options);
+  if (!found) return complain(found.error());
   uv_loop_t loop;
   uv_loop_init(&loop);
   int exit_code = 0;
   {
-    NodeHost host(&loop, options, std::move(*memory));
+    NodeHost host(&loop, options, std::move(*found));
     if (Result<void> started = host.start(); !started) {
       const int code = complain(started.error());
       std::fflush(nullptr);

@@ -21,59 +21,6 @@ uv_handle_t* as_handle(Handle* handle) {
   return reinterpret_cast<uv_handle_t*>(handle);
 }
 
-// ---- sockets bound by hand, since libuv reports a port in use only later -----------------------
-
-struct BoundSockets {
-  SocketAddress address;
-  int tcp = -1;
-  int udp = -1;
-};
-
-// Port 0 gives TCP a free port, but UDP may have it in use: then another one is tried.
-constexpr int kPortAttempts = 32;
-
-tl::unexpected<Error> cannot_listen(const SocketAddress& address, const char* kind, int error) {
-  std::string hint;
-  if (error == EADDRINUSE) hint = "another process uses this port; choose one with --listen";
-  if (error == EADDRNOTAVAIL) hint = "no interface of this host has this address";
-  return fail(Code::kFailed,
-              "cannot listen on " + address.text() + " (" + kind + "): " + std::strerror(error),
-              hint);
-}
-
-int bound_socket(const SocketAddress& address, int type) {
-  const int descriptor = socket(address.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return -1;
-  const int yes = 1;
-  // For UDP this would let two processes share the port.
-  if (type == SOCK_STREAM) setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  const socklen_t size = address.family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  if (bind(descriptor, address.raw(), size) == 0) return descriptor;
-  const int error = errno;
-  close(descriptor);
-  errno = error;
-  return -1;
-}
-
-Result<BoundSockets> bind_both(const SocketAddress& address) {
-  for (int attempt = 1;; ++attempt) {
-    BoundSockets out;
-    out.tcp = bound_socket(address, SOCK_STREAM);
-    if (out.tcp < 0) return cannot_listen(address, "TCP", errno);
-    sockaddr_storage name{};
-    socklen_t size = sizeof name;
-    ASSERT(getsockname(out.tcp, reinterpret_cast<sockaddr*>(&name), &size) == 0);
-    out.address = SocketAddress(reinterpret_cast<const sockaddr*>(&name));
-    out.udp = bound_socket(out.address, SOCK_DGRAM);
-    if (out.udp >= 0) return out;
-    const int error = errno;
-    close(out.tcp);
-    if (address.port() != 0 || attempt == kPortAttempts) {
-      return cannot_listen(out.address, "UDP", error);
-    }
-  }
-}
-
 }  // namespace
 
 Transport::Transport(uv_loop_t* loop, const Identity& self, Callbacks callbacks)
@@ -108,24 +55,26 @@ Transport::~Transport() {
 
 // ---- listening ---------------------------------------------------------------------------------
 
-Result<void> Transport::can_listen(const SocketAddress& address) {
-  const Result<BoundSockets> bound = bind_both(address);
+Result<SocketAddress> Transport::listen(const SocketAddress& address) {
+  Result<BoundSockets> bound = bind_sockets(address);
   if (!bound) return tl::unexpected(bound.error());
-  ::close(bound->tcp);
-  ::close(bound->udp);
-  return {};
+  return listen(std::move(*bound));
 }
 
-Result<SocketAddress> Transport::listen(const SocketAddress& address) {
-  const Result<SocketAddress> bound = open_sockets(address);
-  if (!bound) return bound;
-  links_.set_local(*bound);
+Result<SocketAddress> Transport::listen(BoundSockets sockets) {
+  ASSERT(open_handles_ == 2);
+  uv_tcp_init(loop_, &listener_);
+  uv_udp_init(loop_, &udp_);
+  open_handles_ += 2;
+  ASSERT(uv_tcp_open(&listener_, sockets.tcp.release()) == 0);
+  ASSERT(uv_udp_open(&udp_, sockets.udp.release()) == 0);
+  links_.set_local(sockets.address);
 
   const int listening = uv_listen(reinterpret_cast<uv_stream_t*>(&listener_), kListenBacklog,
                                   [](uv_stream_t* stream, int status) {
                                     static_cast<Transport*>(stream->data)->on_connection(status);
                                   });
-  if (listening != 0) return cannot_listen(*bound, "TCP", -listening);
+  if (listening != 0) return cannot_listen(sockets.address, "TCP", -listening);
   const auto give_buffer = [](uv_handle_t* handle, std::size_t, uv_buf_t* out) {
     ReadBuffer& buffer = *static_cast<Transport*>(handle->data)->buffer_;
     *out = uv_buf_init(buffer.data(), static_cast<unsigned>(buffer.size()));
@@ -138,20 +87,8 @@ Result<SocketAddress> Transport::listen(const SocketAddress& address) {
         ->on_packet(ByteView(data, static_cast<std::size_t>(size)), SocketAddress(from));
   };
   const int receiving = uv_udp_recv_start(&udp_, give_buffer, take);
-  if (receiving != 0) return cannot_listen(*bound, "UDP", -receiving);
-  return bound;
-}
-
-Result<SocketAddress> Transport::open_sockets(const SocketAddress& address) {
-  ASSERT(open_handles_ == 2);
-  const Result<BoundSockets> bound = bind_both(address);
-  if (!bound) return tl::unexpected(bound.error());
-  uv_tcp_init(loop_, &listener_);
-  uv_udp_init(loop_, &udp_);
-  open_handles_ += 2;
-  ASSERT(uv_tcp_open(&listener_, bound->tcp) == 0);
-  ASSERT(uv_udp_open(&udp_, bound->udp) == 0);
-  return bound->address;
+  if (receiving != 0) return cannot_listen(sockets.address, "UDP", -receiving);
+  return sockets.address;
 }
 
 void Transport::on_connection(int status) {

@@ -19,6 +19,7 @@
 #include "base/datagram.h"
 #include "base/effects.h"
 #include "base/token.h"
+#include "os/bound_sockets.h"
 #include "os/peer_links.h"
 
 namespace dunlin {
@@ -78,7 +79,8 @@ class Transport {
 
   // Port 0 takes any that is free for both TCP and UDP. Once. Gives the address in use.
   Result<SocketAddress> listen(const SocketAddress& address);
-  static Result<void> can_listen(const SocketAddress& address);
+  Result<SocketAddress> listen(BoundSockets sockets);
+
   void set_keys(const KeyRing& keys);
   // `address` is HOST:PORT; `boot` what is known of the peer's, 0: nothing.
   void set_peer(NodeId id, const PublicKey& key, const std::string& address, Boot boot);
@@ -106,7 +108,6 @@ class Transport {
     bool has_asked = false;
   };
 
-  Result<SocketAddress> open_sockets(const SocketAddress& address);
   void on_connection(int status);
   bool make_room_for(const SocketAddress& remote);
   Connection::Events inbound_events();

@@ -13,7 +13,7 @@
 
 namespace dunlin {
 
-struct Memory {
+struct RecoveredDirectory {
   std::unique_ptr<Storage> storage;  // not yet started
   Journal journal;
   Recovered recovered;
@@ -23,9 +23,9 @@ struct Memory {
 // Says on stderr what it does with a directory that it does not take as it is. kCorrupt: rotten,
 // and nobody is known who could admit a successor; the hint names the command that accepts the
 // loss. With options.reset whatever is there is set aside, the identity too.
-Result<Memory> open_memory(const NodeOptions& options);
+Result<RecoveredDirectory> recover_directory(const NodeOptions& options);
 
 // The next life on this directory is a successor's: what is there is known to have forgotten.
-Result<void> disown(const std::string& directory);
+Result<void> disown_directory(const std::string& directory);
 
 }  // namespace dunlin

@@ -1,4 +1,4 @@
-#include "os/memory.h"
+#include "os/directory_recovery.h"
 
 #include <gtest/gtest.h>
 
@@ -65,55 +65,55 @@ TEST(IdentityFile, IsNotBelievedWhenAnyByteIsWrong) {
   EXPECT_TRUE(read_identity(directory / "."));
 }
 
-TEST(Memory, ALostLogMakesASuccessorWithTheSameIdAtEachTry) {
+TEST(DirectoryRecovery, ALostLogMakesASuccessorWithTheSameIdAtEachTry) {
   const TemporaryDirectory directory;
   const NodeOptions options = options_of(directory);
   const IdentityFile identity = identity_with({"10.0.0.1:7400"});
   leave_without_log(options.dir, identity);
-  Result<Memory> memory = open_memory(options);
-  ASSERT_TRUE(memory) << memory.error().message;
-  ASSERT_TRUE(memory->former && memory->former->successor);
-  EXPECT_EQ(memory->former->seed, identity.seed);
+  Result<RecoveredDirectory> found = recover_directory(options);
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_TRUE(found->former && found->former->successor);
+  EXPECT_EQ(found->former->seed, identity.seed);
   EXPECT_TRUE(fs::exists(options.dir + "/rotten-1/identity"));
-  const Key32 successor = *memory->former->successor;
-  memory = Memory{};
-  memory = open_memory(options);
-  ASSERT_TRUE(memory) << memory.error().message;
-  ASSERT_TRUE(memory->former);
-  EXPECT_EQ(memory->former->successor, successor);
+  const Key32 successor = *found->former->successor;
+  found = RecoveredDirectory{};
+  found = recover_directory(options);
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_TRUE(found->former);
+  EXPECT_EQ(found->former->successor, successor);
 }
 
-TEST(Memory, ANodeThatWasAloneRefusesAndNamesTheWayOut) {
+TEST(DirectoryRecovery, ANodeThatWasAloneRefusesAndNamesTheWayOut) {
   const TemporaryDirectory directory;
   NodeOptions options = options_of(directory);
   leave_without_log(options.dir, identity_with({}));
-  const Result<Memory> memory = open_memory(options);
-  ASSERT_FALSE(memory);
-  EXPECT_EQ(memory.error().code, Code::kCorrupt);
-  EXPECT_NE(memory.error().hint.find("--reset"), std::string::npos);
+  const Result<RecoveredDirectory> found = recover_directory(options);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kCorrupt);
+  EXPECT_NE(found.error().hint.find("--reset"), std::string::npos);
   options.reset = true;
-  const Result<Memory> fresh = open_memory(options);
+  const Result<RecoveredDirectory> fresh = recover_directory(options);
   ASSERT_TRUE(fresh) << fresh.error().message;
   EXPECT_FALSE(fresh->former);
   EXPECT_TRUE(fresh->recovered.facts.empty());
 }
 
-TEST(Memory, ADisownedDirectoryIsSetAsideAtTheNextStart) {
+TEST(DirectoryRecovery, ADisownedDirectoryIsSetAsideAtTheNextStart) {
   const TemporaryDirectory directory;
   const NodeOptions options = options_of(directory);
-  { ASSERT_TRUE(open_memory(options)); }
+  { ASSERT_TRUE(recover_directory(options)); }
   ASSERT_TRUE(write_identity(options.dir, identity_with({"10.0.0.1:7400"})));
-  ASSERT_TRUE(disown(options.dir));
-  const Result<Memory> memory = open_memory(options);
-  ASSERT_TRUE(memory) << memory.error().message;
-  EXPECT_TRUE(memory->former);
+  ASSERT_TRUE(disown_directory(options.dir));
+  const Result<RecoveredDirectory> found = recover_directory(options);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_TRUE(found->former);
 }
 
-TEST(Memory, ResetOfAnEmptyDirectoryIsNoError) {
+TEST(DirectoryRecovery, ResetOfAnEmptyDirectoryIsNoError) {
   const TemporaryDirectory directory;
   NodeOptions options = options_of(directory);
   options.reset = true;
-  EXPECT_TRUE(open_memory(options));
+  EXPECT_TRUE(recover_directory(options));
 }
 
 }  // namespace
