@@ -90,6 +90,7 @@ void Groups::Parts::deliver(Turn& turn, const NodeId& from, GroupMessage message
   const GroupId group = message.group;
   Raft* raft = replica_for(turn, from, message);
   if (raft == nullptr) return;
+  if (check && !raft->is_verified()) check->is_wanted_by(turn.now, from);
   if (!turn.may_take_snapshot && std::holds_alternative<SnapshotChunk>(message.body)) {
     drop_stalled_snapshot(turn);
   }
@@ -155,12 +156,16 @@ PromiseReply Groups::Parts::promises_of(const NodeId& node, Boot to_boot) const 
 }
 
 void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot of, const PromiseQuery&) {
-  turn.notes.push_back({from, promises_of(from, of)});
+  const bool is_answered =
+      std::any_of(turn.notes.begin(), turn.notes.end(), [&](const Turn::Note& note) {
+        return note.to == from && std::holds_alternative<PromiseReply>(note.message);
+      });
+  if (!is_answered) turn.notes.push_back({from, promises_of(from, of)});
 }
 
 void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot, const PromiseReply& note) {
   std::optional<std::string> forgotten;
-  if (check) forgotten = check->judge(from, note);
+  if (check) forgotten = check->judge(turn.now, from, note);
   for (const GroupPromise& promise : note.groups) {
     if (forgotten || promise.group.value >= replicas.size()) break;
     const Raft* raft = find(promise.group);

@@ -172,16 +172,22 @@ struct PromiseQuery {
   static constexpr auto fields() { return std::tuple{}; }
 };
 
-// What the asker's replica of one group promised the sender, as far as the sender remembers.
+// What the asker's replica of one group promised the sender, as far as the sender remembers, and
+// what the sender knows to be committed: the asker may have slept through changes of the voters.
 struct GroupPromise {
   GroupId group;
   Generation generation = 0;
   Term term = 0;              // in which it voted for the sender, or led
   Term acknowledged_in = 0;   // the sender's term when it last acknowledged entries to it,
   LogIndex acknowledged = 0;  // up to this
+  LogIndex committed = 0;     // the last entry the sender knows to be committed,
+  Term committed_term = 0;    // its term,
+  GroupConfig config;         // and the configuration in force there
   static constexpr auto fields() {
-    return std::tuple{&GroupPromise::group, &GroupPromise::generation, &GroupPromise::term,
-                      &GroupPromise::acknowledged_in, &GroupPromise::acknowledged};
+    return std::tuple{&GroupPromise::group,          &GroupPromise::generation,
+                      &GroupPromise::term,           &GroupPromise::acknowledged_in,
+                      &GroupPromise::acknowledged,   &GroupPromise::committed,
+                      &GroupPromise::committed_term, &GroupPromise::config};
   }
 };
 

@@ -1,6 +1,7 @@
 #include "dht/promises.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace dunlin {
 
@@ -10,22 +11,40 @@ constexpr Duration kLongestWait = seconds(5);
 
 }  // namespace
 
+// Both orders are those of logs: a place beyond the end of this replica's log is not in it.
+const GroupConfig& PromiseCheck::counted_in(const Raft& raft) const {
+  const auto told = committed_.find(raft.group());
+  if (told == committed_.end()) return raft.config();
+  const bool is_beyond = std::pair{told->second.term, told->second.index} >
+                         std::pair{raft.log().last_term(), raft.log().last()};
+  return is_beyond ? told->second.config : raft.config();
+}
+
+void PromiseCheck::learn(const GroupPromise& promise) {
+  if (promise.group.value >= kMaxGroups || !promise.config.is_valid()) return;
+  Committed& known = committed_[promise.group];
+  if (std::pair{known.term, known.index} >= std::pair{promise.committed_term, promise.committed}) {
+    return;
+  }
+  known = {promise.committed_term, promise.committed, promise.config};
+}
+
 bool PromiseCheck::is_settled(const Raft& raft) const {
-  const GroupConfig& config = raft.config();
   // Without entries it has acknowledged none, and votes only in groups whose voters know it.
-  if (config.voters.empty()) return true;
-  return config.has_quorum(
+  if (raft.config().voters.empty()) return true;
+  return counted_in(raft).has_quorum(
       [&](const Seat& seat) { return seat == raft.self() || answered_.contains(seat.node); });
 }
 
 void PromiseCheck::ask(Turn& turn, const std::vector<const Raft*>& unverified) {
   ask_at_ = Instant::never();
-  std::set<NodeId> to;
+  std::set<NodeId> to = std::exchange(callers_, {});
   for (const Raft* raft : unverified) {
-    for (const Seat& seat : raft->config().all_voters()) {
+    for (const Seat& seat : counted_in(*raft).all_voters()) {
       if (seat.node != self_ && !answered_.contains(seat.node)) to.insert(seat.node);
     }
   }
+  if (unverified.empty()) return;
   if (to.empty()) return;
   for (const NodeId& node : to) turn.notes.push_back({node, PromiseQuery{}});
   ask_at_ = turn.now + wait_;
@@ -36,7 +55,13 @@ void PromiseCheck::peer_is_up(Instant now, const NodeId& node) {
   if (ask_at_ != Instant::never() && !answered_.contains(node)) ask_at_ = now;
 }
 
-std::optional<std::string> PromiseCheck::judge(const NodeId& from, const PromiseReply& reply) {
+void PromiseCheck::is_wanted_by(Instant now, const NodeId& node) {
+  callers_.insert(node);
+  ask_at_ = std::min(ask_at_, now + wait_);
+}
+
+std::optional<std::string> PromiseCheck::judge(Instant now, const NodeId& from,
+                                               const PromiseReply& reply) {
   if (reply.heard_boot > boot_) {
     return "node " + from.short_text() + " knows a later life of this one (start " +
            std::to_string(reply.heard_boot) + ", this is " + std::to_string(boot_) +
@@ -48,6 +73,9 @@ std::optional<std::string> PromiseCheck::judge(const NodeId& from, const Promise
            " of the log was durable here, but it ends at " + std::to_string(last_row_);
   }
   answered_.insert(from);
+  for (const GroupPromise& promise : reply.groups) learn(promise);
+  // Voters that were not known may be among those told.
+  ask_at_ = std::min(ask_at_, now + wait_);
   return std::nullopt;
 }
 

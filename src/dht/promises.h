@@ -3,6 +3,12 @@
 // question per pair of nodes, for all groups. A peer that has forgotten too (its power failed at
 // the same moment) answers that it knows of nothing: that counts, so that all nodes restarting
 // together make progress.
+//
+// A group may have replaced its voters while this node was away, those of its own configuration
+// may be gone for good. So an answer also names what is committed and who votes there: where that
+// lies beyond this replica's log, the answers are counted in that configuration. What an older one
+// committed lies on a majority of it, and nobody is elected by the older one's voters any more. An
+// uncommitted one would prove neither, so it does not count.
 #pragma once
 
 #include <cstdint>
@@ -28,20 +34,35 @@ class PromiseCheck {
   void ask(Turn& turn, const std::vector<const Raft*>& unverified);
   // Its answer would be news at once.
   void peer_is_up(Instant now, const NodeId& node);
+  // It takes a replica here that is not verified for one of its group's: it may know more of the
+  // group, and is asked (again) with the next round.
+  void is_wanted_by(Instant now, const NodeId& node);
 
   // Line for a person when an answer shows that this node forgot something it promised.
-  std::optional<std::string> judge(const NodeId& from, const PromiseReply& reply);
-  // Enough have answered for this replica: a majority of its voters, itself counted.
+  std::optional<std::string> judge(Instant now, const NodeId& from, const PromiseReply& reply);
+  // Enough have answered for this replica: a majority of the voters, itself counted if it is one.
   bool is_settled(const Raft& raft) const;
 
   // What this node remembers of the asker's promises.
   static PromiseReply answer(const Peer& peer, Boot to_boot, std::vector<GroupPromise> groups);
 
  private:
+  // The furthest that anybody who answered knows a group to be committed.
+  struct Committed {
+    Term term = 0;
+    LogIndex index = 0;
+    GroupConfig config;
+  };
+
+  void learn(const GroupPromise& promise);
+  const GroupConfig& counted_in(const Raft& raft) const;
+
   const NodeId self_;
   const Boot boot_;
   const std::uint64_t last_row_;
   std::set<NodeId> answered_;
+  std::set<NodeId> callers_;                // to be asked with the next round
+  std::map<GroupId, Committed> committed_;  // as others told
   Instant ask_at_ = Instant::never();
   Duration wait_ = milliseconds(500);
 };

@@ -89,10 +89,12 @@ std::optional<std::string> Raft::contradicts(const GroupPromise& promise) const 
 
 std::optional<GroupPromise> Raft::promised_by(const NodeId& node) const {
   const auto found = heard_.find(node);
-  if (found == heard_.end()) return std::nullopt;
-  const Heard& heard = found->second;
-  return GroupPromise{group_, heard.generation, heard.term, heard.acknowledged_in,
-                      heard.acknowledged};
+  const GroupConfig& committed = config_at(commit_);
+  if (found == heard_.end() && committed.generation_of(node) == 0) return std::nullopt;
+  const Heard heard = found == heard_.end() ? Heard{} : found->second;
+  return GroupPromise{
+      group_,  heard.generation,       heard.term, heard.acknowledged_in, heard.acknowledged,
+      commit_, *log_.term_at(commit_), committed};
 }
 
 Raft::Heard& Raft::heard_of(const Seat& seat) {

@@ -426,6 +426,29 @@ TEST_F(RaftTest, ARestartedReplicaPromisesNothingBeforeAnotherVoterHasAnswered) 
   EXPECT_FALSE(cluster_->leader_of(kRafted));
 }
 
+// Both other voters it knows of hand over and go while it is cut off.
+TEST_F(RaftTest, ARestartedReplicaIsToldWhoVotesNow) {
+  grow(5);
+  const std::size_t sleeper = followers_[0];
+  cluster_->isolate(sleeper);
+  for (const std::size_t leaver : {followers_[1], leader_}) {
+    cluster_->leave(leaver);
+    ASSERT_TRUE(
+        cluster_->run_until([&] { return !is_voter(leaver) && settled_with(3); }, seconds(30)));
+    cluster_->forget_member(leaver);
+  }
+  ASSERT_TRUE(is_voter(sleeper));
+  cluster_->crash(sleeper);
+  cluster_->heal();
+  const std::size_t last = *cluster_->leader_of(kRafted);
+  for (const Seat& seat : config().voters) {
+    const std::size_t voter = cluster_->index_of(seat.node);
+    if (voter != last && voter != sleeper) cluster_->crash(voter);
+  }
+  cluster_->start(sleeper);
+  commit_one(seconds(20));
+}
+
 TEST_F(RaftTest, ASoleVoterAsksNobody) {
   grow(1);
   cluster_->crash(0);
