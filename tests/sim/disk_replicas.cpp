@@ -35,6 +35,7 @@ void restart(DiskReplica& replica, const LogPlace& place, const GroupConfig& con
 }  // namespace
 
 bool DiskReplica::holds(const LogPlace& place) const {
+  if (!configs.empty() && place.index <= configs.front().first.index) return true;
   return std::any_of(configs.begin(), configs.end(),
                      [&](const auto& config) { return config.first == place; });
 }

@@ -26,9 +26,12 @@ struct DiskReplica {
   Term term = 0;
   NodeId vote;
   LogPlace last;
-  // Configurations in its log and where they stand; the first may be the one of a snapshot.
+  // Configurations in its log and where they stand. The first is the one in force where the log
+  // begins, and stands there.
   std::vector<std::pair<LogPlace, GroupConfig>> configs;
 
+  // An entry of the group's newest log is in this one, or covered by the applied state under it:
+  // that is committed, and the newest log has all that is.
   bool holds(const LogPlace& place) const;
 };
 
