@@ -5,7 +5,7 @@
 //   struct Ping {
 //     std::uint64_t sequence = 0;
 //     NodeId target;
-//     static constexpr auto fields() { return std::tuple{&Ping::sequence, &Ping::target}; }
+//     static constexpr auto fields() { return Fields<&Ping::sequence, &Ping::target>{}; }
 //   };
 //   Bytes frame = encode(ping);
 //   Result<Ping> back = decode<Ping>(frame);

@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -20,7 +19,7 @@ constexpr std::size_t kMaxExpansion = 64;
 
 template <HasFields T>
 constexpr std::size_t required_fields() {
-  constexpr std::size_t count = std::tuple_size_v<decltype(T::fields())>;
+  constexpr std::size_t count = decltype(T::fields())::kCount;
   if constexpr (requires { T::kRequiredFields; }) {
     static_assert(T::kRequiredFields <= count);
     return T::kRequiredFields;
@@ -38,10 +37,6 @@ template <class T>
 constexpr std::size_t least_encoded() {
   return LeastEncoded<T>::kBytes;
 }
-template <>
-struct LeastEncoded<double> {
-  static constexpr std::size_t kBytes = 5;
-};
 template <class Tag, std::size_t N>
 struct LeastEncoded<OpaqueId<Tag, N>> {
   static constexpr std::size_t kBytes = N + 2;
@@ -56,12 +51,16 @@ struct LeastEncoded<std::variant<Ts...>> {
 };
 template <HasFields T>
 struct LeastEncoded<T> {
-  template <class... Fields>
-  static constexpr std::size_t sum(std::tuple<Fields T::*...>) {
+  template <auto... kMembers>
+  static constexpr std::size_t sum(Fields<kMembers...>) {
     std::size_t index = 0;
     std::size_t bytes = 1;
-    ((bytes += index++ < required_fields<T>() ? least_encoded<Fields>() : 0), ...);
+    ((bytes += index++ < required_fields<T>() ? least_of(kMembers) : 0), ...);
     return bytes;
+  }
+  template <class Field>
+  static constexpr std::size_t least_of(Field T::*) {
+    return least_encoded<Field>();
   }
   static constexpr std::size_t kBytes = sum(T::fields());
 };
@@ -126,12 +125,11 @@ template <HasFields T>
 void get(Decoder& in, T& value) {
   std::size_t left = in.array();
   if (left < required_fields<T>()) in.fail();
-  auto read = [&](auto& field) {
+  for_each_field(value, [&](auto& field) {
     if (left == 0) return;
     --left;
     get(in, field);
-  };
-  std::apply([&](auto... field) { (read(value.*field), ...); }, T::fields());
+  });
   in.leave();
 }
 

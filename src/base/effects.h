@@ -11,11 +11,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
 
@@ -72,7 +72,7 @@ struct FileExtent {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   static constexpr auto fields() {
-    return std::tuple{&FileExtent::file, &FileExtent::offset, &FileExtent::length};
+    return Fields<&FileExtent::file, &FileExtent::offset, &FileExtent::length>{};
   }
 };
 

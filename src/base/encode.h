@@ -1,28 +1,22 @@
 // put(): values of all types that the codec knows, appended to a byte string. See base/codec.h.
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/msgpack.h"
 #include "base/time.h"
 
 namespace dunlin {
-
-template <class T>
-concept HasFields = requires {
-  T::fields();
-};
 
 inline void put(Encoder& out, bool value) {
   out.boolean(value);
@@ -79,9 +73,8 @@ void put(Encoder& out, const std::variant<Ts...>& value);
 
 template <HasFields T>
 void put(Encoder& out, const T& value) {
-  constexpr auto fields = T::fields();
-  out.array(std::tuple_size_v<decltype(fields)>);
-  std::apply([&](auto... field) { (put(out, value.*field), ...); }, fields);
+  out.array(decltype(T::fields())::kCount);
+  for_each_field(value, [&](const auto& field) { put(out, field); });
 }
 
 template <class T>

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
+#include "base/fields.h"
 #include "base/ids.h"
 
 namespace dunlin {
@@ -20,7 +20,7 @@ struct Seat {
   NodeId node;
   Generation generation = 0;
   auto operator<=>(const Seat&) const = default;
-  static constexpr auto fields() { return std::tuple{&Seat::node, &Seat::generation}; }
+  static constexpr auto fields() { return Fields<&Seat::node, &Seat::generation>{}; }
 };
 
 struct GroupConfig {
@@ -32,7 +32,7 @@ struct GroupConfig {
 
   bool operator==(const GroupConfig&) const = default;
   static constexpr auto fields() {
-    return std::tuple{&GroupConfig::voters, &GroupConfig::outgoing, &GroupConfig::learners};
+    return Fields<&GroupConfig::voters, &GroupConfig::outgoing, &GroupConfig::learners>{};
   }
 
   bool is_joint() const { return !outgoing.empty(); }

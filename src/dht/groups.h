@@ -21,11 +21,11 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/effects.h"
+#include "base/fields.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "dht/groups_config.h"
@@ -40,7 +40,7 @@ struct PeerMark {
   std::uint64_t row = 0;  // durable there
   bool operator==(const PeerMark&) const = default;
   static constexpr auto fields() {
-    return std::tuple{&PeerMark::node, &PeerMark::boot, &PeerMark::row};
+    return Fields<&PeerMark::node, &PeerMark::boot, &PeerMark::row>{};
   }
 };
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <string>
-#include <tuple>
 #include <variant>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "dht/group_config.h"
 
@@ -19,8 +19,8 @@ struct AppliedState {
   Generation generation = 0;
   GroupConfig config;
   static constexpr auto fields() {
-    return std::tuple{&AppliedState::index, &AppliedState::term, &AppliedState::generation,
-                      &AppliedState::config};
+    return Fields<&AppliedState::index, &AppliedState::term, &AppliedState::generation,
+                  &AppliedState::config>{};
   }
 };
 

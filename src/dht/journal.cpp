@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <tuple>
 
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/crypto.h"
+#include "base/fields.h"
 
 namespace dunlin {
 
@@ -113,7 +113,7 @@ struct Journal::Row {
   std::uint64_t checkpoint = 0;  // the newest completed one
   std::vector<std::pair<std::uint8_t, Bytes>> records;
   static constexpr auto fields() {
-    return std::tuple{&Row::previous, &Row::first, &Row::facts, &Row::checkpoint, &Row::records};
+    return Fields<&Row::previous, &Row::first, &Row::facts, &Row::checkpoint, &Row::records>{};
   }
 
   static std::optional<Row> open(std::uint64_t sequence, const Bytes& data);
@@ -138,7 +138,7 @@ struct Journal::CheckpointMark {
   std::uint64_t durable_row = 0;  // the log held this row when the checkpoint was sealed
   std::uint64_t digest = 0;       // of all state rows but the mark
   static constexpr auto fields() {
-    return std::tuple{&CheckpointMark::id, &CheckpointMark::durable_row, &CheckpointMark::digest};
+    return Fields<&CheckpointMark::id, &CheckpointMark::durable_row, &CheckpointMark::digest>{};
   }
 };
 

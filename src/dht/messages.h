@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "dht/group_config.h"
 
@@ -30,7 +30,7 @@ struct Entry {
   Term term = 0;
   EntryKind kind = EntryKind::kNoop;
   Bytes payload;
-  static constexpr auto fields() { return std::tuple{&Entry::term, &Entry::kind, &Entry::payload}; }
+  static constexpr auto fields() { return Fields<&Entry::term, &Entry::kind, &Entry::payload>{}; }
 };
 
 // ---- between replicas of a group ----------------------------------------------------------------
@@ -43,7 +43,7 @@ struct Append {
   LogIndex commit = 0;
   std::vector<Entry> entries;
   static constexpr auto fields() {
-    return std::tuple{&Append::previous, &Append::previous_term, &Append::commit, &Append::entries};
+    return Fields<&Append::previous, &Append::previous_term, &Append::commit, &Append::entries>{};
   }
 };
 
@@ -56,8 +56,8 @@ struct AppendReply {
   LogIndex hint = 0;
   Term hint_term = 0;
   static constexpr auto fields() {
-    return std::tuple{&AppendReply::ok, &AppendReply::index, &AppendReply::commit,
-                      &AppendReply::hint, &AppendReply::hint_term};
+    return Fields<&AppendReply::ok, &AppendReply::index, &AppendReply::commit, &AppendReply::hint,
+                  &AppendReply::hint_term>{};
   }
 };
 
@@ -69,8 +69,8 @@ struct VoteRequest {
   LogIndex last = 0;
   Term last_term = 0;
   static constexpr auto fields() {
-    return std::tuple{&VoteRequest::pre, &VoteRequest::transfer, &VoteRequest::last,
-                      &VoteRequest::last_term};
+    return Fields<&VoteRequest::pre, &VoteRequest::transfer, &VoteRequest::last,
+                  &VoteRequest::last_term>{};
   }
 };
 
@@ -82,18 +82,18 @@ struct VoteReply {
   bool granted = false;
   NodeId leader;
   static constexpr auto fields() {
-    return std::tuple{&VoteReply::pre, &VoteReply::granted, &VoteReply::leader};
+    return Fields<&VoteReply::pre, &VoteReply::granted, &VoteReply::leader>{};
   }
 };
 
 // "Am I still leader?" and "you are", for linearizable reads.
 struct ReadProbe {
   std::uint64_t sequence = 0;
-  static constexpr auto fields() { return std::tuple{&ReadProbe::sequence}; }
+  static constexpr auto fields() { return Fields<&ReadProbe::sequence>{}; }
 };
 struct ReadReply {
   std::uint64_t sequence = 0;
-  static constexpr auto fields() { return std::tuple{&ReadReply::sequence}; }
+  static constexpr auto fields() { return Fields<&ReadReply::sequence>{}; }
 };
 
 // A piece of a state machine's snapshot after entry `index`. `checksum` (of the whole) tells
@@ -107,9 +107,9 @@ struct SnapshotChunk {
   std::uint64_t offset = 0;
   Bytes data;
   static constexpr auto fields() {
-    return std::tuple{&SnapshotChunk::index,    &SnapshotChunk::term,  &SnapshotChunk::config,
-                      &SnapshotChunk::checksum, &SnapshotChunk::total, &SnapshotChunk::offset,
-                      &SnapshotChunk::data};
+    return Fields<&SnapshotChunk::index, &SnapshotChunk::term, &SnapshotChunk::config,
+                  &SnapshotChunk::checksum, &SnapshotChunk::total, &SnapshotChunk::offset,
+                  &SnapshotChunk::data>{};
   }
 };
 struct SnapshotReply {
@@ -117,33 +117,33 @@ struct SnapshotReply {
   std::uint64_t checksum = 0;
   std::uint64_t received = 0;  // bytes; installed is said by an AppendReply
   static constexpr auto fields() {
-    return std::tuple{&SnapshotReply::index, &SnapshotReply::checksum, &SnapshotReply::received};
+    return Fields<&SnapshotReply::index, &SnapshotReply::checksum, &SnapshotReply::received>{};
   }
 };
 
 // From the leader to the voter that is to lead: stand for election at once.
 struct TransferNow {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 
 // "Do you lead?" A leader answers with an Append.
 struct Hello {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 struct NotLeading {
   NodeId leader;  // none: unknown
-  static constexpr auto fields() { return std::tuple{&NotLeading::leader}; }
+  static constexpr auto fields() { return Fields<&NotLeading::leader>{}; }
 };
 
 // To a replica outside the configuration that is in force at the committed entry `committed`, its
 // generation or later: it was removed.
 struct Removed {
   LogIndex committed = 0;
-  static constexpr auto fields() { return std::tuple{&Removed::committed}; }
+  static constexpr auto fields() { return Fields<&Removed::committed>{}; }
 };
 // The replica addressed is no more.
 struct Gone {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 
 // Addresses whichever replica the node has: only a Hello to a leader one was told of.
@@ -160,8 +160,8 @@ struct GroupMessage {
   Term term = 0;
   GroupBody body;
   static constexpr auto fields() {
-    return std::tuple{&GroupMessage::group, &GroupMessage::to, &GroupMessage::from,
-                      &GroupMessage::term, &GroupMessage::body};
+    return Fields<&GroupMessage::group, &GroupMessage::to, &GroupMessage::from, &GroupMessage::term,
+                  &GroupMessage::body>{};
   }
 };
 
@@ -169,7 +169,7 @@ struct GroupMessage {
 
 // After a restart: what have I promised you?
 struct PromiseQuery {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 
 // What the asker's replica of one group promised the sender, as far as the sender remembers, and
@@ -184,10 +184,9 @@ struct GroupPromise {
   Term committed_term = 0;    // its term,
   GroupConfig config;         // and the configuration in force there
   static constexpr auto fields() {
-    return std::tuple{&GroupPromise::group,          &GroupPromise::generation,
-                      &GroupPromise::term,           &GroupPromise::acknowledged_in,
-                      &GroupPromise::acknowledged,   &GroupPromise::committed,
-                      &GroupPromise::committed_term, &GroupPromise::config};
+    return Fields<&GroupPromise::group, &GroupPromise::generation, &GroupPromise::term,
+                  &GroupPromise::acknowledged_in, &GroupPromise::acknowledged,
+                  &GroupPromise::committed, &GroupPromise::committed_term, &GroupPromise::config>{};
   }
 };
 
@@ -197,24 +196,24 @@ struct PromiseReply {
   std::uint64_t row = 0;  // the highest durable row it claimed in lives before `to_boot`
   std::vector<GroupPromise> groups;
   static constexpr auto fields() {
-    return std::tuple{&PromiseReply::to_boot, &PromiseReply::heard_boot, &PromiseReply::row,
-                      &PromiseReply::groups};
+    return Fields<&PromiseReply::to_boot, &PromiseReply::heard_boot, &PromiseReply::row,
+                  &PromiseReply::groups>{};
   }
 };
 
 // The hash of the placement view the sender holds, asking for the other's.
 struct ViewAsk {
   std::uint64_t hash = 0;
-  static constexpr auto fields() { return std::tuple{&ViewAsk::hash}; }
+  static constexpr auto fields() { return Fields<&ViewAsk::hash>{}; }
 };
 struct ViewReply {
   std::uint64_t hash = 0;
-  static constexpr auto fields() { return std::tuple{&ViewReply::hash}; }
+  static constexpr auto fields() { return Fields<&ViewReply::hash>{}; }
 };
 
 // The sender wants to hand over all its seats.
 struct Leaving {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 
 using NodeNote = std::variant<PromiseQuery, PromiseReply, ViewAsk, ViewReply, Leaving>;
@@ -225,7 +224,7 @@ struct Envelope {
   std::vector<NodeNote> notes;
   std::vector<GroupMessage> messages;
   static constexpr auto fields() {
-    return std::tuple{&Envelope::boot, &Envelope::row, &Envelope::notes, &Envelope::messages};
+    return Fields<&Envelope::boot, &Envelope::row, &Envelope::notes, &Envelope::messages>{};
   }
 };
 

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <string>
-#include <tuple>
 #include <variant>
 
 #include "base/bytes.h"
 #include "base/codec.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "dht/group_config.h"
 #include "dht/messages.h"
@@ -21,8 +21,8 @@ struct EntryRecord {
   LogIndex index = 0;
   Entry entry;
   static constexpr auto fields() {
-    return std::tuple{&EntryRecord::group, &EntryRecord::generation, &EntryRecord::index,
-                      &EntryRecord::entry};
+    return Fields<&EntryRecord::group, &EntryRecord::generation, &EntryRecord::index,
+                  &EntryRecord::entry>{};
   }
 };
 
@@ -34,8 +34,8 @@ struct SnapshotRecord {
   GroupConfig config;
   Bytes state;
   static constexpr auto fields() {
-    return std::tuple{&SnapshotRecord::group, &SnapshotRecord::generation, &SnapshotRecord::index,
-                      &SnapshotRecord::term,  &SnapshotRecord::config,     &SnapshotRecord::state};
+    return Fields<&SnapshotRecord::group, &SnapshotRecord::generation, &SnapshotRecord::index,
+                  &SnapshotRecord::term, &SnapshotRecord::config, &SnapshotRecord::state>{};
   }
 };
 
@@ -48,7 +48,7 @@ struct VoteFact {
   Term term = 0;
   NodeId vote;  // none: not given in this term
   static constexpr auto fields() {
-    return std::tuple{&VoteFact::generation, &VoteFact::removed, &VoteFact::term, &VoteFact::vote};
+    return Fields<&VoteFact::generation, &VoteFact::removed, &VoteFact::term, &VoteFact::vote>{};
   }
 };
 

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
 
@@ -24,21 +24,21 @@ struct RouterAsk {
   NodeId denied;  // whom it asked before, in vain
   Bytes body;
   static constexpr auto fields() {
-    return std::tuple{&RouterAsk::boot, &RouterAsk::id,     &RouterAsk::group,
-                      &RouterAsk::wait, &RouterAsk::denied, &RouterAsk::body};
+    return Fields<&RouterAsk::boot, &RouterAsk::id, &RouterAsk::group, &RouterAsk::wait,
+                  &RouterAsk::denied, &RouterAsk::body>{};
   }
 };
 
 // The leader has it; the answer follows when there is one.
 struct RouterTaken {
   std::uint64_t id = 0;
-  static constexpr auto fields() { return std::tuple{&RouterTaken::id}; }
+  static constexpr auto fields() { return Fields<&RouterTaken::id>{}; }
 };
 
 struct RouterAnswer {
   std::uint64_t id = 0;
   Bytes body;
-  static constexpr auto fields() { return std::tuple{&RouterAnswer::id, &RouterAnswer::body}; }
+  static constexpr auto fields() { return Fields<&RouterAnswer::id, &RouterAnswer::body>{}; }
 };
 
 struct RouterRefusal {
@@ -47,8 +47,8 @@ struct RouterRefusal {
   std::string message;
   std::string hint;
   static constexpr auto fields() {
-    return std::tuple{&RouterRefusal::id, &RouterRefusal::code, &RouterRefusal::message,
-                      &RouterRefusal::hint};
+    return Fields<&RouterRefusal::id, &RouterRefusal::code, &RouterRefusal::message,
+                  &RouterRefusal::hint>{};
   }
 };
 
@@ -59,15 +59,15 @@ struct RouterElsewhere {
   NodeId leader;  // none: unknown
   std::vector<NodeId> voters;
   static constexpr auto fields() {
-    return std::tuple{&RouterElsewhere::id, &RouterElsewhere::term, &RouterElsewhere::leader,
-                      &RouterElsewhere::voters};
+    return Fields<&RouterElsewhere::id, &RouterElsewhere::term, &RouterElsewhere::leader,
+                  &RouterElsewhere::voters>{};
   }
 };
 
 // The asker waits no longer.
 struct RouterForget {
   std::uint64_t id = 0;
-  static constexpr auto fields() { return std::tuple{&RouterForget::id}; }
+  static constexpr auto fields() { return Fields<&RouterForget::id>{}; }
 };
 
 using RouterMessage = std::variant<RouterAsk, RouterTaken, RouterAnswer, RouterRefusal,

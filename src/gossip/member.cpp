@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "base/crypto.h"
+#include "base/fields.h"
 
 namespace dunlin {
 
@@ -18,7 +19,7 @@ struct StoredMember {
   Boot boot = 0;
   static constexpr auto fields() {
     using S = StoredMember;
-    return std::tuple{&S::facts, &S::state, &S::incarnation, &S::boot};
+    return Fields<&S::facts, &S::state, &S::incarnation, &S::boot>{};
   }
 };
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <tuple>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -37,9 +37,8 @@ struct NodeFacts {
   bool operator==(const NodeFacts&) const = default;
   static constexpr auto fields() {
     using F = NodeFacts;
-    return std::tuple{&F::id,        &F::key,    &F::name,    &F::address,
-                      &F::zone,      &F::labels, &F::cpus,    &F::memory,
-                      &F::resources, &F::gpus,   &F::version, &F::disk_total};
+    return Fields<&F::id, &F::key, &F::name, &F::address, &F::zone, &F::labels, &F::cpus,
+                  &F::memory, &F::resources, &F::gpus, &F::version, &F::disk_total>{};
   }
 };
 
@@ -93,7 +92,7 @@ struct Route {
   Boot leader_boot = 0;
   bool operator==(const Route&) const = default;
   static constexpr auto fields() {
-    return std::tuple{&Route::group, &Route::term, &Route::leader, &Route::leader_boot};
+    return Fields<&Route::group, &Route::term, &Route::leader, &Route::leader_boot>{};
   }
 };
 

@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
 #include "base/effects.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "gossip/updates.h"
@@ -25,7 +25,7 @@ struct Ping {
   std::uint32_t sequence = 0;
   Boot boot = 0;  // of the sender
   std::vector<Bytes> news;
-  static constexpr auto fields() { return std::tuple{&Ping::sequence, &Ping::boot, &Ping::news}; }
+  static constexpr auto fields() { return Fields<&Ping::sequence, &Ping::boot, &Ping::news>{}; }
 };
 
 struct Ack {
@@ -34,7 +34,7 @@ struct Ack {
   std::uint64_t digest = 0;  // of all members and routes the sender knows
   std::vector<Bytes> news;
   static constexpr auto fields() {
-    return std::tuple{&Ack::sequence, &Ack::boot, &Ack::digest, &Ack::news};
+    return Fields<&Ack::sequence, &Ack::boot, &Ack::digest, &Ack::news>{};
   }
 };
 
@@ -46,7 +46,7 @@ struct PingRequest {
   std::vector<Bytes> news;
   static constexpr auto fields() {
     using P = PingRequest;
-    return std::tuple{&P::sequence, &P::target, &P::wait_ms, &P::news};
+    return Fields<&P::sequence, &P::target, &P::wait_ms, &P::news>{};
   }
 };
 
@@ -55,14 +55,12 @@ struct PingRequest {
 struct PingReport {
   std::uint32_t sequence = 0;
   bool answered = false;
-  static constexpr auto fields() {
-    return std::tuple{&PingReport::sequence, &PingReport::answered};
-  }
+  static constexpr auto fields() { return Fields<&PingReport::sequence, &PingReport::answered>{}; }
 };
 
 struct News {
   std::vector<Bytes> news;
-  static constexpr auto fields() { return std::tuple{&News::news}; }
+  static constexpr auto fields() { return Fields<&News::news>{}; }
 };
 
 // All that is known of one member.
@@ -75,8 +73,8 @@ struct Record {
   std::uint32_t load_age_s = 0;
   static constexpr auto fields() {
     using R = Record;
-    return std::tuple{&R::card,          &R::standing,   &R::age_s,
-                      &R::load_sequence, &R::load_class, &R::load_age_s};
+    return Fields<&R::card, &R::standing, &R::age_s, &R::load_sequence, &R::load_class,
+                  &R::load_age_s>{};
   }
 };
 
@@ -87,7 +85,7 @@ struct SyncRequest {
   std::vector<std::uint64_t> members;
   std::vector<std::uint64_t> routes;
   static constexpr auto fields() {
-    return std::tuple{&SyncRequest::self, &SyncRequest::members, &SyncRequest::routes};
+    return Fields<&SyncRequest::self, &SyncRequest::members, &SyncRequest::routes>{};
   }
 };
 
@@ -101,8 +99,8 @@ struct SyncReply {
   std::vector<Route> routes;
   static constexpr auto fields() {
     using S = SyncReply;
-    return std::tuple{&S::bucket_count,       &S::buckets,       &S::records,
-                      &S::route_bucket_count, &S::route_buckets, &S::routes};
+    return Fields<&S::bucket_count, &S::buckets, &S::records, &S::route_bucket_count,
+                  &S::route_buckets, &S::routes>{};
   }
 };
 
@@ -110,7 +108,7 @@ struct SyncReply {
 struct SyncPush {
   std::vector<Record> records;
   std::vector<Route> routes;
-  static constexpr auto fields() { return std::tuple{&SyncPush::records, &SyncPush::routes}; }
+  static constexpr auto fields() { return Fields<&SyncPush::records, &SyncPush::routes>{}; }
 };
 
 // Of a pair that watches each other; read by Liveness, not by Gossip.
@@ -123,7 +121,7 @@ struct Heartbeat {
   std::uint32_t answer = 0;
   static constexpr auto fields() {
     using H = Heartbeat;
-    return std::tuple{&H::boot, &H::durable, &H::storage_ok, &H::watching, &H::ask, &H::answer};
+    return Fields<&H::boot, &H::durable, &H::storage_ok, &H::watching, &H::ask, &H::answer>{};
   }
 };
 

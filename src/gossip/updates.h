@@ -4,12 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "gossip/member.h"
@@ -30,7 +30,7 @@ struct Standing {
   bool operator==(const Standing&) const = default;
   static constexpr auto fields() {
     using S = Standing;
-    return std::tuple{&S::boot, &S::incarnation, &S::state, &S::patience};
+    return Fields<&S::boot, &S::incarnation, &S::state, &S::patience>{};
   }
 };
 
@@ -45,7 +45,7 @@ struct Card {
   std::uint32_t version = 0;
   std::uint64_t life = 0;
   static constexpr auto fields() {
-    return std::tuple{&Card::facts, &Card::boot, &Card::version, &Card::life};
+    return Fields<&Card::facts, &Card::boot, &Card::version, &Card::life>{};
   }
 };
 
@@ -54,16 +54,14 @@ struct Status {
   Standing standing;
   std::vector<NodeId> accusers;  // of a suspicion: who got no answer himself
   static constexpr auto fields() {
-    return std::tuple{&Status::node, &Status::standing, &Status::accusers};
+    return Fields<&Status::node, &Status::standing, &Status::accusers>{};
   }
 };
 
 struct Introduction {
   Card card;
   Standing standing;
-  static constexpr auto fields() {
-    return std::tuple{&Introduction::card, &Introduction::standing};
-  }
+  static constexpr auto fields() { return Fields<&Introduction::card, &Introduction::standing>{}; }
 };
 
 struct LoadReport {
@@ -73,7 +71,7 @@ struct LoadReport {
   std::uint32_t load_class = 0;
   static constexpr auto fields() {
     using L = LoadReport;
-    return std::tuple{&L::node, &L::boot, &L::sequence, &L::load_class};
+    return Fields<&L::node, &L::boot, &L::sequence, &L::load_class>{};
   }
 };
 

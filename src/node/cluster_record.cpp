@@ -2,6 +2,7 @@
 
 #include "base/codec.h"
 #include "base/crypto.h"
+#include "base/fields.h"
 
 namespace dunlin {
 
@@ -14,8 +15,8 @@ struct RecordCopy {
   std::vector<AdmittedNode> admissions;
   std::vector<NodeId> retired;
   static constexpr auto fields() {
-    return std::tuple{&RecordCopy::version, &RecordCopy::tokens, &RecordCopy::admissions,
-                      &RecordCopy::retired};
+    return Fields<&RecordCopy::version, &RecordCopy::tokens, &RecordCopy::admissions,
+                  &RecordCopy::retired>{};
   }
 };
 

@@ -8,11 +8,11 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -39,7 +39,7 @@ struct TokenRecord {
   std::uint32_t used = 0;
   static constexpr auto fields() {
     using T = TokenRecord;
-    return std::tuple{&T::id, &T::psk, &T::role, &T::user, &T::expires_at, &T::uses, &T::used};
+    return Fields<&T::id, &T::psk, &T::role, &T::user, &T::expires_at, &T::uses, &T::used>{};
   }
 };
 
@@ -47,7 +47,7 @@ struct TokenRecord {
 
 struct AddToken {
   TokenRecord token;
-  static constexpr auto fields() { return std::tuple{&AddToken::token}; }
+  static constexpr auto fields() { return Fields<&AddToken::token>{}; }
 };
 
 // Binds a public key to a use of a token. `at` is the leader's clock when it proposed: expiry is
@@ -58,14 +58,14 @@ struct Admit {
   std::string name;
   WallTime at;
   static constexpr auto fields() {
-    return std::tuple{&Admit::token, &Admit::key, &Admit::name, &Admit::at};
+    return Fields<&Admit::token, &Admit::key, &Admit::name, &Admit::at>{};
   }
 };
 
 // The id left, was forgotten, or lost its memory: it never votes or promises again.
 struct Retire {
   NodeId node;
-  static constexpr auto fields() { return std::tuple{&Retire::node}; }
+  static constexpr auto fields() { return Fields<&Retire::node>{}; }
 };
 
 // The id lost its memory; its owner goes on under another one. Proposed only when the former key
@@ -75,7 +75,7 @@ struct Succeed {
   PublicKey key;
   std::string name;
   static constexpr auto fields() {
-    return std::tuple{&Succeed::former, &Succeed::key, &Succeed::name};
+    return Fields<&Succeed::former, &Succeed::key, &Succeed::name>{};
   }
 };
 
@@ -88,7 +88,7 @@ struct AdmittedNode {
   std::string name;
   TokenId token;
   static constexpr auto fields() {
-    return std::tuple{&AdmittedNode::key, &AdmittedNode::name, &AdmittedNode::token};
+    return Fields<&AdmittedNode::key, &AdmittedNode::name, &AdmittedNode::token>{};
   }
 };
 

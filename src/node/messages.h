@@ -5,34 +5,34 @@
 
 #include <cstdint>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/codec.h"
 #include "base/effects.h"
+#include "base/fields.h"
 #include "base/ids.h"
 
 namespace dunlin {
 
 struct RecordQuery {
   std::uint64_t version = 0;  // what the asker has
-  static constexpr auto fields() { return std::tuple{&RecordQuery::version}; }
+  static constexpr auto fields() { return Fields<&RecordQuery::version>{}; }
 };
 struct RecordCopyMessage {
   Bytes copy;
-  static constexpr auto fields() { return std::tuple{&RecordCopyMessage::copy}; }
+  static constexpr auto fields() { return Fields<&RecordCopyMessage::copy>{}; }
 };
 
 struct StatusQuery {
   std::uint64_t query = 0;
-  static constexpr auto fields() { return std::tuple{&StatusQuery::query}; }
+  static constexpr auto fields() { return Fields<&StatusQuery::query>{}; }
 };
 // One group, as its leader sees it.
 struct GroupStatus {
   GroupId group;
   std::vector<NodeId> voters;
-  static constexpr auto fields() { return std::tuple{&GroupStatus::group, &GroupStatus::voters}; }
+  static constexpr auto fields() { return Fields<&GroupStatus::group, &GroupStatus::voters>{}; }
 };
 // What one node knows first-hand: the groups it leads, the blobs it counts.
 struct StatusShare {
@@ -43,7 +43,7 @@ struct StatusShare {
   std::uint64_t blobs_missing = 0;
   static constexpr auto fields() {
     using S = StatusShare;
-    return std::tuple{&S::query, &S::led, &S::blobs, &S::blobs_under_replicated, &S::blobs_missing};
+    return Fields<&S::query, &S::led, &S::blobs, &S::blobs_under_replicated, &S::blobs_missing>{};
   }
 };
 
@@ -51,7 +51,7 @@ struct StatusShare {
 struct LeaveOrder {
   std::uint64_t order = 0;
   bool now = false;
-  static constexpr auto fields() { return std::tuple{&LeaveOrder::order, &LeaveOrder::now}; }
+  static constexpr auto fields() { return Fields<&LeaveOrder::order, &LeaveOrder::now>{}; }
 };
 struct LeaveProgress {
   std::uint64_t order = 0;
@@ -60,7 +60,7 @@ struct LeaveProgress {
   bool refused = false;
   static constexpr auto fields() {
     using L = LeaveProgress;
-    return std::tuple{&L::order, &L::text, &L::done, &L::refused};
+    return Fields<&L::order, &L::text, &L::done, &L::refused>{};
   }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/codec.h"
+#include "base/fields.h"
 
 namespace dunlin {
 
@@ -22,7 +23,7 @@ struct ClusterFact {
   std::uint16_t group_count = 0;
   Bytes key_ring;
   static constexpr auto fields() {
-    return std::tuple{&ClusterFact::cluster, &ClusterFact::group_count, &ClusterFact::key_ring};
+    return Fields<&ClusterFact::cluster, &ClusterFact::group_count, &ClusterFact::key_ring>{};
   }
 };
 

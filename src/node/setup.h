@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "base/crypto.h"
 #include "base/effects.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/keyring.h"
 #include "base/result.h"
@@ -54,7 +54,7 @@ using SuccessionProof = OpaqueId<struct SuccessionTag, 64>;  // a Signature
 struct Succession {
   PublicKey former;
   SuccessionProof proof;  // by the former key, of succession_statement
-  static constexpr auto fields() { return std::tuple{&Succession::former, &Succession::proof}; }
+  static constexpr auto fields() { return Fields<&Succession::former, &Succession::proof>{}; }
 };
 Bytes succession_statement(const ClusterId& cluster, const PublicKey& successor);
 
@@ -65,7 +65,7 @@ struct AdmissionRequest {
   std::optional<Succession> succession;
   static constexpr auto fields() {
     using A = AdmissionRequest;
-    return std::tuple{&A::name, &A::address, &A::version, &A::succession};
+    return Fields<&A::name, &A::address, &A::version, &A::succession>{};
   }
 };
 
@@ -79,8 +79,8 @@ struct AdmissionReply {
   std::vector<Bytes> seeds;  // encoded members
   static constexpr auto fields() {
     using J = AdmissionReply;
-    return std::tuple{&J::admitted,    &J::refusal,  &J::hint, &J::cluster,
-                      &J::group_count, &J::key_ring, &J::seeds};
+    return Fields<&J::admitted, &J::refusal, &J::hint, &J::cluster, &J::group_count, &J::key_ring,
+                  &J::seeds>{};
   }
 };
 

@@ -6,9 +6,9 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <tuple>
 
 #include "base/codec.h"
+#include "base/fields.h"
 #include "node/setup.h"
 #include "os/file_descriptor.h"
 #include "os/system_error.h"
@@ -30,7 +30,7 @@ struct WireIdentity {
   std::optional<WireSeed> successor;
   static constexpr auto fields() {
     using W = WireIdentity;
-    return std::tuple{&W::seed, &W::cluster, &W::key_ring, &W::peers, &W::successor};
+    return Fields<&W::seed, &W::cluster, &W::key_ring, &W::peers, &W::successor>{};
   }
 };
 

@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
+#include "base/fields.h"
 #include "base/result.h"
 #include "sched/process_events.h"
 
@@ -28,7 +28,7 @@ constexpr std::size_t kMaxHeldProcesses = 16 * 1024;
 // The first message of a node that takes over; the runner drops the node it had, if any.
 struct RunnerHello {
   std::uint32_t protocol = kRunnerProtocol;
-  static constexpr auto fields() { return std::tuple{&RunnerHello::protocol}; }
+  static constexpr auto fields() { return Fields<&RunnerHello::protocol>{}; }
 };
 
 struct RunnerStart {
@@ -41,16 +41,16 @@ struct RunnerStart {
   std::uint64_t memory = 0;
   std::string stdin_file;  // within `directory`, removed once it is open; empty: /dev/null
   static constexpr auto fields() {
-    return std::tuple{&RunnerStart::key,         &RunnerStart::label,     &RunnerStart::arguments,
-                      &RunnerStart::environment, &RunnerStart::directory, &RunnerStart::cpus,
-                      &RunnerStart::memory,      &RunnerStart::stdin_file};
+    return Fields<&RunnerStart::key, &RunnerStart::label, &RunnerStart::arguments,
+                  &RunnerStart::environment, &RunnerStart::directory, &RunnerStart::cpus,
+                  &RunnerStart::memory, &RunnerStart::stdin_file>{};
   }
 };
 
 struct RunnerSignal {
   ProcessKey key = 0;
   std::int32_t signal = 0;
-  static constexpr auto fields() { return std::tuple{&RunnerSignal::key, &RunnerSignal::signal}; }
+  static constexpr auto fields() { return Fields<&RunnerSignal::key, &RunnerSignal::signal>{}; }
 };
 
 struct RunnerTaken {
@@ -58,24 +58,24 @@ struct RunnerTaken {
   bool is_stderr = false;
   std::uint64_t up_to = 0;
   static constexpr auto fields() {
-    return std::tuple{&RunnerTaken::key, &RunnerTaken::is_stderr, &RunnerTaken::up_to};
+    return Fields<&RunnerTaken::key, &RunnerTaken::is_stderr, &RunnerTaken::up_to>{};
   }
 };
 
 // Of an ended process. One that runs is killed first, by RunnerSignal.
 struct RunnerRelease {
   ProcessKey key = 0;
-  static constexpr auto fields() { return std::tuple{&RunnerRelease::key}; }
+  static constexpr auto fields() { return Fields<&RunnerRelease::key>{}; }
 };
 
 // Kill everything and exit.
 struct RunnerShutdown {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 
 // The node is alive: a stopped process (SIGSTOP) keeps its connection but says nothing.
 struct RunnerKeepAlive {
-  static constexpr auto fields() { return std::tuple{}; }
+  static constexpr auto fields() { return Fields<>{}; }
 };
 
 using RunnerCommand = std::variant<RunnerHello, RunnerStart, RunnerSignal, RunnerTaken,
@@ -87,7 +87,7 @@ struct RunnerHeldProcess {
   RunnerHeld process;
   std::string directory;
   static constexpr auto fields() {
-    return std::tuple{&RunnerHeldProcess::process, &RunnerHeldProcess::directory};
+    return Fields<&RunnerHeldProcess::process, &RunnerHeldProcess::directory>{};
   }
 };
 
@@ -98,7 +98,7 @@ struct RunnerList {
   std::vector<RunnerHeldProcess> held;
   bool is_last = true;
   static constexpr auto fields() {
-    return std::tuple{&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last};
+    return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last>{};
   }
 };
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/fields.h"
 #include "sched/job.h"
 
 namespace dunlin::sched {
@@ -20,7 +21,7 @@ struct TaskRun {
   bool operator==(const TaskRun&) const = default;
   std::uint32_t end() const { return first + count; }
   static constexpr auto fields() {
-    return std::tuple{&TaskRun::first, &TaskRun::count, &TaskRun::attempt};
+    return Fields<&TaskRun::first, &TaskRun::count, &TaskRun::attempt>{};
   }
 };
 

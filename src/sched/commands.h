@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/codec.h"
+#include "base/fields.h"
 #include "sched/results.h"
 #include "sched/task_numbers.h"
 
@@ -29,7 +30,7 @@ struct SubmitCommand {
   std::uint32_t bound_below = 0;
   static constexpr auto fields() {
     using S = SubmitCommand;
-    return std::tuple{&S::job, &S::user, &S::key, &S::spec, &S::at, &S::probed, &S::bound_below};
+    return Fields<&S::job, &S::user, &S::key, &S::spec, &S::at, &S::probed, &S::bound_below>{};
   }
 };
 
@@ -39,7 +40,7 @@ struct ProbeCommand {
   std::vector<NodeId> nodes;
   std::uint32_t bound_below = 0;
   static constexpr auto fields() {
-    return std::tuple{&ProbeCommand::job, &ProbeCommand::nodes, &ProbeCommand::bound_below};
+    return Fields<&ProbeCommand::job, &ProbeCommand::nodes, &ProbeCommand::bound_below>{};
   }
 };
 
@@ -52,12 +53,12 @@ struct NodeResults {
   ResultBatch batch;
   static constexpr auto fields() {
     using N = NodeResults;
-    return std::tuple{&N::job, &N::node, &N::sequence, &N::bound_below, &N::batch};
+    return Fields<&N::job, &N::node, &N::sequence, &N::bound_below, &N::batch>{};
   }
 };
 struct CompleteCommand {
   std::vector<NodeResults> results;
-  static constexpr auto fields() { return std::tuple{&CompleteCommand::results}; }
+  static constexpr auto fields() { return Fields<&CompleteCommand::results>{}; }
 };
 
 // These attempts will bring no result: their node is gone or has forgotten them. `node_lost` counts
@@ -71,7 +72,7 @@ struct LostCommand {
   WallTime at;
   static constexpr auto fields() {
     using L = LostCommand;
-    return std::tuple{&L::job, &L::node, &L::node_lost, &L::attempts, &L::at};
+    return Fields<&L::job, &L::node, &L::node_lost, &L::attempts, &L::at>{};
   }
 };
 
@@ -84,7 +85,7 @@ struct CancelCommand {
   std::string by;
   static constexpr auto fields() {
     using C = CancelCommand;
-    return std::tuple{&C::job, &C::tasks, &C::at, &C::by};
+    return Fields<&C::job, &C::tasks, &C::at, &C::by>{};
   }
 };
 
@@ -95,14 +96,14 @@ struct LogsCommand {
   std::vector<AttemptLogs> logs;
   static constexpr auto fields() {
     using L = LogsCommand;
-    return std::tuple{&L::job, &L::node, &L::sequence, &L::logs};
+    return Fields<&L::job, &L::node, &L::sequence, &L::logs>{};
   }
 };
 
 // A finished job whose time to be kept is over.
 struct DeleteCommand {
   JobId job;
-  static constexpr auto fields() { return std::tuple{&DeleteCommand::job}; }
+  static constexpr auto fields() { return Fields<&DeleteCommand::job>{}; }
 };
 
 using Command = std::variant<SubmitCommand, ProbeCommand, CompleteCommand, LostCommand,

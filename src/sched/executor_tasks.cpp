@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/crypto.h"
+#include "base/fields.h"
 #include "sched/executor.h"
 #include "sched/task_command.h"
 
@@ -27,7 +28,7 @@ struct Label {
   std::uint64_t memory = 0;
   static constexpr auto fields() {
     using L = Label;
-    return std::tuple{&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory};
+    return Fields<&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory>{};
   }
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/codec.h"
+#include "base/fields.h"
 #include "sched/requests.h"
 #include "sched/results.h"
 
@@ -18,7 +19,7 @@ struct LocateLog {
   ReadLog read;
   // An attempt whose executor says that it is over: the answer waits until the log says so too.
   Attempt ended;
-  static constexpr auto fields() { return std::tuple{&LocateLog::read, &LocateLog::ended}; }
+  static constexpr auto fields() { return Fields<&LocateLog::read, &LocateLog::ended>{}; }
 };
 struct LogPlace {
   bool exists = false;  // the task has an attempt, as asked for
@@ -31,8 +32,8 @@ struct LogPlace {
   std::optional<NodeId> node;  // runs it
   static constexpr auto fields() {
     using L = LogPlace;
-    return std::tuple{&L::exists, &L::index,           &L::attempt, &L::is_over,
-                      &L::pieces, &L::has_more_pieces, &L::rest,    &L::node};
+    return Fields<&L::exists, &L::index, &L::attempt, &L::is_over, &L::pieces, &L::has_more_pieces,
+                  &L::rest, &L::node>{};
   }
 };
 

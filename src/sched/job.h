@@ -6,9 +6,9 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
 #include "store/blob.h"
@@ -22,7 +22,7 @@ struct TaskRange {
   std::uint32_t step = 1;
   auto operator<=>(const TaskRange&) const = default;
   static constexpr auto fields() {
-    return std::tuple{&TaskRange::first, &TaskRange::last, &TaskRange::step};
+    return Fields<&TaskRange::first, &TaskRange::last, &TaskRange::step>{};
   }
 };
 
@@ -33,8 +33,8 @@ struct ShippedFile {
   std::uint64_t size = 0;
   std::vector<BlobRef> content;
   static constexpr auto fields() {
-    return std::tuple{&ShippedFile::name, &ShippedFile::mode, &ShippedFile::size,
-                      &ShippedFile::content};
+    return Fields<&ShippedFile::name, &ShippedFile::mode, &ShippedFile::size,
+                  &ShippedFile::content>{};
   }
 };
 
@@ -42,7 +42,7 @@ struct ShippedFile {
 struct EntryBlock {
   BlobRef blob;
   std::uint32_t count = 0;
-  static constexpr auto fields() { return std::tuple{&EntryBlock::blob, &EntryBlock::count}; }
+  static constexpr auto fields() { return Fields<&EntryBlock::blob, &EntryBlock::count>{}; }
 };
 
 constexpr std::size_t kMaxSpecBytes = 256 * 1024;        // encoded; more belongs into blobs
@@ -82,12 +82,10 @@ struct JobSpec {
   std::uint32_t task_count() const;
   static constexpr auto fields() {
     using S = JobSpec;
-    return std::tuple{&S::name,        &S::argv,         &S::cpus,        &S::memory,
-                      &S::priority,    &S::retries,      &S::backoff,     &S::time_limit,
-                      &S::grace,       &S::limit,        &S::tasks,       &S::many,
-                      &S::placeholder, &S::append_entry, &S::entries,     &S::entry_blocks,
-                      &S::files,       &S::outputs,      &S::environment, &S::keep,
-                      &S::log_limit,   &S::attended,     &S::stdin_file};
+    return Fields<&S::name, &S::argv, &S::cpus, &S::memory, &S::priority, &S::retries, &S::backoff,
+                  &S::time_limit, &S::grace, &S::limit, &S::tasks, &S::many, &S::placeholder,
+                  &S::append_entry, &S::entries, &S::entry_blocks, &S::files, &S::outputs,
+                  &S::environment, &S::keep, &S::log_limit, &S::attended, &S::stdin_file>{};
   }
 };
 
@@ -156,7 +154,7 @@ struct Attempt {
   std::uint32_t number = 0;
   auto operator<=>(const Attempt&) const = default;
   static constexpr auto fields() {
-    return std::tuple{&Attempt::round, &Attempt::epoch, &Attempt::number};
+    return Fields<&Attempt::round, &Attempt::epoch, &Attempt::number>{};
   }
 };
 
@@ -166,8 +164,8 @@ struct TaskCounts {
   bool operator==(const TaskCounts&) const = default;
   static constexpr auto fields() {
     using C = TaskCounts;
-    return std::tuple{&C::total,  &C::waiting, &C::queued, &C::running,
-                      &C::paused, &C::done,    &C::failed, &C::cancelled};
+    return Fields<&C::total, &C::waiting, &C::queued, &C::running, &C::paused, &C::done, &C::failed,
+                  &C::cancelled>{};
   }
 };
 
@@ -188,10 +186,9 @@ struct JobSummary {
   std::uint64_t version = 0;
   static constexpr auto fields() {
     using J = JobSummary;
-    return std::tuple{&J::id,           &J::name,       &J::user,        &J::state,
-                      &J::reason,       &J::priority,   &J::coordinator, &J::epoch,
-                      &J::submitted_at, &J::started_at, &J::finished_at, &J::expires_at,
-                      &J::exit_code,    &J::tasks,      &J::version};
+    return Fields<&J::id, &J::name, &J::user, &J::state, &J::reason, &J::priority, &J::coordinator,
+                  &J::epoch, &J::submitted_at, &J::started_at, &J::finished_at, &J::expires_at,
+                  &J::exit_code, &J::tasks, &J::version>{};
   }
 };
 
@@ -201,8 +198,7 @@ struct OutputFile {
   std::uint32_t mode = 0644;
   std::vector<BlobRef> content;
   static constexpr auto fields() {
-    return std::tuple{&OutputFile::name, &OutputFile::size, &OutputFile::mode,
-                      &OutputFile::content};
+    return Fields<&OutputFile::name, &OutputFile::size, &OutputFile::mode, &OutputFile::content>{};
   }
 };
 
@@ -225,10 +221,9 @@ struct TaskView {
   std::string detail;  // one line for a person: why it failed, where the missing word exists
   static constexpr auto fields() {
     using T = TaskView;
-    return std::tuple{
-        &T::job,       &T::task,   &T::state,      &T::reason,        &T::node,        &T::attempt,
-        &T::exit_code, &T::signal, &T::started_at, &T::finished_at,   &T::duration_ms, &T::cpu_ms,
-        &T::max_rss,   &T::entry,  &T::outputs,    &T::log_truncated, &T::detail};
+    return Fields<&T::job, &T::task, &T::state, &T::reason, &T::node, &T::attempt, &T::exit_code,
+                  &T::signal, &T::started_at, &T::finished_at, &T::duration_ms, &T::cpu_ms,
+                  &T::max_rss, &T::entry, &T::outputs, &T::log_truncated, &T::detail>{};
   }
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/codec.h"
+#include "base/fields.h"
 #include "sched/job.h"
 #include "sched/results.h"
 #include "sched/task_columns.h"
@@ -48,10 +49,9 @@ struct AttemptRecord {
   std::vector<LogPiece> pieces;  // ascending by offset within each stream
   static constexpr auto fields() {
     using R = AttemptRecord;
-    return std::tuple{&R::attempt,     &R::node,          &R::end,     &R::reason,
-                      &R::exit_code,   &R::signal,        &R::detail,  &R::finished,
-                      &R::duration_ms, &R::cpu_ms,        &R::max_rss, &R::out,
-                      &R::err,         &R::log_truncated, &R::outputs, &R::pieces};
+    return Fields<&R::attempt, &R::node, &R::end, &R::reason, &R::exit_code, &R::signal, &R::detail,
+                  &R::finished, &R::duration_ms, &R::cpu_ms, &R::max_rss, &R::out, &R::err,
+                  &R::log_truncated, &R::outputs, &R::pieces>{};
   }
 };
 
@@ -64,7 +64,7 @@ struct TaskDetail {
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them
   static constexpr auto fields() {
     using D = TaskDetail;
-    return std::tuple{&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts};
+    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts>{};
   }
 };
 
@@ -88,12 +88,10 @@ struct JobHead {
   std::uint32_t open() const { return total - done - failed - cancelled; }
   static constexpr auto fields() {
     using H = JobHead;
-    return std::tuple{&H::user,       &H::key,       &H::name,         &H::priority,
-                      &H::total,      &H::keep,      &H::submitted,    &H::started,
-                      &H::finished,   &H::round,     &H::is_cancelled, &H::cancelled_by,
-                      &H::state,      &H::reason,    &H::exit_code,    &H::done,
-                      &H::failed,     &H::cancelled, &H::probed,       &H::bound_below,
-                      &H::node_table, &H::changed};
+    return Fields<&H::user, &H::key, &H::name, &H::priority, &H::total, &H::keep, &H::submitted,
+                  &H::started, &H::finished, &H::round, &H::is_cancelled, &H::cancelled_by,
+                  &H::state, &H::reason, &H::exit_code, &H::done, &H::failed, &H::cancelled,
+                  &H::probed, &H::bound_below, &H::node_table, &H::changed>{};
   }
 };
 

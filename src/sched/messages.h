@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/effects.h"
+#include "base/fields.h"
 #include "sched/attempt_runs.h"
 #include "sched/requests.h"
 #include "sched/results.h"
@@ -30,8 +31,8 @@ struct Probe {
   std::uint32_t allowed = 0;
   static constexpr auto fields() {
     using P = Probe;
-    return std::tuple{&P::group,    &P::epoch, &P::job,    &P::user,
-                      &P::priority, &P::cpus,  &P::memory, &P::allowed};
+    return Fields<&P::group, &P::epoch, &P::job, &P::user, &P::priority, &P::cpus, &P::memory,
+                  &P::allowed>{};
   }
 };
 
@@ -46,7 +47,7 @@ struct Bind {
   std::optional<Bytes> spec;
   static constexpr auto fields() {
     using B = Bind;
-    return std::tuple{&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec};
+    return Fields<&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec>{};
   }
 };
 
@@ -60,7 +61,7 @@ struct Describe {
   Bytes spec;
   static constexpr auto fields() {
     using D = Describe;
-    return std::tuple{&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec};
+    return Fields<&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec>{};
   }
 };
 
@@ -72,7 +73,7 @@ struct Committed {
   std::uint64_t sequence = 0;
   static constexpr auto fields() {
     using C = Committed;
-    return std::tuple{&C::group, &C::epoch, &C::job, &C::sequence};
+    return Fields<&C::group, &C::epoch, &C::job, &C::sequence>{};
   }
 };
 struct LogsCommitted {
@@ -82,7 +83,7 @@ struct LogsCommitted {
   std::uint64_t sequence = 0;
   static constexpr auto fields() {
     using C = LogsCommitted;
-    return std::tuple{&C::group, &C::epoch, &C::job, &C::sequence};
+    return Fields<&C::group, &C::epoch, &C::job, &C::sequence>{};
   }
 };
 
@@ -96,7 +97,7 @@ struct Drop {
   std::vector<TaskRun> attempts;
   static constexpr auto fields() {
     using D = Drop;
-    return std::tuple{&D::group, &D::epoch, &D::job, &D::attempts};
+    return Fields<&D::group, &D::epoch, &D::job, &D::attempts>{};
   }
 };
 
@@ -107,7 +108,7 @@ struct AskHeld {
   Term epoch = 0;
   JobId after;  // none: from the first job on
   static constexpr auto fields() {
-    return std::tuple{&AskHeld::group, &AskHeld::epoch, &AskHeld::after};
+    return Fields<&AskHeld::group, &AskHeld::epoch, &AskHeld::after>{};
   }
 };
 
@@ -123,7 +124,7 @@ struct Pull {
   bool has_spec = false;
   static constexpr auto fields() {
     using P = Pull;
-    return std::tuple{&P::group, &P::job, &P::boot, &P::pull, &P::want, &P::has_spec};
+    return Fields<&P::group, &P::job, &P::boot, &P::pull, &P::want, &P::has_spec>{};
   }
 };
 
@@ -135,7 +136,7 @@ struct Results {
   ResultBatch batch;
   static constexpr auto fields() {
     using R = Results;
-    return std::tuple{&R::group, &R::job, &R::boot, &R::sequence, &R::batch};
+    return Fields<&R::group, &R::job, &R::boot, &R::sequence, &R::batch>{};
   }
 };
 
@@ -147,7 +148,7 @@ struct Logs {
   std::vector<AttemptLogs> logs;
   static constexpr auto fields() {
     using L = Logs;
-    return std::tuple{&L::group, &L::job, &L::boot, &L::sequence, &L::logs};
+    return Fields<&L::group, &L::job, &L::boot, &L::sequence, &L::logs>{};
   }
 };
 
@@ -157,7 +158,7 @@ struct JobSpan {
   std::optional<JobId> up_to;
   bool covers(const JobId& job) const { return after < job && !(up_to && *up_to < job); }
   bool operator==(const JobSpan&) const = default;
-  static constexpr auto fields() { return std::tuple{&JobSpan::after, &JobSpan::up_to}; }
+  static constexpr auto fields() { return Fields<&JobSpan::after, &JobSpan::up_to>{}; }
 };
 
 struct JobHeld {
@@ -167,7 +168,7 @@ struct JobHeld {
   std::vector<TaskRun> attempts;
   static constexpr auto fields() {
     using J = JobHeld;
-    return std::tuple{&J::job, &J::pull_seen, &J::needs_spec, &J::attempts};
+    return Fields<&J::job, &J::pull_seen, &J::needs_spec, &J::attempts>{};
   }
 };
 // All attempts that the node holds of the span's jobs of the group, results not yet committed
@@ -182,7 +183,7 @@ struct HeldList {
   std::vector<JobHeld> jobs;
   static constexpr auto fields() {
     using H = HeldList;
-    return std::tuple{&H::group, &H::epoch, &H::boot, &H::last_pull, &H::span, &H::jobs};
+    return Fields<&H::group, &H::epoch, &H::boot, &H::last_pull, &H::span, &H::jobs>{};
   }
 };
 
@@ -194,7 +195,7 @@ struct JobStatus {
   std::uint64_t digest = 0;
   bool needs_spec = false;
   static constexpr auto fields() {
-    return std::tuple{&JobStatus::job, &JobStatus::digest, &JobStatus::needs_spec};
+    return Fields<&JobStatus::job, &JobStatus::digest, &JobStatus::needs_spec>{};
   }
 };
 struct Status {
@@ -203,7 +204,7 @@ struct Status {
   JobSpan span;
   std::vector<JobStatus> jobs;
   static constexpr auto fields() {
-    return std::tuple{&Status::group, &Status::boot, &Status::span, &Status::jobs};
+    return Fields<&Status::group, &Status::boot, &Status::span, &Status::jobs>{};
   }
 };
 
@@ -211,7 +212,7 @@ struct Status {
 struct Refused {
   GroupId group;
   Term epoch = 0;
-  static constexpr auto fields() { return std::tuple{&Refused::group, &Refused::epoch}; }
+  static constexpr auto fields() { return Fields<&Refused::group, &Refused::epoch>{}; }
 };
 
 // ---- readers ------------------------------------------------------------------------------------
@@ -229,8 +230,8 @@ struct TailLog {
   Duration hold;
   static constexpr auto fields() {
     using T = TailLog;
-    return std::tuple{&T::token,     &T::job,    &T::index, &T::attempt,
-                      &T::is_stderr, &T::offset, &T::limit, &T::hold};
+    return Fields<&T::token, &T::job, &T::index, &T::attempt, &T::is_stderr, &T::offset, &T::limit,
+                  &T::hold>{};
   }
 };
 struct TailReply {
@@ -242,7 +243,7 @@ struct TailReply {
   Bytes data;
   static constexpr auto fields() {
     using T = TailReply;
-    return std::tuple{&T::token, &T::is_here, &T::truncated, &T::ended, &T::offset, &T::data};
+    return Fields<&T::token, &T::is_here, &T::truncated, &T::ended, &T::offset, &T::data>{};
   }
 };
 
@@ -255,7 +256,7 @@ struct AskJobs {
   bool count_only = false;
   static constexpr auto fields() {
     using A = AskJobs;
-    return std::tuple{&A::token, &A::groups, &A::query, &A::now, &A::count_only};
+    return Fields<&A::token, &A::groups, &A::query, &A::now, &A::count_only>{};
   }
 };
 struct JobsReply {
@@ -270,8 +271,8 @@ struct JobsReply {
   std::uint32_t part = 0, parts = 1;
   static constexpr auto fields() {
     using R = JobsReply;
-    return std::tuple{&R::token, &R::led,    &R::replicated, &R::orphaned, &R::jobs,
-                      &R::cut,   &R::counts, &R::part,       &R::parts};
+    return Fields<&R::token, &R::led, &R::replicated, &R::orphaned, &R::jobs, &R::cut, &R::counts,
+                  &R::part, &R::parts>{};
   }
 };
 
@@ -279,14 +280,14 @@ struct JobsReply {
 struct AskJob {
   std::uint64_t token = 0;
   JobId job;
-  static constexpr auto fields() { return std::tuple{&AskJob::token, &AskJob::job}; }
+  static constexpr auto fields() { return Fields<&AskJob::token, &AskJob::job>{}; }
 };
 struct JobReply {
   std::uint64_t token = 0;
   std::optional<JobView> job;
   LogIndex changed = 0;
   static constexpr auto fields() {
-    return std::tuple{&JobReply::token, &JobReply::job, &JobReply::changed};
+    return Fields<&JobReply::token, &JobReply::job, &JobReply::changed>{};
   }
 };
 

@@ -9,12 +9,12 @@
 
 #include <cstdint>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/effects.h"
+#include "base/fields.h"
 #include "base/time.h"
 
 namespace dunlin {
@@ -29,9 +29,8 @@ struct RunnerHeld {
   std::uint64_t stdout_taken = 0;  // ProcessOutput goes on from these offsets: what lies before
   std::uint64_t stderr_taken = 0;  // was acknowledged by OutputTaken
   static constexpr auto fields() {
-    return std::tuple{&RunnerHeld::key,         &RunnerHeld::label,  &RunnerHeld::pid,
-                      &RunnerHeld::started_at,  &RunnerHeld::exited, &RunnerHeld::stdout_taken,
-                      &RunnerHeld::stderr_taken};
+    return Fields<&RunnerHeld::key, &RunnerHeld::label, &RunnerHeld::pid, &RunnerHeld::started_at,
+                  &RunnerHeld::exited, &RunnerHeld::stdout_taken, &RunnerHeld::stderr_taken>{};
   }
 };
 
@@ -49,7 +48,7 @@ struct RunnerLost {};
 struct ProcessStarted {
   ProcessKey key = 0;
   std::int32_t pid = 0;
-  static constexpr auto fields() { return std::tuple{&ProcessStarted::key, &ProcessStarted::pid}; }
+  static constexpr auto fields() { return Fields<&ProcessStarted::key, &ProcessStarted::pid>{}; }
 };
 
 // At most kMaxOutputPiece bytes. The runner keeps what is not taken, up to kMaxUntaken a stream,
@@ -60,8 +59,8 @@ struct ProcessOutput {
   std::uint64_t offset = 0;
   Bytes bytes;
   static constexpr auto fields() {
-    return std::tuple{&ProcessOutput::key, &ProcessOutput::is_stderr, &ProcessOutput::offset,
-                      &ProcessOutput::bytes};
+    return Fields<&ProcessOutput::key, &ProcessOutput::is_stderr, &ProcessOutput::offset,
+                  &ProcessOutput::bytes>{};
   }
 };
 constexpr std::uint64_t kMaxUntaken = 1024 * 1024;
@@ -84,17 +83,11 @@ struct ProcessExited {
   std::uint64_t stdout_end = 0;
   std::uint64_t stderr_end = 0;
   static constexpr auto fields() {
-    return std::tuple{&ProcessExited::key,
-                      &ProcessExited::exit_code,
-                      &ProcessExited::signal,
-                      &ProcessExited::start_error,
-                      &ProcessExited::killed_for_memory,
-                      &ProcessExited::started_at,
-                      &ProcessExited::finished_at,
-                      &ProcessExited::cpu_ms,
-                      &ProcessExited::max_rss,
-                      &ProcessExited::stdout_end,
-                      &ProcessExited::stderr_end};
+    return Fields<&ProcessExited::key, &ProcessExited::exit_code, &ProcessExited::signal,
+                  &ProcessExited::start_error, &ProcessExited::killed_for_memory,
+                  &ProcessExited::started_at, &ProcessExited::finished_at, &ProcessExited::cpu_ms,
+                  &ProcessExited::max_rss, &ProcessExited::stdout_end,
+                  &ProcessExited::stderr_end>{};
   }
 };
 

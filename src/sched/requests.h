@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
 #include "sched/job.h"
@@ -24,23 +24,23 @@ struct SubmitJob {
   std::string key;
   JobSpec spec;
   static constexpr auto fields() {
-    return std::tuple{&SubmitJob::id, &SubmitJob::user, &SubmitJob::key, &SubmitJob::spec};
+    return Fields<&SubmitJob::id, &SubmitJob::user, &SubmitJob::key, &SubmitJob::spec>{};
   }
 };
 struct Submitted {
   JobSummary job;
-  static constexpr auto fields() { return std::tuple{&Submitted::job}; }
+  static constexpr auto fields() { return Fields<&Submitted::job>{}; }
 };
 
 struct ShowJob {
   JobId id;
   bool stale = false;  // the last state any replica knows, without a quorum
-  static constexpr auto fields() { return std::tuple{&ShowJob::id, &ShowJob::stale}; }
+  static constexpr auto fields() { return Fields<&ShowJob::id, &ShowJob::stale>{}; }
 };
 struct JobView {
   JobSummary job;
   JobSpec spec;
-  static constexpr auto fields() { return std::tuple{&JobView::job, &JobView::spec}; }
+  static constexpr auto fields() { return Fields<&JobView::job, &JobView::spec>{}; }
 };
 
 // Answered when the job's version is above `seen`, or after `hold` with what there is.
@@ -49,12 +49,12 @@ struct WatchJob {
   std::uint64_t seen = 0;
   Duration hold = seconds(20);
   static constexpr auto fields() {
-    return std::tuple{&WatchJob::id, &WatchJob::seen, &WatchJob::hold};
+    return Fields<&WatchJob::id, &WatchJob::seen, &WatchJob::hold>{};
   }
 };
 struct JobChanged {
   JobSummary job;
-  static constexpr auto fields() { return std::tuple{&JobChanged::job}; }
+  static constexpr auto fields() { return Fields<&JobChanged::job>{}; }
 };
 
 // From applied state anywhere: may be a moment old.
@@ -68,8 +68,8 @@ struct ListJobs {
   std::uint32_t limit = 1000;        // newest first
   static constexpr auto fields() {
     using L = ListJobs;
-    return std::tuple{&L::user,  &L::state, &L::id_prefix, &L::name_glob, &L::unfinished_or_recent,
-                      &L::since, &L::limit};
+    return Fields<&L::user, &L::state, &L::id_prefix, &L::name_glob, &L::unfinished_or_recent,
+                  &L::since, &L::limit>{};
   }
 };
 struct JobList {
@@ -77,7 +77,7 @@ struct JobList {
   std::uint32_t silent_groups = 0;  // of how many groups nobody answered
   bool cut = false;                 // there were more than `limit`
   static constexpr auto fields() {
-    return std::tuple{&JobList::jobs, &JobList::silent_groups, &JobList::cut};
+    return Fields<&JobList::jobs, &JobList::silent_groups, &JobList::cut>{};
   }
 };
 
@@ -88,14 +88,14 @@ struct ListTasks {
   std::uint32_t after = 0;  // task numbers above this one
   std::uint32_t limit = 10'000;
   static constexpr auto fields() {
-    return std::tuple{&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::after,
-                      &ListTasks::limit};
+    return Fields<&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::after,
+                  &ListTasks::limit>{};
   }
 };
 struct TaskList {
   std::vector<TaskView> tasks;
   bool more = false;
-  static constexpr auto fields() { return std::tuple{&TaskList::tasks, &TaskList::more}; }
+  static constexpr auto fields() { return Fields<&TaskList::tasks, &TaskList::more>{}; }
 };
 
 struct CancelTasks {
@@ -104,13 +104,13 @@ struct CancelTasks {
   std::string user;
   bool is_admin = false;
   static constexpr auto fields() {
-    return std::tuple{&CancelTasks::id, &CancelTasks::tasks, &CancelTasks::user,
-                      &CancelTasks::is_admin};
+    return Fields<&CancelTasks::id, &CancelTasks::tasks, &CancelTasks::user,
+                  &CancelTasks::is_admin>{};
   }
 };
 struct Cancelled {
   JobSummary job;
-  static constexpr auto fields() { return std::tuple{&Cancelled::job}; }
+  static constexpr auto fields() { return Fields<&Cancelled::job>{}; }
 };
 
 // Output of one task: bytes from `offset` of the committed attempt, else the newest. With `follow`
@@ -129,8 +129,8 @@ struct ReadLog {
   Attempt of;  // number 0: not known
   static constexpr auto fields() {
     using R = ReadLog;
-    return std::tuple{&R::id,     &R::task,  &R::is_stderr, &R::attempt,
-                      &R::offset, &R::limit, &R::follow,    &R::of};
+    return Fields<&R::id, &R::task, &R::is_stderr, &R::attempt, &R::offset, &R::limit, &R::follow,
+                  &R::of>{};
   }
   // May these bytes be of that attempt?
   bool may_be(const Attempt& other) const {
@@ -145,7 +145,7 @@ struct LogChunk {
   bool truncated = false;  // bytes before `offset` were cut out by the log limit
   static constexpr auto fields() {
     using L = LogChunk;
-    return std::tuple{&L::attempt, &L::offset, &L::data, &L::end, &L::truncated};
+    return Fields<&L::attempt, &L::offset, &L::data, &L::end, &L::truncated>{};
   }
 };
 

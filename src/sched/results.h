@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/time.h"
 #include "sched/attempt_runs.h"
 #include "sched/job.h"
@@ -33,7 +33,7 @@ struct PlainResults {
   Bytes usage;           // u16 twice each: small floats of cpu milliseconds and of KiB
   static constexpr auto fields() {
     using P = PlainResults;
-    return std::tuple{&P::run, &P::finished, &P::finished_after, &P::durations, &P::usage};
+    return Fields<&P::run, &P::finished, &P::finished_after, &P::durations, &P::usage>{};
   }
 };
 
@@ -46,7 +46,7 @@ struct LogPiece {
   std::uint32_t length = 0;
   static constexpr auto fields() {
     using P = LogPiece;
-    return std::tuple{&P::is_stderr, &P::offset, &P::segment, &P::at, &P::length};
+    return Fields<&P::is_stderr, &P::offset, &P::segment, &P::at, &P::length>{};
   }
 };
 
@@ -54,7 +54,7 @@ struct LogPiece {
 struct InlineOutput {
   std::uint64_t offset = 0;
   Bytes bytes;
-  static constexpr auto fields() { return std::tuple{&InlineOutput::offset, &InlineOutput::bytes}; }
+  static constexpr auto fields() { return Fields<&InlineOutput::offset, &InlineOutput::bytes>{}; }
 };
 
 struct TaskResult {
@@ -74,9 +74,9 @@ struct TaskResult {
   bool is_success() const { return reason == Reason::kNone; }
   static constexpr auto fields() {
     using R = TaskResult;
-    return std::tuple{&R::index,  &R::attempt,  &R::reason,        &R::exit_code, &R::signal,
-                      &R::detail, &R::finished, &R::duration_ms,   &R::cpu_ms,    &R::max_rss,
-                      &R::out,    &R::err,      &R::log_truncated, &R::outputs};
+    return Fields<&R::index, &R::attempt, &R::reason, &R::exit_code, &R::signal, &R::detail,
+                  &R::finished, &R::duration_ms, &R::cpu_ms, &R::max_rss, &R::out, &R::err,
+                  &R::log_truncated, &R::outputs>{};
   }
 };
 
@@ -84,7 +84,7 @@ struct ResultBatch {
   std::vector<PlainResults> plain;
   std::vector<TaskResult> others;
   bool is_empty() const { return plain.empty() && others.empty(); }
-  static constexpr auto fields() { return std::tuple{&ResultBatch::plain, &ResultBatch::others}; }
+  static constexpr auto fields() { return Fields<&ResultBatch::plain, &ResultBatch::others>{}; }
 };
 
 // Where output of an attempt lies by now.
@@ -93,7 +93,7 @@ struct AttemptLogs {
   Attempt attempt;
   std::vector<LogPiece> pieces;
   static constexpr auto fields() {
-    return std::tuple{&AttemptLogs::index, &AttemptLogs::attempt, &AttemptLogs::pieces};
+    return Fields<&AttemptLogs::index, &AttemptLogs::attempt, &AttemptLogs::pieces>{};
   }
 };
 

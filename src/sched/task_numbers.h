@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/fields.h"
 #include "sched/job.h"
 
 namespace dunlin::sched {
@@ -15,7 +16,7 @@ struct IndexRun {
   std::uint32_t first = 0;
   std::uint32_t count = 0;
   auto operator<=>(const IndexRun&) const = default;
-  static constexpr auto fields() { return std::tuple{&IndexRun::first, &IndexRun::count}; }
+  static constexpr auto fields() { return Fields<&IndexRun::first, &IndexRun::count>{}; }
 };
 
 // Ascending, disjoint, none empty: what TaskNumbers takes.

@@ -7,11 +7,11 @@
 
 #include <cstdint>
 #include <span>
-#include <tuple>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/crypto.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/result.h"
 
@@ -26,7 +26,7 @@ struct BlobRef {
   BlobId id;
   std::uint32_t length = 0;
   auto operator<=>(const BlobRef&) const = default;
-  static constexpr auto fields() { return std::tuple{&BlobRef::id, &BlobRef::length}; }
+  static constexpr auto fields() { return Fields<&BlobRef::id, &BlobRef::length>{}; }
 };
 
 // One hash per started 64 KiB; none for the empty blob. `data` is at most kMaxBlob bytes.

@@ -4,8 +4,8 @@
 #include <compare>
 #include <cstdint>
 #include <string>
-#include <tuple>
 
+#include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
 
@@ -23,7 +23,7 @@ struct Pin {
   GroupId group;
   std::uint64_t intent = 0;
   auto operator<=>(const Pin&) const = default;
-  static constexpr auto fields() { return std::tuple{&Pin::group, &Pin::intent}; }
+  static constexpr auto fields() { return Fields<&Pin::group, &Pin::intent>{}; }
 };
 
 enum class StoreMemberState : std::uint8_t { kAlive, kSuspect, kDead, kLeft };

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
+#include "base/fields.h"
 #include "base/ids.h"
 #include "store/blob.h"
 #include "store/config.h"
@@ -21,13 +21,13 @@ struct Cell {
   std::uint8_t bits = 8;
   std::uint64_t digest = 0;
   auto operator<=>(const Cell&) const = default;
-  static constexpr auto fields() { return std::tuple{&Cell::prefix, &Cell::bits, &Cell::digest}; }
+  static constexpr auto fields() { return Fields<&Cell::prefix, &Cell::bits, &Cell::digest>{}; }
 };
 
 struct Summary {
   std::uint64_t view = 0;  // digest of the members that the sender's ring is made of
   std::vector<Cell> cells;
-  static constexpr auto fields() { return std::tuple{&Summary::view, &Summary::cells}; }
+  static constexpr auto fields() { return Fields<&Summary::view, &Summary::cells>{}; }
 };
 
 // Those cells of a summary in which the answerer's inventory is the same.
@@ -36,14 +36,14 @@ struct SummaryAnswer {
   bool comparable = false;  // false: the views differ, or the answerer is not ready; try later
   std::vector<Cell> equal;
   static constexpr auto fields() {
-    return std::tuple{&SummaryAnswer::view, &SummaryAnswer::comparable, &SummaryAnswer::equal};
+    return Fields<&SummaryAnswer::view, &SummaryAnswer::comparable, &SummaryAnswer::equal>{};
   }
 };
 
 struct Item {
   BlobRef blob;
   std::uint64_t pins = 0;  // digest of its pins
-  static constexpr auto fields() { return std::tuple{&Item::blob, &Item::pins}; }
+  static constexpr auto fields() { return Fields<&Item::blob, &Item::pins>{}; }
 };
 
 struct Items {
@@ -52,27 +52,27 @@ struct Items {
   std::vector<Item> items;
   bool answer = false;  // send yours of these cells if they differ
   static constexpr auto fields() {
-    return std::tuple{&Items::view, &Items::complete, &Items::items, &Items::answer};
+    return Fields<&Items::view, &Items::complete, &Items::items, &Items::answer>{};
   }
 };
 
 struct AskPins {
   BlobId id;
   Pin from;
-  static constexpr auto fields() { return std::tuple{&AskPins::id, &AskPins::from}; }
+  static constexpr auto fields() { return Fields<&AskPins::id, &AskPins::from>{}; }
 };
 
 struct PinsOf {
   BlobId id;
   std::vector<Pin> pins;  // ascending
   bool more = false;
-  static constexpr auto fields() { return std::tuple{&PinsOf::id, &PinsOf::pins, &PinsOf::more}; }
+  static constexpr auto fields() { return Fields<&PinsOf::id, &PinsOf::pins, &PinsOf::more>{}; }
 };
 
 struct Trusted {
   BlobRef blob;
   std::vector<Pin> pins;  // ascending; when there are kMaxPinsEntrusted there may be more
-  static constexpr auto fields() { return std::tuple{&Trusted::blob, &Trusted::pins}; }
+  static constexpr auto fields() { return Fields<&Trusted::blob, &Trusted::pins>{}; }
 };
 
 // From a holder that is no owner, or is leaving: hold these with their pins, and say which you do.
@@ -81,14 +81,14 @@ struct Entrust {
   bool verified = false;  // answer only for copies that were read and verified
   std::vector<Trusted> blobs;
   static constexpr auto fields() {
-    return std::tuple{&Entrust::operation, &Entrust::verified, &Entrust::blobs};
+    return Fields<&Entrust::operation, &Entrust::verified, &Entrust::blobs>{};
   }
 };
 
 struct Entrusted {
   std::uint64_t operation = 0;
   std::vector<BlobId> held;  // durably
-  static constexpr auto fields() { return std::tuple{&Entrusted::operation, &Entrusted::held}; }
+  static constexpr auto fields() { return Fields<&Entrusted::operation, &Entrusted::held>{}; }
 };
 
 }  // namespace dunlin::store

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/fields.h"
 #include "base/random.h"
 #include "store/pack.h"
 
@@ -22,7 +23,7 @@ struct PlaceFact {
   std::uint32_t offset = 0;
   std::uint32_t length = 0;
   static constexpr auto fields() {
-    return std::tuple{&PlaceFact::pack, &PlaceFact::offset, &PlaceFact::length};
+    return Fields<&PlaceFact::pack, &PlaceFact::offset, &PlaceFact::length>{};
   }
 };
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fields.h"
 #include "base/ids.h"
 #include "store/blob.h"
 #include "store/config.h"
@@ -23,9 +23,7 @@ struct Offer {
   std::uint64_t operation = 0;
   BlobRef blob;
   Pin pin;
-  static constexpr auto fields() {
-    return std::tuple{&Offer::operation, &Offer::blob, &Offer::pin};
-  }
+  static constexpr auto fields() { return Fields<&Offer::operation, &Offer::blob, &Offer::pin>{}; }
 };
 
 // Keep it, pinned.
@@ -35,7 +33,7 @@ struct Deposit {
   Pin pin;
   Bytes data;
   static constexpr auto fields() {
-    return std::tuple{&Deposit::operation, &Deposit::id, &Deposit::pin, &Deposit::data};
+    return Fields<&Deposit::operation, &Deposit::id, &Deposit::pin, &Deposit::data>{};
   }
 };
 
@@ -54,8 +52,8 @@ struct PutAnswer {
   PutVerdict verdict{};
   std::uint64_t disk_free = 0;  // with kFull
   static constexpr auto fields() {
-    return std::tuple{&PutAnswer::operation, &PutAnswer::id, &PutAnswer::verdict,
-                      &PutAnswer::disk_free};
+    return Fields<&PutAnswer::operation, &PutAnswer::id, &PutAnswer::verdict,
+                  &PutAnswer::disk_free>{};
   }
 };
 
@@ -63,7 +61,7 @@ struct PutAnswer {
 struct Release {
   BlobId id;
   Pin pin;
-  static constexpr auto fields() { return std::tuple{&Release::id, &Release::pin}; }
+  static constexpr auto fields() { return Fields<&Release::id, &Release::pin>{}; }
 };
 
 // ---- getting ----------------------------------------------------------------------------------
@@ -72,9 +70,7 @@ struct Get {
   std::uint64_t operation = 0;
   BlobId id;
   bool only_asking = false;  // do you have it? Don't send it.
-  static constexpr auto fields() {
-    return std::tuple{&Get::operation, &Get::id, &Get::only_asking};
-  }
+  static constexpr auto fields() { return Fields<&Get::operation, &Get::id, &Get::only_asking>{}; }
 };
 
 enum class GetVerdict : std::uint8_t { kData, kHave, kMissing, kBusy, kLast = kBusy };
@@ -87,15 +83,15 @@ struct GetAnswer {
   Bytes data;
   std::vector<Pin> pins;  // the first of them, with kData
   static constexpr auto fields() {
-    return std::tuple{&GetAnswer::operation, &GetAnswer::id, &GetAnswer::verdict, &GetAnswer::data,
-                      &GetAnswer::pins};
+    return Fields<&GetAnswer::operation, &GetAnswer::id, &GetAnswer::verdict, &GetAnswer::data,
+                  &GetAnswer::pins>{};
   }
 };
 
 // What you sent of this blob was not its content: look at your copy.
 struct Doubt {
   BlobId id;
-  static constexpr auto fields() { return std::tuple{&Doubt::id}; }
+  static constexpr auto fields() { return Fields<&Doubt::id>{}; }
 };
 
 }  // namespace dunlin::store

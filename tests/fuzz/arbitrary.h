@@ -117,7 +117,7 @@ void fill(Source& source, std::variant<Ts...>& value) {
 }
 template <HasFields T>
 void fill(Source& source, T& value) {
-  std::apply([&](auto... field) { (arbitrary(source, value.*field), ...); }, T::fields());
+  for_each_field(value, [&](auto& field) { arbitrary(source, field); });
 }
 
 template <class T>

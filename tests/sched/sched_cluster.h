@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/effects.h"
+#include "base/fields.h"
 #include "base/random.h"
 #include "sched/job_machine.h"
 #include "sched/sched.h"
@@ -27,7 +28,7 @@ struct Label {
   std::uint32_t index = 0;
   Attempt attempt;
   static constexpr auto fields() {
-    return std::tuple{&Label::group, &Label::job, &Label::user, &Label::index, &Label::attempt};
+    return Fields<&Label::group, &Label::job, &Label::user, &Label::index, &Label::attempt>{};
   }
 };
 

@@ -1,4 +1,5 @@
 #include "store/store_cluster.h"
+#include "base/fields.h"
 
 namespace dunlin {
 
@@ -43,7 +44,7 @@ std::optional<FileExtent> Disk::find(const BlobId& id) const {
   struct Place {
     std::uint32_t pack = 0, offset = 0, length = 0;
     static constexpr auto fields() {
-      return std::tuple{&Place::pack, &Place::offset, &Place::length};
+      return Fields<&Place::pack, &Place::offset, &Place::length>{};
     }
   };
   const auto fact = facts.find("blob/" + id.text());
