@@ -1,11 +1,11 @@
-// The part of msgpack that our messages and records use, written and read straight from byte
-// strings: https://github.com/msgpack/msgpack/blob/master/spec.md. `Encoder` appends; `Decoder`
-// walks one value after another and allocates nothing, whatever lengths the bytes claim.
+// msgpack for byte strings of ours: msgpack-cxx (https://github.com/msgpack/msgpack-c) packs and
+// parses, and is included nowhere else, since its headers are a second of compile time.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 
@@ -27,48 +27,72 @@ class Encoder {
   void map(std::size_t count);
 
  private:
-  void head(std::uint8_t kind, std::uint64_t value, int width);
-
   Bytes& out_;
 };
 
-// Reads one msgpack value. The first thing that does not fit (wrong type, number out of range, cut
-// short, too deep) makes it fail for good; readers then return zeros and ok() is false.
+// Hands out one msgpack value, part by part, in the order of its bytes. The first thing that does
+// not fit (bytes that are no value, wrong type, number out of range, too deep) makes it fail for
+// good; readers then return zeros and ok() is false.
+//
+// Memory: a Token for each value among the bytes while the decoder lives, whatever lengths the
+// bytes claim. The library's own tree would take more, and an allocation a container.
 class Decoder {
  public:
+  // Of the containers entered; what is passed over may be as deep as it likes.
   static constexpr std::size_t kMaxDepth = 32;
 
   // The bytes must outlive the decoder.
-  explicit Decoder(ByteView bytes) : rest_(bytes) { left_[0] = 1; }
+  explicit Decoder(ByteView bytes);
 
   bool ok() const { return ok_; }
   void fail() { ok_ = false; }
   // All is read, nothing failed, no bytes are left over.
-  bool is_finished() const;
+  bool is_finished() const { return ok_ && depth_ == 0 && at_ == tokens_.size(); }
 
   bool is_nil();  // consumes the nil if there is one
   bool boolean();
   std::uint64_t unsigned_integer();
   std::int64_t signed_integer();
-  double real();
+  double real();            // whole ones may be written as integers
   std::string_view text();  // valid while the bytes given live
   ByteView binary();        // likewise
-  // Enters a container; leave() after the last element. The count is never more than the bytes
-  // left could hold.
+  // Enters a container; leave() after the last element.
   std::size_t array();
   std::size_t map();
   // Ends the innermost array or map, passing over elements not read.
   void leave();
 
  private:
-  struct Head;
-  Head take_head();
-  ByteView take(std::size_t size);
-  std::size_t enter(std::uint64_t count, std::uint64_t values_each);
+  class Visitor;
+  enum class Kind : std::uint8_t {
+    kNil,
+    kBool,
+    kUnsigned,
+    kNegative,
+    kReal,
+    kText,
+    kBinary,
+    kArray,
+    kMap,
+  };
+  // A value. Of a container, its elements' tokens follow it.
+  struct Token {
+    Kind kind = Kind::kNil;
+    std::uint32_t end = 0;     // of a container: the index behind its last element's token
+    std::uint64_t number = 0;  // the value's bits; a container's count; place << 32 | size of bytes
+  };
 
-  ByteView rest_;
-  // Values not yet begun in the containers that we are in; [0] is the one value of all.
-  std::array<std::uint64_t, kMaxDepth + 1> left_;
+  // The next value, if it is of this kind and in the container we are in; else this fails.
+  const Token* take(Kind kind);
+  ByteView take_bytes(Kind kind);
+  std::size_t enter(Kind kind);
+  bool is_next(Kind kind) const { return ok_ && at_ < ends_[depth_] && tokens_[at_].kind == kind; }
+
+  ByteView bytes_;
+  std::vector<Token> tokens_;
+  std::size_t at_ = 0;
+  // Where the containers end that we are in; [0] is the end of all.
+  std::array<std::size_t, kMaxDepth + 1> ends_{};
   std::size_t depth_ = 0;
   bool ok_ = true;
 };

@@ -1,4 +1,4 @@
-// The format against the msgpack library's own packer and parser, and the rules of codec.h.
+// The format against the msgpack library's own way to pack and parse, and the rules of codec.h.
 #include "base/codec.h"
 
 #include <gtest/gtest.h>
@@ -6,6 +6,7 @@
 #include <limits>
 #include <msgpack.hpp>
 
+#include "base/fields.h"
 #include "base/random.h"
 
 namespace dunlin {
@@ -63,8 +64,9 @@ TEST(Msgpack, RealsOfBothWidthsAreRead) {
     EXPECT_EQ(encode(value), packed(value));
     EXPECT_EQ(*decode<double>(packed(value)), value);
   }
-  // The library writes whole ones as integers; ours stay what they are.
+  // The library writes whole ones as integers.
   EXPECT_EQ(*decode<double>(encode(3.0)), 3.0);
+  EXPECT_EQ(*decode<double>(encode(-3.0)), -3.0);
   EXPECT_EQ(*decode<double>(packed(0.5F)), 0.5);
 }
 
@@ -81,7 +83,7 @@ TEST(Msgpack, OtherTypesThanTheOneDueAreRefused) {
   EXPECT_FALSE(decode<std::string>(encode(Bytes{'a'})));
   EXPECT_FALSE(decode<Bytes>(encode(std::string("a"))));
   EXPECT_FALSE(decode<bool>(encode(1)));
-  EXPECT_FALSE(decode<double>(encode(1)));
+  EXPECT_FALSE(decode<double>(encode(true)));
   EXPECT_FALSE(decode<std::uint64_t>(Bytes{0xc0}));
   EXPECT_FALSE(decode<std::uint64_t>(Bytes{0xc1}));
   EXPECT_FALSE(decode<std::uint64_t>(Bytes{0xd4, 0, 0}));  // an extension
@@ -123,7 +125,7 @@ TEST(Msgpack, NestingHasALimit) {
 struct Old {
   std::uint32_t number = 7;
   std::string name;
-  static constexpr auto fields() { return std::tuple{&Old::number, &Old::name}; }
+  static constexpr auto fields() { return Fields<&Old::number, &Old::name>{}; }
 };
 
 struct New {
@@ -133,7 +135,7 @@ struct New {
   std::uint32_t limit = 42;
   static constexpr std::size_t kRequiredFields = 2;
   static constexpr auto fields() {
-    return std::tuple{&New::number, &New::name, &New::more, &New::limit};
+    return Fields<&New::number, &New::name, &New::more, &New::limit>{};
   }
 };
 
