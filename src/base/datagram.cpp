@@ -9,7 +9,7 @@ namespace dunlin {
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kPacketVersion = 1;
 constexpr std::size_t kSenderAt = 2;
 constexpr std::size_t kSenderBootAt = 18;
 constexpr std::size_t kReceiverBootAt = 26;
@@ -57,7 +57,7 @@ struct Datagrams::Header {
   std::uint64_t counter = 0;
 
   void write(std::uint8_t* to) const {
-    to[0] = kVersion;
+    to[0] = kPacketVersion;
     to[1] = epoch;
     std::copy(sender.raw.begin(), sender.raw.end(), to + kSenderAt);
     put_u64(to + kSenderBootAt, sender_boot);
@@ -226,7 +226,7 @@ Bytes Datagrams::seal_for(Peer& peer, NodeId to, Boot to_boot, std::uint8_t epoc
 // ---- opening -----------------------------------------------------------------------------------
 
 Result<Datagrams::Received> Datagrams::open(Instant now, ByteView packet) {
-  if (packet.size() < kMinPacket || packet.size() > kMaxPacket || packet[0] != kVersion) {
+  if (packet.size() < kMinPacket || packet.size() > kMaxPacket || packet[0] != kPacketVersion) {
     return fail(Code::kCorrupt, "a packet that is no datagram of this version");
   }
   const Header header = Header::read(packet);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Duration kBusyPass = milliseconds(25);      // while groups are on the move
 constexpr Duration kPatientPass = milliseconds(500);  // while they wait for something
-constexpr Duration kAskAgain = milliseconds(500);
+constexpr Duration kStateAskInterval = milliseconds(500);
 
 std::set<NodeId> nodes_of(const std::vector<Seat>& seats) {
   std::set<NodeId> nodes;
@@ -138,8 +138,8 @@ bool Mover::is_agreed(const Turn& turn, const GroupConfig& config) const {
 void Mover::ask_views(Turn& turn, const GroupConfig& config) {
   for (const Seat& seat : config.all_voters()) {
     if (seat.node == self_ || turn.peers.is_suspected(seat.node)) continue;
-    Instant& asked = asked_at_.try_emplace(seat.node, Instant{-kAskAgain.us}).first->second;
-    if (turn.now < asked + kAskAgain) continue;
+    Instant& asked = asked_at_.try_emplace(seat.node, Instant{-kStateAskInterval.us}).first->second;
+    if (turn.now < asked + kStateAskInterval) continue;
     asked = turn.now;
     turn.notes.push_back({seat.node, ViewAsk{placement_.hash()}});
   }

@@ -8,9 +8,9 @@ namespace dunlin {
 
 namespace {
 
-constexpr Duration kAskAgain = milliseconds(250);   // nobody said that it was taken
-constexpr Duration kCheckTaken = seconds(5);        // it was, but its answer may be lost
-constexpr Duration kFirstPause = milliseconds(30);  // all candidates denied
+constexpr Duration kAskAgainAfter = milliseconds(250);  // nobody said that it was taken
+constexpr Duration kCheckTaken = seconds(5);            // it was, but its answer may be lost
+constexpr Duration kFirstPause = milliseconds(30);      // all candidates denied
 constexpr Duration kLongestPause = milliseconds(500);
 constexpr std::uint32_t kMaxUnanswered = 2;
 constexpr std::uint32_t kMaxRedirects = 6;
@@ -86,7 +86,7 @@ void Router::Parts::ask(Instant now, Asked& one, Effects& out) {
   one.target = target;
   one.target_boot = groups.parts_->peers.boot(*target);
   one.taken = false;
-  set_due(one, now + kAskAgain);
+  set_due(one, now + kAskAgainAfter);
   send(*target,
        RouterAsk{groups.parts_->boot, one.id, one.group, one.deadline - now, one.denied, one.body},
        out);

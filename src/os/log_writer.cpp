@@ -11,7 +11,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::chrono::milliseconds kIdleDelay{5};  // no batch for so long: the log is idle
-constexpr std::chrono::seconds kFullDelay{1};       // between tries for which there was no room
+constexpr std::chrono::seconds kRowRetryDelay{1};   // between tries for which there was no room
 
 constexpr const char* kLastWords =
     "; this node ends here: it has promised nothing that is not on its disk";
@@ -94,7 +94,7 @@ LogWriter::Turn LogWriter::wait_for_work() {
   writing_since_.reset();
   waiting_bytes_ -= std::exchange(group_bytes_, 0);
   if (!has_room_ || !has_reserve_) {
-    if (!changed_.wait_for(lock, kFullDelay, has_work)) return Turn::kIdle;
+    if (!changed_.wait_for(lock, kRowRetryDelay, has_work)) return Turn::kIdle;
   } else if (log_.database().log_pages() >= kIdleLogPages || log_.has_rows_to_trim()) {
     if (!changed_.wait_for(lock, kIdleDelay, has_work)) return Turn::kIdle;
   } else {

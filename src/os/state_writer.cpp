@@ -9,7 +9,7 @@ namespace dunlin {
 
 namespace {
 
-constexpr std::chrono::seconds kFullDelay{1};
+constexpr std::chrono::seconds kStateRetryDelay{1};
 
 // Each row may touch pages of its own, in the write-ahead log and then in the database.
 std::uint64_t space_for(const CheckpointBatch& batch) {
@@ -83,7 +83,7 @@ bool StateWriter::try_write(const CheckpointBatch& batch) {
 
 bool StateWriter::wait_for_room() {
   std::unique_lock lock(mutex_);
-  return !changed_.wait_for(lock, kFullDelay, [this] { return stop_; });
+  return !changed_.wait_for(lock, kStateRetryDelay, [this] { return stop_; });
 }
 
 }  // namespace dunlin

@@ -9,7 +9,7 @@ namespace dunlin::sched {
 
 namespace {
 
-constexpr Duration kRepeatInterval = seconds(1);
+constexpr Duration kFlightRepeat = seconds(1);
 
 std::uint64_t tail_of(std::uint64_t limit) {
   return std::min(limit / 2, kMaxTail);
@@ -227,7 +227,7 @@ bool LogWriter::on_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>
   JobLog& log = jobs_.at(id);
   ASSERT(log.flight && log.flight->token == token);
   if (!blob) {
-    log.flight->repeat_at = turn.now + kRepeatInterval;
+    log.flight->repeat_at = turn.now + kFlightRepeat;
     return true;
   }
   for (Piece& piece : log.flight->pieces) piece.place.segment = *blob;
@@ -238,7 +238,7 @@ bool LogWriter::on_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>
 }
 
 void LogWriter::send(Turn& turn, const JobId& id, JobLog& log) {
-  log.flight->repeat_at = turn.now + kRepeatInterval;
+  log.flight->repeat_at = turn.now + kFlightRepeat;
   const std::optional<NodeId> coordinator = gates_.coordinator(log.group);
   if (!coordinator) return;
   Logs message{log.group, id, boot_, log.flight->sequence, {}};
