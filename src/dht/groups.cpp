@@ -218,7 +218,7 @@ void Groups::learn_route(GroupId group, Term term, const NodeId& leader, Boot bo
 void Groups::prepare_to_leave(Instant now, Effects& out) {
   Turn turn = parts_->begin(now, out);
   parts_->mover.set_leaving(now, parts_->self, true);
-  parts_->leaving_at = now;
+  if (parts_->leaving_at == Instant::never()) parts_->leaving_at = now;
   parts_->end(turn);
 }
 

@@ -85,6 +85,9 @@ struct ReadReady {
 // This node may have forgotten something it promised (Q8): it must stop, and say this.
 struct GroupsFatal {
   std::string text;
+  // A peer knows a later life of this id. That life may be going on, so this one, though it has
+  // forgotten, must not retire the id.
+  bool is_outlived = false;
 };
 
 using GroupsEvent =

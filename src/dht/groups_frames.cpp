@@ -164,7 +164,7 @@ void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot of, const Promis
 }
 
 void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot, const PromiseReply& note) {
-  std::optional<std::string> forgotten;
+  std::optional<GroupsFatal> forgotten;
   if (check) forgotten = check->judge(turn.now, from, note);
   for (const GroupPromise& promise : note.groups) {
     if (forgotten || promise.group.value >= replicas.size()) break;
@@ -176,11 +176,11 @@ void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot, const PromiseRe
       what = "the replica of group " + std::to_string(promise.group.value);
     }
     if (!what) continue;
-    forgotten =
-        "node " + from.short_text() + " was promised " + *what + " that this node has forgotten";
+    forgotten = GroupsFatal{"node " + from.short_text() + " was promised " + *what +
+                            " that this node has forgotten"};
   }
   if (forgotten) {
-    fail(*forgotten);
+    fail(std::move(*forgotten));
     return;
   }
   verify_settled(turn);

@@ -221,10 +221,10 @@ Instant Groups::Parts::next_deadline() const {
   return at;
 }
 
-void Groups::Parts::fail(std::string text) {
+void Groups::Parts::fail(GroupsFatal why) {
   if (failed) return;
   failed = true;
-  events.emplace_back(GroupsFatal{std::move(text)});
+  events.emplace_back(std::move(why));
 }
 
 // ---- others -------------------------------------------------------------------------------------

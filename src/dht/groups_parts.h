@@ -73,7 +73,7 @@ struct Groups::Parts {
   // For the router: a node that does not lead, or does not answer; the term of leader(group).
   void doubt(Instant now, GroupId group, const NodeId& node, Effects& out);
   Term route_term(GroupId group) const;
-  void fail(std::string text);
+  void fail(GroupsFatal why);
   Instant next_deadline() const;
 
   const NodeId self;

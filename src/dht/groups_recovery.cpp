@@ -39,7 +39,7 @@ void Groups::Parts::recover(Turn& turn, GroupsRecovery recovery) {
   for (const auto& [key, value] : recovery.facts) {
     const std::optional<GroupId> group = group_of_key(key, replicas.size());
     const Result<VoteFact> fact = decode<VoteFact>(value);
-    if (!group || !fact) return fail("the log holds a vote that makes no sense: " + key);
+    if (!group || !fact) return fail({"the log holds a vote that makes no sense: " + key});
     if (fact->removed) {
       retired[group->value] = fact->generation;
       continue;
@@ -60,8 +60,8 @@ void Groups::Parts::recover(Turn& turn, GroupsRecovery recovery) {
   }
   for (const auto& replica : replicas) {
     if (replica == nullptr || replica->recovered(turn)) continue;
-    return fail("the log misses entries of group " + std::to_string(replica->group().value) +
-                ", or holds one that makes no sense");
+    return fail({"the log misses entries of group " + std::to_string(replica->group().value) +
+                 ", or holds one that makes no sense"});
   }
   check.emplace(self, boot, recovery.last_row);
   each(turn, [](Raft&) {});
@@ -72,7 +72,7 @@ void Groups::Parts::recover(Turn& turn, GroupsRecovery recovery) {
 bool Groups::Parts::recover_record(std::uint64_t row, const Bytes& bytes) {
   Result<GroupRecord> record = decode<GroupRecord>(bytes);
   if (!record) {
-    fail("row " + std::to_string(row) + " of the log makes no sense");
+    fail({"row " + std::to_string(row) + " of the log makes no sense"});
     return false;
   }
   std::visit(

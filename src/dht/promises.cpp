@@ -60,17 +60,19 @@ void PromiseCheck::is_wanted_by(Instant now, const NodeId& node) {
   ask_at_ = std::min(ask_at_, now + wait_);
 }
 
-std::optional<std::string> PromiseCheck::judge(Instant now, const NodeId& from,
+std::optional<GroupsFatal> PromiseCheck::judge(Instant now, const NodeId& from,
                                                const PromiseReply& reply) {
   if (reply.heard_boot > boot_) {
-    return "node " + from.short_text() + " knows a later life of this one (start " +
-           std::to_string(reply.heard_boot) + ", this is " + std::to_string(boot_) +
-           "): the directory is an old copy, or another process uses a copy of it";
+    return GroupsFatal{"node " + from.short_text() + " knows a later life of this one (start " +
+                           std::to_string(reply.heard_boot) + ", this is " + std::to_string(boot_) +
+                           "): the directory is an old copy, or another process uses a copy of it",
+                       true};
   }
   if (reply.to_boot != boot_) return std::nullopt;
   if (reply.row > last_row_) {
-    return "node " + from.short_text() + " was told that row " + std::to_string(reply.row) +
-           " of the log was durable here, but it ends at " + std::to_string(last_row_);
+    return GroupsFatal{"node " + from.short_text() + " was told that row " +
+                       std::to_string(reply.row) + " of the log was durable here, but it ends at " +
+                       std::to_string(last_row_)};
   }
   answered_.insert(from);
   for (const GroupPromise& promise : reply.groups) learn(promise);

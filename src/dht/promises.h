@@ -15,9 +15,9 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <string>
 #include <vector>
 
+#include "dht/groups_events.h"
 #include "dht/raft.h"
 #include "dht/turn.h"
 
@@ -38,8 +38,8 @@ class PromiseCheck {
   // group, and is asked (again) with the next round.
   void is_wanted_by(Instant now, const NodeId& node);
 
-  // Line for a person when an answer shows that this node forgot something it promised.
-  std::optional<std::string> judge(Instant now, const NodeId& from, const PromiseReply& reply);
+  // Set when an answer shows that this node forgot something it promised.
+  std::optional<GroupsFatal> judge(Instant now, const NodeId& from, const PromiseReply& reply);
   // Enough have answered for this replica: a majority of the voters, itself counted if it is one.
   bool is_settled(const Raft& raft) const;
 

@@ -321,7 +321,7 @@ void Node::Parts::on(const ReadReady& event) {
 
 void Node::Parts::on(const GroupsFatal& event) {
   out.fatal = event.text;
-  output.has_amnesia = true;
+  output.has_amnesia = !event.is_outlived;
 }
 
 void Node::Parts::on(const SchedFatal& event) {
