@@ -131,7 +131,7 @@ void Node::Parts::serve(client::RequestId request, const client::CreateToken& bo
   record.uses = body.uses;
   if (body.ttl.us > 0) record.expires_at = {wall.ms + body.ttl.milliseconds()};
   new_tokens[request] = {token.text(), token.id.text(), record.expires_at};
-  admission.issue(request, AddToken{std::move(record)});
+  admission.issue(request, AddToken{std::move(record), wall});
 }
 
 void Node::Parts::serve(client::RequestId request, const client::StopNode&) {

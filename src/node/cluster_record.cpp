@@ -20,6 +20,14 @@ struct RecordCopy {
   }
 };
 
+bool is_expired(const TokenRecord& token, WallTime at) {
+  return token.expires_at.ms != 0 && at > token.expires_at;
+}
+
+bool is_used_up(const TokenRecord& token) {
+  return token.uses != 0 && token.used >= token.uses;
+}
+
 }  // namespace
 
 Result<void> ClusterRecord::apply(LogIndex index, const RecordCommand& command) {
@@ -46,21 +54,28 @@ Result<void> ClusterRecord::check_token(const TokenId& id, WallTime at) const {
     return fail(Code::kRefused, "the token is one for users, not for nodes",
                 "make one with: dunlin token create");
   }
-  if (token->expires_at.ms != 0 && at > token->expires_at) {
+  if (is_expired(*token, at)) {
     return fail(Code::kRefused, "the token expired at " + to_rfc3339(token->expires_at),
                 "make a new one with: dunlin token create");
   }
-  if (token->uses != 0 && token->used >= token->uses) {
+  if (is_used_up(*token)) {
     return fail(Code::kRefused, "the token was used up",
                 "make a new one with: dunlin token create");
   }
   return {};
 }
 
+void ClusterRecord::drop_spent_tokens(WallTime at) {
+  std::erase_if(tokens_, [&](const auto& item) {
+    return is_expired(item.second, at) || is_used_up(item.second);
+  });
+}
+
 Result<void> ClusterRecord::add_token(const AddToken& command) {
+  if (tokens_.size() >= kMaxTokens) drop_spent_tokens(command.at);
   if (tokens_.size() >= kMaxTokens) {
-    return fail(Code::kLimit,
-                "the cluster holds " + std::to_string(kMaxTokens) + " tokens already");
+    return fail(Code::kLimit, "the cluster holds " + std::to_string(kMaxTokens) +
+                                  " tokens that may still be used");
   }
   if (command.token.role.size() > kMaxRecordText || command.token.user.size() > kMaxRecordText) {
     return fail(Code::kLimit, "the name of a token's user is too long", "at most 64 characters");

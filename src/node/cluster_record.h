@@ -45,9 +45,11 @@ struct TokenRecord {
 
 // ---- commands, as they stand in group 0's log ---------------------------------------------------
 
+// Where there is no room, tokens that have expired at the proposer's time, or are used up, go.
 struct AddToken {
   TokenRecord token;
-  static constexpr auto fields() { return Fields<&AddToken::token>{}; }
+  WallTime at;
+  static constexpr auto fields() { return Fields<&AddToken::token, &AddToken::at>{}; }
 };
 
 // Binds a public key to a use of a token. `at` is the leader's clock when it proposed: expiry is
@@ -116,6 +118,7 @@ class ClusterRecord {
 
  private:
   Result<void> add_token(const AddToken& command);
+  void drop_spent_tokens(WallTime at);
   Result<void> admit(const Admit& command);
   Result<void> succeed(const Succeed& command);
   Result<void> retire(const Retire& command);

@@ -15,10 +15,11 @@ PublicKey key_of(std::uint8_t n) {
   return key;
 }
 
-TokenRecord token_of(std::uint8_t n, std::uint32_t uses, WallTime expires = {}) {
+TokenRecord token_of(std::uint16_t n, std::uint32_t uses, WallTime expires = {}) {
   TokenRecord token;
-  token.id.raw[0] = n;
-  token.psk.raw[0] = n;
+  token.id.raw[0] = static_cast<std::uint8_t>(n);
+  token.id.raw[1] = static_cast<std::uint8_t>(n >> 8);
+  token.psk.raw[0] = token.id.raw[0];
   token.uses = uses;
   token.expires_at = expires;
   return token;
@@ -39,7 +40,7 @@ TEST(ClusterRecord, AdmitsAsManyAsTheTokenHasUses) {
   Log log;
   ClusterRecord& record = log.record;
   const TokenRecord token = token_of(1, 2);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   EXPECT_TRUE(log.apply(admit(token, 1)));
   EXPECT_TRUE(log.apply(admit(token, 2)));
   const Result<void> third = log.apply(admit(token, 3));
@@ -53,7 +54,7 @@ TEST(ClusterRecord, CountsAKeyAdmittedTwiceOnce) {
   Log log;
   ClusterRecord& record = log.record;
   const TokenRecord token = token_of(1, 1);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   EXPECT_TRUE(log.apply(admit(token, 1)));
   EXPECT_TRUE(log.apply(admit(token, 1)));
   EXPECT_EQ(record.find_token(token.id)->used, 1U);
@@ -62,7 +63,7 @@ TEST(ClusterRecord, CountsAKeyAdmittedTwiceOnce) {
 TEST(ClusterRecord, RefusesAnExpiredTokenByTheProposersClock) {
   Log log;
   const TokenRecord token = token_of(1, 0, {5000});
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   EXPECT_TRUE(log.apply(admit(token, 1, {5000})));
   EXPECT_FALSE(log.apply(admit(token, 2, {5001})));
 }
@@ -75,9 +76,9 @@ TEST(ClusterRecord, RefusesATokenItDoesNotKnow) {
 TEST(ClusterRecord, KeepsAUsedTokensCountWhenTheTokenIsAddedAgain) {
   Log log;
   const TokenRecord token = token_of(1, 1);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   ASSERT_TRUE(log.apply(admit(token, 1)));
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   EXPECT_FALSE(log.apply(admit(token, 2)));
 }
 
@@ -85,7 +86,7 @@ TEST(ClusterRecord, TakesTheNewerOfTwoCopiesOnly) {
   Log log;
   ClusterRecord& newer = log.record;
   const TokenRecord token = token_of(1, 0);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   const Bytes old_copy = newer.encode();
   ASSERT_TRUE(log.apply(admit(token, 1)));
   ASSERT_TRUE(log.apply(Retire{node_id_of(key_of(7))}));
@@ -102,27 +103,39 @@ TEST(ClusterRecord, TakesTheNewerOfTwoCopiesOnly) {
 TEST(ClusterRecord, AppliesNothingTwiceThatCameWithACopy) {
   Log leader;
   const TokenRecord token = token_of(1, 1);
-  ASSERT_TRUE(leader.apply(AddToken{token}));
+  ASSERT_TRUE(leader.apply(AddToken{token, {}}));
   ASSERT_TRUE(leader.apply(admit(token, 1)));
   Log late;
   ASSERT_TRUE(late.record.merge(leader.record.encode()));
-  ASSERT_TRUE(late.apply(AddToken{token}));
+  ASSERT_TRUE(late.apply(AddToken{token, {}}));
   ASSERT_TRUE(late.apply(admit(token, 1)));
   EXPECT_EQ(late.record.encode(), leader.record.encode());
+}
+
+TEST(ClusterRecord, TokensThatNobodyMayUseMakeRoomForNewOnes) {
+  Log log;
+  for (std::uint16_t i = 1; i <= kMaxTokens; ++i) {
+    const WallTime expires_at{i == 1 ? 0 : 5000};
+    ASSERT_TRUE(log.apply(AddToken{token_of(i, 1, expires_at), {1}}));
+  }
+  EXPECT_FALSE(log.apply(AddToken{token_of(kMaxTokens + 1, 1), {5000}}));
+  EXPECT_TRUE(log.apply(AddToken{token_of(kMaxTokens + 1, 1), {5001}}));
+  EXPECT_NE(log.record.find_token(token_of(1, 1).id), nullptr) << "it may still be used";
+  EXPECT_EQ(log.record.find_token(token_of(2, 1).id), nullptr);
 }
 
 TEST(ClusterRecord, RefusesATokenForUsersAtItsDoor) {
   Log log;
   TokenRecord token = token_of(1, 1);
   token.role = "user";
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   EXPECT_FALSE(log.apply(admit(token, 1)));
 }
 
 TEST(ClusterRecord, ARetiredIdIsNeverAdmittedAgainAndTakesNoRoom) {
   Log log;
   const TokenRecord token = token_of(1, 0);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   ASSERT_TRUE(log.apply(admit(token, 1)));
   ASSERT_TRUE(log.apply(Retire{node_id_of(key_of(1))}));
   EXPECT_FALSE(log.record.is_admitted(node_id_of(key_of(1))));
@@ -135,13 +148,13 @@ TEST(ClusterRecord, ARetiredIdIsNeverAdmittedAgainAndTakesNoRoom) {
 TEST(ClusterRecord, RefusesNamesThatAreTooLong) {
   Log log;
   TokenRecord token = token_of(1, 0);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   Admit long_name = admit(token, 1);
   long_name.name = std::string(kMaxRecordText + 1, 'x');
   EXPECT_EQ(log.apply(long_name).error().code, Code::kLimit);
   token.id.raw[0] = 2;
   token.user = std::string(kMaxRecordText + 1, 'x');
-  EXPECT_EQ(log.apply(AddToken{token}).error().code, Code::kLimit);
+  EXPECT_EQ(log.apply(AddToken{token, {}}).error().code, Code::kLimit);
 }
 
 TEST(ClusterRecord, FitsIntoAFrameWhenAllItsLimitsAreReached) {
@@ -155,7 +168,7 @@ TEST(ClusterRecord, FitsIntoAFrameWhenAllItsLimitsAreReached) {
   Result<void> added;
   for (std::uint32_t n = 0; added; ++n) {
     put_u32(token.id.raw.data(), n);
-    added = log.apply(AddToken{token});
+    added = log.apply(AddToken{token, {}});
   }
   EXPECT_EQ(added.error().code, Code::kLimit);
   PublicKey key;
@@ -191,7 +204,7 @@ TEST(ClusterRecord, RefusesBytesThatAreNoRecord) {
 TEST(ClusterRecord, ASuccessorTakesThePlaceOfAnIdThatLostItsMemory) {
   Log log;
   const TokenRecord token = token_of(1, 1);
-  ASSERT_TRUE(log.apply(AddToken{token}));
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
   ASSERT_TRUE(log.apply(admit(token, 1)));
   ASSERT_TRUE(log.apply(Succeed{key_of(1), key_of(2), "host"}));
   EXPECT_TRUE(log.record.is_retired(node_id_of(key_of(1))));
