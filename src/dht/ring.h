@@ -22,6 +22,7 @@ struct RingNode {
   NodeId id;
   std::string zone;
   std::uint64_t weight = 1;  // any unit, the same for all; 0 owns nothing
+  bool operator==(const RingNode&) const = default;
 };
 
 class Ring {

@@ -160,6 +160,9 @@ struct Node::Parts {
   std::vector<SnapshotWanted> snapshots_wanted;
   std::set<NodeId> sched_peers;
   std::set<NodeId> watched;
+  std::vector<NodeId> died;  // of whom the scheduler hears once it knows the new members
+  std::vector<RingNode> ring_nodes;
+  Ring ring;  // of ring_nodes: 256 tokens a node to sort, so only when those have changed
   bool members_dirty = true;
   bool unsettled = false;  // events were left when the last turn ended
   bool seeds_dirty = false;

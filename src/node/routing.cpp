@@ -51,6 +51,7 @@ bool Node::Parts::settle() {
     bool more = forward_events();
     if (members_dirty) {
       members_changed();
+      for (const NodeId& node : std::exchange(died, {})) sched.peer_dead(now, node, out);
       more = true;
     }
     if (groups.next_deadline() <= now) {
@@ -114,8 +115,7 @@ void Node::Parts::on(const MemberChanged&) {
 
 void Node::Parts::on(const MemberDead& event) {
   members_dirty = true;
-  members_changed();
-  sched.peer_dead(now, event.node, out);
+  died.push_back(event.node);
   end_leave_orders(event.node, fail(Code::kFailed, "it died before it had handed over everything",
                                     "see what is missing: dunlin status"));
 }
@@ -163,7 +163,7 @@ void Node::Parts::members_changed() {
   std::vector<GroupMember> for_groups;
   std::vector<StoreMember> for_store;
   std::map<NodeId, SchedMember> for_sched;
-  std::vector<RingNode> ring;
+  std::vector<RingNode> on_ring;
   for (const auto& [id, member] : gossip.members()) {
     const std::uint32_t weight = weight_of(member.facts);
     for_groups.push_back({id, member.facts.zone, 1, group_state(member)});
@@ -172,7 +172,7 @@ void Node::Parts::members_changed() {
                      member.facts.cpus,         member.facts.memory,  member.load.cpus_free,
                      member.facts.zone,         member.facts.name};
     if (member.state == MemberState::kAlive || member.state == MemberState::kSuspect) {
-      ring.push_back({id, member.facts.zone, weight});
+      on_ring.push_back({id, member.facts.zone, weight});
     }
     if (id != self) {
       output.peers.push_back({id, member.facts.key, member.facts.address, member.boot});
@@ -183,7 +183,11 @@ void Node::Parts::members_changed() {
   }
   groups.set_members(now, std::move(for_groups), out);
   blobs.set_members(now, std::move(for_store), out);
-  sched.set_members(now, std::move(for_sched), Ring(std::move(ring)), out);
+  if (on_ring != ring_nodes) {
+    ring_nodes = std::move(on_ring);
+    ring = Ring(ring_nodes);
+  }
+  sched.set_members(now, std::move(for_sched), ring, out);
   if (seeds_dirty) {
     seeds_dirty = false;
     put_seeds(reachable_members(), out);
