@@ -157,6 +157,8 @@ void Node::Parts::serve(client::RequestId request, const client::LeaveNode& body
   } else if (member->second.state == MemberState::kDead) {
     answer(request, fail(Code::kRefused, member->second.facts.name + " is dead and cannot leave",
                          "others take its place within minutes"));
+  } else if (member->second.state == MemberState::kLeft) {
+    answer(request, fail(Code::kRefused, member->second.facts.name + " has left already"));
   } else {
     const std::uint64_t order = next_order++;
     leave_orders[order] = {request, body.node};

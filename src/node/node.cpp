@@ -126,7 +126,7 @@ void Node::tick() {
   p.liveness.tick(p.now, p.out);
   p.blobs.tick(p.now, p.out);
   p.sched.tick(p.now, p.wall, p.out);
-  p.status.tick(p.now, p.gossip.members());
+  p.status.tick(p.now, p.gossip.members(), p.out);
   p.spread_record();
   p.follow_leaving();
 }

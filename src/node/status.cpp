@@ -7,6 +7,7 @@ namespace dunlin {
 namespace {
 
 constexpr Duration kPatience = seconds(2);
+constexpr Duration kAskAgain = milliseconds(250);  // for groups that nobody leads yet
 constexpr std::size_t kFullReplication = 3;
 
 bool is_alive(const std::map<NodeId, Member>& members, const NodeId& id) {
@@ -51,30 +52,59 @@ bool StatusGatherer::begin(Instant now, client::RequestId request,
       query.silent.insert(id);
     }
   }
-  for (const NodeId& id : query.silent) {
-    out.send(id, Channel::kStream, node_frame(StatusQuery{number}));
-  }
+  ask(now, number, query, members, out);
   return true;
+}
+
+void StatusGatherer::ask(Instant now, std::uint64_t number, Query& query,
+                         const std::map<NodeId, Member>& members, Effects& out) {
+  query.ask_at = now + kAskAgain;
+  out.send(self_, Channel::kStream, node_frame(StatusQuery{number}));
+  for (const auto& [id, member] : members) {
+    const bool may_answer =
+        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
+    if (may_answer && id != self_) {
+      out.send(id, Channel::kStream, node_frame(StatusQuery{number}));
+    }
+  }
+}
+
+bool StatusGatherer::are_all_groups_led(const Query& query) const {
+  std::set<GroupId> led;
+  for (const auto& [node, share] : query.shares) {
+    for (const GroupStatus& group : share.led) led.insert(group.group);
+  }
+  return led.size() >= group_count_;
 }
 
 void StatusGatherer::on_share(NodeId from, const StatusShare& share,
                               const std::map<NodeId, Member>& members) {
   const auto query = queries_.find(share.query);
-  if (query == queries_.end() || query->second.silent.erase(from) == 0) return;
-  query->second.shares.push_back(share);
-  if (query->second.silent.empty()) finish(query, members);
+  if (query == queries_.end() || (from != self_ && !members.contains(from))) return;
+  query->second.silent.erase(from);
+  query->second.shares[from] = share;
+  if (query->second.silent.empty() && are_all_groups_led(query->second)) finish(query, members);
 }
 
-void StatusGatherer::tick(Instant now, const std::map<NodeId, Member>& members) {
-  for (auto query = queries_.begin(); query != queries_.end();) {
-    const auto due = query++;
-    if (due->second.deadline <= now) finish(due, members);
+void StatusGatherer::tick(Instant now, const std::map<NodeId, Member>& members, Effects& out) {
+  for (auto at = queries_.begin(); at != queries_.end();) {
+    const auto due = at++;
+    Query& query = due->second;
+    if (query.deadline <= now) {
+      finish(due, members);
+    } else if (query.ask_at <= now) {
+      const bool is_of_use = !are_all_groups_led(query);
+      query.ask_at = now + kAskAgain;
+      if (is_of_use) ask(now, due->first, query, members, out);
+    }
   }
 }
 
 Instant StatusGatherer::next_deadline() const {
   Instant next = Instant::never();
-  for (const auto& [number, query] : queries_) next = std::min(next, query.deadline);
+  for (const auto& [number, query] : queries_) {
+    next = std::min({next, query.deadline, query.ask_at});
+  }
   return next;
 }
 
@@ -86,7 +116,7 @@ void StatusGatherer::finish(std::map<std::uint64_t, Query>::iterator query,
 }
 
 client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
-                             const std::vector<StatusShare>& shares,
+                             const std::map<NodeId, StatusShare>& shares,
                              const std::map<NodeId, Member>& members) {
   client::Status status;
   status.cluster = cluster;
@@ -94,7 +124,7 @@ client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
   count_members(members, status);
 
   std::map<GroupId, const GroupStatus*> groups;
-  for (const StatusShare& share : shares) {
+  for (const auto& [node, share] : shares) {
     add_share(share, status);
     for (const GroupStatus& group : share.led) groups[group.group] = &group;
   }

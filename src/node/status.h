@@ -1,5 +1,7 @@
 // Gathers the cluster's status: every living node is asked for what it knows first-hand, and the
-// answers are put together when all are in, or after a while without those that stay silent.
+// answers are put together when all are in, or after a while without those that stay silent. Groups
+// that are electing a leader are given that while, so that a host's death does not look like a loss
+// of quorum.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +33,7 @@ class StatusGatherer {
   bool begin(Instant now, client::RequestId request, const std::map<NodeId, Member>& members,
              Effects& out);
   void on_share(NodeId from, const StatusShare& share, const std::map<NodeId, Member>& members);
-  void tick(Instant now, const std::map<NodeId, Member>& members);
+  void tick(Instant now, const std::map<NodeId, Member>& members, Effects& out);
   Instant next_deadline() const;
   std::vector<Ended> take_ended() { return std::exchange(ended_, {}); }
 
@@ -39,9 +41,13 @@ class StatusGatherer {
   struct Query {
     client::RequestId request = 0;
     Instant deadline;
+    Instant ask_at;
     std::set<NodeId> silent;
-    std::vector<StatusShare> shares;
+    std::map<NodeId, StatusShare> shares;  // the last of each node
   };
+  void ask(Instant now, std::uint64_t number, Query& query, const std::map<NodeId, Member>& members,
+           Effects& out);
+  bool are_all_groups_led(const Query& query) const;
   void finish(std::map<std::uint64_t, Query>::iterator query,
               const std::map<NodeId, Member>& members);
 
@@ -55,7 +61,7 @@ class StatusGatherer {
 
 // What the shares of all nodes add up to; the jobs are counted elsewhere.
 client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
-                             const std::vector<StatusShare>& shares,
+                             const std::map<NodeId, StatusShare>& shares,
                              const std::map<NodeId, Member>& members);
 
 }  // namespace dunlin
