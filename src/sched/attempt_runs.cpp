@@ -95,17 +95,21 @@ bool AttemptRuns::contains(std::uint32_t index, const Attempt& attempt) const {
   return find(index) == attempt;
 }
 
-std::vector<TaskRun> AttemptRuns::common(const TaskRun& run) const {
+std::vector<TaskRun> AttemptRuns::within(std::uint32_t first, std::uint32_t end) const {
   std::vector<TaskRun> parts;
-  auto at = runs_.upper_bound(run.first);
+  auto at = runs_.upper_bound(first);
   if (at != runs_.begin()) --at;
-  for (; at != runs_.end() && at->first < run.end(); ++at) {
-    const std::uint32_t first = std::max(at->first, run.first);
-    const std::uint32_t end = std::min(at->first + at->second.count, run.end());
-    if (first < end && at->second.attempt == run.attempt) {
-      parts.push_back({first, end - first, run.attempt});
-    }
+  for (; at != runs_.end() && at->first < end; ++at) {
+    const std::uint32_t from = std::max(at->first, first);
+    const std::uint32_t to = std::min(at->first + at->second.count, end);
+    if (from < to) parts.push_back({from, to - from, at->second.attempt});
   }
+  return parts;
+}
+
+std::vector<TaskRun> AttemptRuns::common(const TaskRun& run) const {
+  std::vector<TaskRun> parts = within(run.first, run.end());
+  std::erase_if(parts, [&](const TaskRun& part) { return part.attempt != run.attempt; });
   return parts;
 }
 

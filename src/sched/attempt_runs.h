@@ -38,6 +38,8 @@ class AttemptRuns {
 
   std::optional<Attempt> find(std::uint32_t index) const;
   bool contains(std::uint32_t index, const Attempt& attempt) const;
+  // The parts of indices first .. end - 1 that are in the set, whatever the attempt.
+  std::vector<TaskRun> within(std::uint32_t first, std::uint32_t end) const;
   // The parts of `run` that are in the set with its attempt.
   std::vector<TaskRun> common(const TaskRun& run) const;
   std::vector<TaskRun> runs() const;

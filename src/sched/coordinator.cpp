@@ -131,6 +131,16 @@ void Coordinator::mark_committing(Led& at, NodeId from, ResultBatch& batch) {
   }
 }
 
+// The batch did not get into the log; its node may be gone by now.
+void Coordinator::unmark_committing(Turn& turn, Led& at, const std::vector<IndexRun>& tasks) {
+  for (const IndexRun& run : tasks) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (at.led.soft(index) == Soft::kCommitting) at.led.set_soft(index, Soft::kBound);
+    }
+  }
+  restore(turn, at, tasks);
+}
+
 void Coordinator::on(Turn& turn, NodeId from, Results message, std::size_t bytes) {
   LedGroup* group = led_group(message.group);
   if (group == nullptr) return;
@@ -168,6 +178,8 @@ void Coordinator::flush_results(Turn& turn, GroupId id, LedGroup& group) {
       bytes += next.bytes;
       NodeResults& results = next.results;
       flight.batches.push_back({results.job, results.node, results.sequence});
+      std::vector<IndexRun>& tasks = flight.tasks.emplace_back();
+      for (const TaskRun& run : attempts_of(results.batch)) tasks.push_back({run.first, run.count});
       if (std::optional<Led> at = find(id, results.job)) {
         if (const auto bound = at->led.wanted_bound(members_.cpus())) {
           results.bound_below = *bound;
@@ -265,7 +277,7 @@ void Coordinator::applied_results(Turn& turn, GroupId id, Term term,
 void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results) {
   if (!is_well_formed(results.batch, at.job.head.total)) return;
   Holding& holding = at.led.nodes[results.node];
-  std::vector<std::uint32_t> unclear;
+  std::vector<IndexRun> unclear;
   for (const TaskRun& run : attempts_of(results.batch)) {
     const std::uint32_t removed = holding.bound.remove(run);
     holding.losing.remove(run);
@@ -275,14 +287,11 @@ void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results)
       if (is_closed && removed == run.count) {
         at.led.finish(index);
       } else {
-        unclear.push_back(index);
+        unclear.push_back({index, 1});
       }
     }
   }
-  for (const std::uint32_t index : unclear) {
-    if (at.led.soft(index) == Soft::kCommitting) at.led.set_soft(index, Soft::kBound);
-    restore(turn, at, index);
-  }
+  unmark_committing(turn, at, unclear);
   at.led.raise_bound(at.job);
   if (at.job.is_final()) {
     finish_job(turn, at);
@@ -306,13 +315,13 @@ void Coordinator::applied_loss(Turn& turn, GroupId id, const LostCommand& comman
   if (!at) return;
   Holding& holding = at->led.nodes[command.node];
   holding.losing_token = 0;
+  std::vector<IndexRun> tasks;
   for (const TaskRun& run : command.attempts) {
     if (!is_within(run, at->job.head.total)) continue;
     holding.losing.remove(run);
-    for (std::uint32_t index = run.first; index < run.end(); ++index) {
-      restore(turn, *at, index);
-    }
+    tasks.push_back({run.first, run.count});
   }
+  restore(turn, *at, std::move(tasks));
   if (at->job.is_final()) {
     finish_job(turn, *at);
     return;
@@ -331,10 +340,12 @@ void Coordinator::applied_cancel(Turn& turn, GroupId id, const CancelCommand& co
     finish_job(turn, *at);
     return;
   }
+  std::vector<IndexRun> tasks;
   for (const IndexRun& run : command.tasks) {
-    const std::uint32_t end = std::min(at->job.head.total, run.first + run.count);
-    for (std::uint32_t index = run.first; index < end; ++index) restore(turn, *at, index);
+    const std::uint32_t total = at->job.head.total;
+    if (run.first < total) tasks.push_back({run.first, std::min(run.count, total - run.first)});
   }
+  restore(turn, *at, std::move(tasks));
   changed(turn, *at);
 }
 
@@ -359,12 +370,19 @@ void Coordinator::on_refused(Turn& turn, GroupId id, std::uint64_t token) {
   if (group == nullptr) return;
   for (auto flight = group->flights.begin(); flight != group->flights.end(); ++flight) {
     if (flight->token != token) continue;
-    // The executors send these batches again.
-    for (const BatchKey& key : flight->batches) {
-      group->pipeline.erase(key);
-      if (std::optional<Led> at = find(id, key.job)) at->led.bound_asked = false;
-    }
+    const Flight refused = std::move(*flight);
     group->flights.erase(flight);
+    // The executors send these batches again.
+    for (std::size_t i = 0; i < refused.batches.size(); ++i) {
+      group->pipeline.erase(refused.batches[i]);
+      std::optional<Led> at = find(id, refused.batches[i].job);
+      if (!at) continue;
+      at->led.bound_asked = false;
+      unmark_committing(turn, *at, refused.tasks[i]);
+      if (at->led.bindable() > 0) at->led.next_probe = std::min(at->led.next_probe, turn.now);
+      changed(turn, *at);
+    }
+    flush_results(turn, id, *group);
     return;
   }
   std::erase_if(group->logs, [&](const auto& entry) { return entry.second == token; });

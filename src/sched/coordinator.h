@@ -94,6 +94,7 @@ class Coordinator {
   struct Flight {
     std::uint64_t token = 0;
     std::vector<BatchKey> batches;
+    std::vector<std::vector<IndexRun>> tasks;  // that each of them ends
   };
   struct Queued {
     NodeResults results;
@@ -138,6 +139,7 @@ class Coordinator {
   void applied_deletion(GroupId group, const DeleteCommand& command);
   void flush_results(Turn& turn, GroupId group, LedGroup& led);
   void mark_committing(Led& at, NodeId from, ResultBatch& batch);
+  void unmark_committing(Turn& turn, Led& at, const std::vector<IndexRun>& tasks);
 
   // coordinator_probes.cpp
   void probe_round(Turn& turn, Led& at);
@@ -159,7 +161,7 @@ class Coordinator {
   void lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs, bool node_lost);
   void propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding);
   void drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs);
-  void restore(Turn& turn, Led& at, std::uint32_t index);
+  void restore(Turn& turn, Led& at, std::vector<IndexRun> tasks);
   void finish_job(Turn& turn, Led& at);
   void node_gone(Turn& turn, NodeId node, bool left);
 

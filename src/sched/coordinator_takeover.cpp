@@ -12,6 +12,21 @@ namespace {
 constexpr Duration kFirstAskInterval = milliseconds(250);
 constexpr Duration kReadInterval = milliseconds(50);
 
+// Ascending, each task once.
+void join_overlaps(std::vector<IndexRun>& runs) {
+  std::sort(runs.begin(), runs.end());
+  std::size_t last = 0;
+  for (std::size_t i = 1; i < runs.size(); ++i) {
+    IndexRun& before = runs[last];
+    if (runs[i].first <= before.end()) {
+      before.count = std::max(before.end(), runs[i].end()) - before.first;
+    } else {
+      runs[++last] = runs[i];
+    }
+  }
+  if (!runs.empty()) runs.resize(last + 1);
+}
+
 }  // namespace
 
 void Coordinator::lead(Turn& turn, GroupId id, Term term) {
@@ -189,7 +204,9 @@ void Coordinator::adopt(Led& at, NodeId from, const std::vector<TaskRun>& held,
         holding.bound.add(one);  // its result is on the way already
         continue;
       }
-      const auto holder = at.led.holder(index);
+      // Only what is bound has a holder: to look through all nodes for every task takes long.
+      const bool is_bound = at.led.soft(index) == Soft::kBound;
+      const auto holder = is_bound ? at.led.holder(index) : std::nullopt;
       if (holder && holder->second >= run.attempt && holder->first != from) {
         unwanted.add(one);
         continue;
@@ -244,20 +261,46 @@ void Coordinator::drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskR
   at.led.repeat_at = turn.now;
 }
 
-// Sets right what is believed of a task after the log spoke of it.
-void Coordinator::restore(Turn& turn, Led& at, std::uint32_t index) {
-  if (at.job.columns.state(index) != Closed::kOpen) {
-    at.led.finish(index);
-    while (const auto holder = at.led.holder(index)) {
-      drop(turn, at, holder->first, {{index, 1, holder->second}});
+// Sets right what is believed of these tasks after the log spoke of them. Each node is looked at
+// once: an order may name a million tasks, and a thousand nodes may hold some.
+void Coordinator::restore(Turn& turn, Led& at, std::vector<IndexRun> tasks) {
+  if (tasks.empty()) return;
+  join_overlaps(tasks);
+  const std::uint32_t first = tasks.front().first;
+  const std::uint32_t end = tasks.back().end();
+  const auto is_named = [&](std::uint32_t index) {
+    const auto after = std::upper_bound(tasks.begin(), tasks.end(), IndexRun{index, UINT32_MAX});
+    return after != tasks.begin() && std::prev(after)->end() > index;
+  };
+  std::vector<std::uint32_t> kept;
+  for (auto& [node, holding] : at.led.nodes) {
+    std::vector<TaskRun> unwanted;
+    for (const TaskRun& run : holding.bound.within(first, end)) {
+      for (std::uint32_t index = run.first; index < run.end(); ++index) {
+        if (!is_named(index)) continue;
+        if (at.job.columns.state(index) == Closed::kOpen) {
+          kept.push_back(index);
+        } else {
+          unwanted.push_back({index, 1, run.attempt});
+        }
+      }
     }
-    return;
+    for (const TaskRun& run : holding.losing.within(first, end)) {
+      for (std::uint32_t index = run.first; index < run.end(); ++index) kept.push_back(index);
+    }
+    if (!unwanted.empty()) drop(turn, at, node, unwanted);
   }
-  if (at.led.soft(index) != Soft::kBound || at.led.holder(index)) return;
-  for (const auto& [node, holding] : at.led.nodes) {
-    if (holding.losing.find(index)) return;
+  std::sort(kept.begin(), kept.end());
+  for (const IndexRun& run : tasks) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (at.job.columns.state(index) != Closed::kOpen) {
+        at.led.finish(index);
+      } else if (at.led.soft(index) == Soft::kBound &&
+                 !std::binary_search(kept.begin(), kept.end(), index)) {
+        at.led.free(at.job, index, turn.now);
+      }
+    }
   }
-  at.led.free(at.job, index, turn.now);
 }
 
 // The job is final. What nodes still hold of it is unwanted; without any the job is led no more.

@@ -15,6 +15,7 @@ namespace dunlin::sched {
 struct IndexRun {
   std::uint32_t first = 0;
   std::uint32_t count = 0;
+  std::uint32_t end() const { return first + count; }
   auto operator<=>(const IndexRun&) const = default;
   static constexpr auto fields() { return Fields<&IndexRun::first, &IndexRun::count>{}; }
 };

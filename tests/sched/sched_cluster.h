@@ -111,6 +111,8 @@ class Cluster {
   void hand_back(std::size_t host);
   void set_loss(double loss) { options_.loss = loss; }
   void cut(std::size_t a, std::size_t b, bool is_cut);
+  // The group's leader goes on leading, and takes no proposal.
+  void refuse(GroupId group, bool refuses) { groups_[group].refuses = refuses; }
   BlobRef store(const Bytes& blob);
   void set_blob_failures(double rate) { blob_failures_ = rate; }
 
@@ -155,6 +157,7 @@ class Cluster {
     std::vector<std::pair<Term, Bytes>> log;
     Term term = 0;
     std::optional<std::size_t> leader;
+    bool refuses = false;
   };
   struct Ask {
     std::size_t host = 0;

@@ -82,7 +82,8 @@ void Cluster::on(std::size_t host, const Propose& p) {
     constexpr std::size_t kMostPayload =
         1024 * 1024 - 1;  // the groups' limit, with a byte of module
     if (p.payload.size() > kMostPayload) violations_.push_back("an entry is too long");
-    if (state.leader != host || state.term != p.term || p.payload.size() > kMostPayload) {
+    const bool is_led = state.leader == host && state.term == p.term && !state.refuses;
+    if (!is_led || p.payload.size() > kMostPayload) {
       s.on_propose_refused(now_, p.group, p.token, out);
       return;
     }

@@ -1,6 +1,10 @@
 // Coordinators that die, nodes that vanish or come back, processes that outlive their node process.
 #include <gtest/gtest.h>
 
+#include <ctime>
+
+#include "sched/commands.h"
+#include "sched/messages.h"
 #include "sched/sched_cluster.h"
 
 namespace dunlin::sched::testing {
@@ -211,6 +215,72 @@ TEST(Loss, ATaskThatKillsThreeHostsFailsAndNamesThem) {
   const JobSummary summary = cluster.show(job);
   EXPECT_EQ(summary.state, JobState::kFailed);
   EXPECT_EQ(summary.reason, Reason::kCrashLimit);
+}
+
+TEST(Loss, OfANodeWhoseResultsTheGroupHadNoRoomForRunsItsTasksAgain) {
+  Cluster cluster({.nodes = 3, .cpus = 1});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "500"}, 3));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 3; }, seconds(5)));
+  cluster.refuse(GroupId{1}, true);
+  cluster.run_for(milliseconds(700));
+  EXPECT_EQ(cluster.job(job)->head.done, 0u);
+  cluster.crash(2);
+  cluster.run_for(milliseconds(100));
+  cluster.refuse(GroupId{1}, false);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 3u);
+  EXPECT_EQ(cluster.starts(job), 4u);
+  for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
+}
+
+TEST(Cancel, OfAMillionTasksAtAThousandNodesTakesOneLookAtEach) {
+  constexpr std::uint32_t kTasks = 1'000'000;
+  constexpr std::uint32_t kNodes = 1000;
+  const GroupId group{1};
+  const JobId id = *JobId::from_text("ab00000000");
+  std::map<NodeId, SchedMember> members;
+  std::vector<RingNode> ring;
+  const auto node_of = [](std::uint32_t n) {
+    NodeId node;
+    node.raw[0] = static_cast<std::uint8_t>(n);
+    node.raw[1] = static_cast<std::uint8_t>(n >> 8);
+    node.raw[2] = 1;
+    return node;
+  };
+  for (std::uint32_t n = 0; n < kNodes; ++n) {
+    members[node_of(n)].boot = 1;
+    members[node_of(n)].cpus = 16;
+    ring.push_back({node_of(n), "", 1});
+  }
+  Scheduler scheduler(node_of(0), 1, SchedConfig{}, Random(1));
+  Effects out;
+  scheduler.set_members(Instant{1}, members, Ring(ring), out);
+  scheduler.leading(Instant{2}, group, 5, out);
+  const std::uint64_t token = std::get<ReadGroup>(scheduler.take_events().at(0)).token;
+  scheduler.on_read_ready(Instant{3}, group, token, true, out);
+  JobSpec spec;
+  spec.argv = {"x"};
+  spec.tasks = {{1, kTasks, 1}};
+  SubmitCommand submit{id, "u", "", encode(spec), {1}, {}, kTasks};
+  for (std::uint32_t n = 0; n < kNodes; ++n) submit.probed.push_back(node_of(n));
+  scheduler.apply(Instant{4}, group, 1, 5, encode_command(submit), out);
+  for (std::uint32_t n = 0; n < kNodes; ++n) {
+    const Bytes frame = encode_frame(Pull{group, id, 1, 1, 16, false});
+    scheduler.receive(Instant{5}, node_of(n), frame, out);
+  }
+  // Looking for each task at all nodes would take a minute; its own time is some milliseconds.
+  const std::clock_t before = std::clock();
+  const CancelCommand cancel{id, {{1, kTasks - 1}}, {1}, "u"};
+  scheduler.apply(Instant{6}, group, 2, 5, encode_command(cancel), out);
+  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 5);
+  std::set<NodeId> ordered;
+  Effects drops;
+  scheduler.tick(Instant{7}, {1}, drops);
+  for (const Send& sent : drops.sends) {
+    const Result<SchedMessage> message = decode_frame(sent.frame);
+    if (message && std::holds_alternative<Drop>(*message)) ordered.insert(sent.to);
+  }
+  EXPECT_EQ(ordered.size(), kNodes);
 }
 
 TEST(Loss, OfMessagesOfAllKindsDelaysAndLosesNothing) {
