@@ -60,7 +60,7 @@ class Groups {
   static constexpr std::size_t kMaxBacklogBytes = 8 * 1024 * 1024;  // not yet committed, per group
   static constexpr std::size_t kMaxBacklogEntries = 4096;
   static constexpr std::size_t kMaxReads = 4096;  // waiting, per group
-  static constexpr std::size_t kMaxSnapshot = 64 * 1024 * 1024;
+  static constexpr std::size_t kMaxSnapshot = 256 * 1024 * 1024;
 
   Groups(NodeId self, Boot boot, GroupsConfig config, Random random);
   ~Groups();
