@@ -60,12 +60,16 @@ void Fetches::advance(Instant now, Number number, Effects& out) {
   const auto found = searches_.find(number);
   if (found == searches_.end()) return;
   Search& search = found->second;
+  if (!search.starved_at.empty()) {
+    // While others' contents come it is not late, only behind them.
+    search.deadline = std::max(search.deadline, progress_at_ + config_.fetch_deadline);
+  }
   if (now >= search.deadline) {
     return fail_all(number, search,
                     {Code::kTimeout, "blob " + search.id.short_text() + " was not found in time",
                      "some nodes did not answer; ask again"});
   }
-  starved_.erase(number);
+  forget_starved(number, search);
   search.retry = Instant::never();
   if (search.stage == Stage::kBegin) begin(now, number, search, out);
   if (!searches_.contains(number)) return;
@@ -128,19 +132,28 @@ bool Fetches::ask_likely(Instant now, Number number, Search& search, Effects& ou
   }
   std::stable_partition(nodes.begin(), nodes.end(),
                         [&](NodeId node) { return members_.is_trusted(node); });
-  bool is_starved = false;
   for (const NodeId node : nodes) {
     if (!may_ask(search, node)) continue;
     const auto busy = gets_of_.find(node);
     if (gets_ >= kMaxGets || (busy != gets_of_.end() && busy->second >= kMaxGetsPerPeer)) {
-      is_starved = true;
+      starved_[node].insert(number);
+      search.starved_at.push_back(node);
       continue;
     }
+    forget_starved(number, search);
     ask(now, number, search, node, false, out);
     return true;
   }
-  if (is_starved) starved_.insert(number);
-  return is_starved;
+  return !search.starved_at.empty();
+}
+
+void Fetches::forget_starved(Number number, Search& search) {
+  for (const NodeId node : std::exchange(search.starved_at, {})) {
+    const auto at = starved_.find(node);
+    if (at == starved_.end()) continue;
+    at->second.erase(number);
+    if (at->second.empty()) starved_.erase(at);
+  }
 }
 
 void Fetches::inquire(Instant now, Number number, Search& search, Effects& out) {
@@ -198,6 +211,7 @@ void Fetches::ask(Instant now, Number number, Search& search, NodeId node, bool 
   if (!only_asking) {
     gets_ += 1;
     gets_of_[node] += 1;
+    if (!std::exchange(search.was_asked_for, true)) search.deadline = now + config_.fetch_deadline;
     peer.deadline = peer.deadline + kSlowestBlob * static_cast<std::int64_t>(gets_of_[node]);
   }
   out.send(node, Channel::kStream, frame_of(Get{number, search.id, only_asking}));
@@ -246,9 +260,21 @@ void Fetches::on_answer(Instant now, NodeId from, const GetAnswer& answer, Effec
 
 void Fetches::use_freed(Instant now, Effects& out) {
   while (std::exchange(freed_, false)) {
-    const std::set<Number> waiting = std::exchange(starved_, {});
-    for (const Number number : waiting) advance(now, number, out);
+    while (const auto number = next_starved()) advance(now, *number, out);
   }
+}
+
+std::optional<Fetches::Number> Fetches::next_starved() {
+  if (gets_ >= kMaxGets) return std::nullopt;
+  // Hardly more peers are passed over than have all that they may be asked for.
+  for (std::size_t i = 0; i < starved_.size(); ++i) {
+    auto at = starved_.upper_bound(last_served_);
+    if (at == starved_.end()) at = starved_.begin();
+    last_served_ = at->first;
+    const auto busy = gets_of_.find(at->first);
+    if (busy == gets_of_.end() || busy->second < kMaxGetsPerPeer) return *at->second.begin();
+  }
+  return std::nullopt;
 }
 
 void Fetches::on_members(Instant now, Effects& out) {
@@ -278,6 +304,7 @@ void Fetches::tick(Instant now, Effects& out) {
 
 void Fetches::deliver(Instant now, Number number, Search& search, Bytes content,
                       const std::vector<Pin>& pins, Effects& out) {
+  progress_at_ = now;
   const bool kept = keep(now, search, content, pins, out);
   report(search, Want::kContent, std::move(content));
   if (!kept) {
@@ -354,7 +381,7 @@ void Fetches::drop(Number number) {
   for (auto& [node, peer] : search.peers) settle(peer, node, State::kMissing);
   by_id_.erase(search.id);
   deadlines_.clear(number);
-  starved_.erase(number);
+  forget_starved(number, search);
   searches_.erase(number);
 }
 

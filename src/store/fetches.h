@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -80,6 +81,8 @@ class Fetches {
     std::vector<Waiter> waiters;
     std::vector<NodeId> likely;
     std::map<NodeId, Peer> peers;
+    std::vector<NodeId> starved_at;  // peers that have too much to do for this node to ask them
+    bool was_asked_for = false;
   };
   using Number = std::uint64_t;
 
@@ -95,6 +98,9 @@ class Fetches {
   void expire_peers(Instant now, Search& search);
   void settle(Peer& peer, NodeId node, State state);
   void use_freed(Instant now, Effects& out);
+  // A search that may be asked for now, peers in turn, the oldest of each first.
+  std::optional<Number> next_starved();
+  void forget_starved(Number number, Search& search);
   void deliver(Instant now, Number number, Search& search, Bytes content,
                const std::vector<Pin>& pins, Effects& out);
   bool keep(Instant now, Search& search, ByteView content, const std::vector<Pin>& pins,
@@ -117,8 +123,10 @@ class Fetches {
   std::size_t waiters_ = 0;
   std::size_t gets_ = 0;
   std::map<NodeId, std::size_t> gets_of_;
-  std::set<Number> starved_;  // would ask, had the peer or this node less to do
+  std::map<NodeId, std::set<Number>> starved_;  // would ask, had the peer or this node less to do
+  NodeId last_served_;
   bool freed_ = false;
+  Instant progress_at_;  // when a content came last
   std::vector<Pulled> pulled_;
   std::uint64_t bad_answers_ = 0;
 };

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "store/store_cluster.h"
 
 namespace dunlin {
@@ -173,6 +175,51 @@ TEST_F(FetchTest, ContentsUnderWayAreLimitedPerPeer) {
   cluster->run_for(seconds(5));
   EXPECT_EQ(cluster->host(1).events.size(), 40U);
   EXPECT_EQ(static_cast<std::size_t>(most), store::kMaxGetsPerPeer);
+}
+
+// Two hosts; the second was away while the first stored so many small blobs, and has none of them.
+std::vector<BlobId> host_without(std::optional<StoreCluster>& cluster, std::uint64_t blobs) {
+  StoreConfig config;
+  config.repair_delay = config.compare_delay = seconds(100'000);
+  cluster.emplace(1, 2, config);
+  cluster->crash(1);
+  cluster->declare(1, StoreMemberState::kDead);
+  cluster->run_for(seconds(1));
+  std::vector<BlobId> ids;
+  for (std::uint64_t i = 0; i < blobs; ++i) {
+    ids.push_back(blob_id_of(noise(100, i)));
+    cluster->put(0, noise(100, i), kFetchPin);
+    if (i % 500 == 499) cluster->run_for(seconds(5));
+  }
+  cluster->run_for(seconds(5));
+  cluster->restart(1);
+  cluster->run_for(milliseconds(300));
+  return ids;
+}
+
+TEST_F(FetchTest, WhatWaitsForItsTurnIsNotLateWhileOtherContentsCome) {
+  const std::vector<BlobId> ids = host_without(cluster, 400);
+  cluster->weather.shortest = cluster->weather.longest = milliseconds(500);
+  // Eight a second: the last of them comes after twice the time that a fetch may take.
+  std::vector<std::uint64_t> tokens;
+  for (const BlobId& id : ids) tokens.push_back(cluster->localize(1, id));
+  cluster->run_for(seconds(120));
+  std::size_t here = 0;
+  for (const std::uint64_t token : tokens) {
+    const auto* local = cluster->event<BlobLocal>(1, token);
+    if (local != nullptr && local->extent) ++here;
+  }
+  EXPECT_EQ(here, ids.size());
+}
+
+TEST_F(FetchTest, ThousandsThatWaitForTheirTurnCostAnAnswerNoMoreThanAFew) {
+  const std::vector<BlobId> ids = host_without(cluster, 4000);
+  const std::clock_t before = std::clock();
+  for (const BlobId& id : ids) cluster->localize(1, id);
+  cluster->run_for(seconds(60));
+  EXPECT_EQ(cluster->host(1).events.size(), ids.size());
+  // Looking at all that wait for each answer takes more than a minute.
+  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 20);
 }
 
 TEST_F(FetchTest, MoreSearchesThanTheLimitAreRefused) {
