@@ -112,13 +112,17 @@ Result<Account> find_account(const std::string& user) {
   return account;
 }
 
-// Held as long as this process lives. A predecessor may still be busy killing its tasks.
+// Held as long as this process lives, and names it to whoever must end this host. A predecessor
+// may still be busy killing its tasks.
 bool take_lock(const std::string& directory) {
   const int fd =
       ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return false;
   for (int i = 0; i < kLockTries; ++i) {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+      const std::string number = std::to_string(getpid()) + "\n";
+      return ftruncate(fd, 0) == 0 && write(fd, number.data(), number.size()) > 0;
+    }
     const timespec pause{0, 50'000'000};
     nanosleep(&pause, nullptr);
   }

@@ -12,7 +12,7 @@
 // - a task's descendants leave its group or session: the runner adopts them
 //   (PR_SET_CHILD_SUBREAPER), and kills them when the task has ended.
 //
-// A lock on DIR/runner.lock keeps a second runner out.
+// A lock on DIR/runner.lock keeps a second runner out; the file has the number of its process.
 #pragma once
 
 #include <string>

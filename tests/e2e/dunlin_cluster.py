@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -17,6 +18,10 @@ import unittest
 
 HOME = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("DUNLIN_BIN", str(HOME / "build" / "dunlin"))
+
+# Of all tests of a file: ctest's own limit, a little above, would leave the nodes running.
+SECONDS = 180
+STARTED = time.monotonic()
 
 
 def wait_for(what, condition, seconds=30.0):
@@ -44,7 +49,11 @@ class Cluster:
         )
         self.dead = set()
         self.nodes = nodes
-        self.script("up", str(nodes))
+        try:
+            self.script("up", str(nodes))
+        except BaseException:
+            self.down()
+            raise
 
     def script(self, *words):
         done = subprocess.run(
@@ -138,6 +147,11 @@ class ClusterTest(unittest.TestCase):
     options = "--cpus 2"
 
     def setUp(self):
+        def on_alarm(*_):
+            raise AssertionError(f"the tests of this file are not over within {SECONDS} s")
+        signal.signal(signal.SIGALRM, on_alarm)
+        signal.alarm(max(1, int(STARTED + SECONDS - time.monotonic())))
+        self.addCleanup(signal.alarm, 0)
         self.cluster = Cluster(self.nodes, self.options)
         self.addCleanup(self.cluster.down)
         if self.nodes >= 3:
