@@ -16,10 +16,13 @@ deps:
 test-deps:
 	@scripts/deps test
 
-demo: deps all
+# One after the other, whatever -j says: what is built needs what is installed.
+demo: deps
+	@$(MAKE) --no-print-directory all
 	@scripts/demo $(BUILD)/dunlin
 
-play: deps all
+play: deps
+	@$(MAKE) --no-print-directory all
 	@scripts/play $(BUILD)/dunlin
 
 test: test-deps

@@ -44,11 +44,16 @@ class BadInput(ClusterTest):
              *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             stdin=subprocess.DEVNULL)
 
-        def end():
-            process.terminate()
-            process.communicate(timeout=20)
-        self.addCleanup(end)
+        self.addCleanup(self.end, process)
         return process
+
+    def end(self, process):
+        process.terminate()
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
     def join(self, name, token):
         return self.up(name, "--listen", self.listen(), "--join", self.address, "--token", token)
@@ -167,9 +172,8 @@ class BadInput(ClusterTest):
         again = subprocess.Popen([PROGRAM, "up", "--reset", "--dir", str(cluster.dir(1)),
                                   "--listen", self.address], stdout=subprocess.PIPE,
                                  stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(self.end, again)
         self.assertIn("ready", again.stdout.readline())
-        again.terminate()
-        again.communicate(timeout=20)
 
 
 if __name__ == "__main__":
