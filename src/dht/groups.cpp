@@ -212,6 +212,7 @@ void Groups::learn_route(GroupId group, Term term, const NodeId& leader, Boot bo
   const Raft* raft = parts_->find(group);
   if (raft != nullptr && raft->term() < term && leader != parts_->self) {
     parts_->strays.insert(group);
+    parts_->strays_at = Instant{};
   }
 }
 

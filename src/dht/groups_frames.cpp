@@ -147,9 +147,7 @@ void Groups::Parts::say_gone(Turn& turn, const NodeId& to, const GroupMessage& m
 PromiseReply Groups::Parts::promises_of(const NodeId& node, Boot to_boot) const {
   std::vector<GroupPromise> promises;
   for (const auto& replica : replicas) {
-    if (replica == nullptr) continue;
-    std::optional<GroupPromise> promise = replica->promised_by(node);
-    if (promise) promises.push_back(*promise);
+    if (replica != nullptr) promises.push_back(replica->promised_by(node));
   }
   const Peer* peer = peers.find(node);
   return PromiseCheck::answer(peer == nullptr ? Peer{} : *peer, to_boot, std::move(promises));

@@ -10,6 +10,7 @@ namespace dunlin {
 namespace {
 
 constexpr Duration kSayLeaving = seconds(1);
+constexpr Duration kAskStrays = seconds(5);
 
 void keep(std::set<GroupId>& groups, GroupId group, bool is_in) {
   if (is_in) {
@@ -214,8 +215,8 @@ void Groups::Parts::tick(Turn& turn) {
 
 Instant Groups::Parts::next_deadline() const {
   if (failed) return Instant::never();
-  if (!strays.empty()) return Instant{};
   Instant at = std::min(mover.deadline(), leaving_at);
+  if (!strays.empty()) at = std::min(at, strays_at);
   if (!due.empty()) at = std::min(at, due.begin()->first);
   if (check) at = std::min(at, check->deadline());
   return at;
@@ -235,7 +236,7 @@ void Groups::Parts::hear(Turn& turn, const NodeId& node, Boot of, std::uint64_t 
   ++route_version;
   mover.set_leaving(turn.now, node, false);
   each(turn, [&](Raft& raft) { raft.peer_restarted(turn, node); });
-  if (check) check->peer_is_up(turn.now, node);
+  if (check) check->peer_is_up(turn.now);
 }
 
 void Groups::Parts::suspect(Turn& turn, const NodeId& node) {
@@ -255,17 +256,24 @@ void Groups::Parts::recovered(Turn& turn, const NodeId& node) {
   peer.up_since = turn.now;
   ++route_version;
   each(turn, [&](Raft& raft) { raft.peer_recovered(turn, node); });
-  if (check) check->peer_is_up(turn.now, node);
+  if (check) check->peer_is_up(turn.now);
   mover.wake(turn.now);
 }
 
 // A replica that was removed, or cut off, while nothing went wrong with the leader it trusts: the
-// present one says what has become of it.
+// present one says what has become of it. Until it has, it is asked again: no other peer may be
+// left that knows the replica.
 void Groups::Parts::look_for_leaders(Turn& turn) {
-  for (const GroupId group : std::exchange(strays, {})) {
+  if (strays.empty() || turn.now < strays_at) return;
+  strays_at = turn.now + kAskStrays;
+  std::erase_if(strays, [&](GroupId group) {
     const Raft* raft = find(group);
     const Route& route = routes[group.value];
-    if (raft == nullptr || raft->term() >= route.term || route.leader.is_none()) continue;
+    return raft == nullptr || raft->term() >= route.term || route.leader.is_none();
+  });
+  for (const GroupId group : strays) {
+    const Raft* raft = find(group);
+    const Route& route = routes[group.value];
     turn.messages.push_back(
         {route.leader, false,
          GroupMessage{group, kAnyGeneration, raft->self().generation, raft->term(), Hello{}}});

@@ -99,6 +99,7 @@ struct Groups::Parts {
   std::set<GroupId> sending_snapshot;
   std::set<GroupId> taking_snapshot;
   std::set<GroupId> strays;               // a later leader was heard of, but not from
+  Instant strays_at{0};                   // when to ask for it (again)
   std::vector<std::uint64_t> seen_peers;  // by group, the version at the last settle()
   std::vector<NodeId> seen_leader;        // likewise
   std::set<NodeId> peer_set;

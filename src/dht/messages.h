@@ -172,29 +172,30 @@ struct PromiseQuery {
   static constexpr auto fields() { return Fields<>{}; }
 };
 
-// What the asker's replica of one group promised the sender, as far as the sender remembers, and
-// what the sender knows to be committed: the asker may have slept through changes of the voters.
+// What the asker's replica of one group promised the sender's, as far as that remembers, and what
+// the sender knows to be committed: the asker may have slept through changes of the voters.
 struct GroupPromise {
   GroupId group;
-  Generation generation = 0;
+  Generation generation = 0;  // of the asker's replica; 0: none is known to have promised anything
   Term term = 0;              // in which it voted for the sender, or led
   Term acknowledged_in = 0;   // the sender's term when it last acknowledged entries to it,
   LogIndex acknowledged = 0;  // up to this
-  LogIndex committed = 0;     // the last entry the sender knows to be committed,
+  Generation by = 0;          // the sender's replica
+  LogIndex committed = 0;     // a committed entry, the last that the sender knows to be,
   Term committed_term = 0;    // its term,
   GroupConfig config;         // and the configuration in force there
   static constexpr auto fields() {
     return Fields<&GroupPromise::group, &GroupPromise::generation, &GroupPromise::term,
-                  &GroupPromise::acknowledged_in, &GroupPromise::acknowledged,
+                  &GroupPromise::acknowledged_in, &GroupPromise::acknowledged, &GroupPromise::by,
                   &GroupPromise::committed, &GroupPromise::committed_term, &GroupPromise::config>{};
   }
 };
 
 struct PromiseReply {
-  Boot to_boot = 0;       // the asker's life this answers
-  Boot heard_boot = 0;    // its highest ever heard of
-  std::uint64_t row = 0;  // the highest durable row it claimed in lives before `to_boot`
-  std::vector<GroupPromise> groups;
+  Boot to_boot = 0;                  // the asker's life this answers
+  Boot heard_boot = 0;               // its highest ever heard of
+  std::uint64_t row = 0;             // the highest durable row it claimed in lives before `to_boot`
+  std::vector<GroupPromise> groups;  // all of which the sender has a replica
   static constexpr auto fields() {
     return Fields<&PromiseReply::to_boot, &PromiseReply::heard_boot, &PromiseReply::row,
                   &PromiseReply::groups>{};

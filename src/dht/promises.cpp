@@ -11,17 +11,25 @@ constexpr Duration kLongestWait = seconds(5);
 
 }  // namespace
 
-// Both orders are those of logs: a place beyond the end of this replica's log is not in it.
-const GroupConfig& PromiseCheck::counted_in(const Raft& raft) const {
+// Places are ordered as the ends of logs are: one beyond the end of a log is not in it.
+GroupConfig PromiseCheck::counted_in(const Raft& raft) const {
   const auto told = committed_.find(raft.group());
   if (told == committed_.end()) return raft.config();
   const bool is_beyond = std::pair{told->second.term, told->second.index} >
                          std::pair{raft.log().last_term(), raft.log().last()};
-  return is_beyond ? told->second.config : raft.config();
+  return is_beyond ? GroupConfig{told->second.config.voters, {}, {}} : raft.config();
 }
 
-void PromiseCheck::learn(const GroupPromise& promise) {
-  if (promise.group.value >= kMaxGroups || !promise.config.is_valid()) return;
+bool PromiseCheck::has_answered(GroupId group, const Seat& seat) const {
+  const auto answers = answered_.find(group);
+  if (answers == answered_.end()) return false;
+  const auto by = answers->second.find(seat.node);
+  return by != answers->second.end() && by->second == seat.generation;
+}
+
+void PromiseCheck::learn(const NodeId& from, const GroupPromise& promise) {
+  answered_[promise.group][from] = promise.by;
+  if (!promise.config.is_valid()) return;
   Committed& known = committed_[promise.group];
   if (std::pair{known.term, known.index} >= std::pair{promise.committed_term, promise.committed}) {
     return;
@@ -33,26 +41,26 @@ bool PromiseCheck::is_settled(const Raft& raft) const {
   // Without entries it has acknowledged none, and votes only in groups whose voters know it.
   if (raft.config().voters.empty()) return true;
   return counted_in(raft).has_quorum(
-      [&](const Seat& seat) { return seat == raft.self() || answered_.contains(seat.node); });
+      [&](const Seat& seat) { return seat == raft.self() || has_answered(raft.group(), seat); });
 }
 
 void PromiseCheck::ask(Turn& turn, const std::vector<const Raft*>& unverified) {
   ask_at_ = Instant::never();
   std::set<NodeId> to = std::exchange(callers_, {});
+  if (unverified.empty()) return;
   for (const Raft* raft : unverified) {
     for (const Seat& seat : counted_in(*raft).all_voters()) {
-      if (seat.node != self_ && !answered_.contains(seat.node)) to.insert(seat.node);
+      if (seat.node != self_ && !has_answered(raft->group(), seat)) to.insert(seat.node);
     }
   }
-  if (unverified.empty()) return;
   if (to.empty()) return;
   for (const NodeId& node : to) turn.notes.push_back({node, PromiseQuery{}});
   ask_at_ = turn.now + wait_;
   wait_ = std::min(wait_ * 2, kLongestWait);
 }
 
-void PromiseCheck::peer_is_up(Instant now, const NodeId& node) {
-  if (ask_at_ != Instant::never() && !answered_.contains(node)) ask_at_ = now;
+void PromiseCheck::peer_is_up(Instant now) {
+  if (ask_at_ != Instant::never()) ask_at_ = now;
 }
 
 void PromiseCheck::is_wanted_by(Instant now, const NodeId& node) {
@@ -74,8 +82,7 @@ std::optional<GroupsFatal> PromiseCheck::judge(Instant now, const NodeId& from,
                        std::to_string(reply.row) + " of the log was durable here, but it ends at " +
                        std::to_string(last_row_)};
   }
-  answered_.insert(from);
-  for (const GroupPromise& promise : reply.groups) learn(promise);
+  for (const GroupPromise& promise : reply.groups) learn(from, promise);
   // Voters that were not known may be among those told.
   ask_at_ = std::min(ask_at_, now + wait_);
   return std::nullopt;

@@ -1,14 +1,14 @@
 // What a restarted node must hear before it promises anything new (Q8): its disk may have lost,
 // silently, what it promised in an earlier life, so it asks those it may have promised it to. One
-// question per pair of nodes, for all groups. A peer that has forgotten too (its power failed at
+// question per pair of nodes, for all groups. A replica that has forgotten too (its power failed at
 // the same moment) answers that it knows of nothing: that counts, so that all nodes restarting
-// together make progress.
+// together make progress. A node without that replica has nothing to remember: it does not count.
 //
-// A group may have replaced its voters while this node was away, those of its own configuration
+// A group may have replaced its voters while this node was away; those of its own configuration
 // may be gone for good. So an answer also names what is committed and who votes there: where that
-// lies beyond this replica's log, the answers are counted in that configuration. What an older one
-// committed lies on a majority of it, and nobody is elected by the older one's voters any more. An
-// uncommitted one would prove neither, so it does not count.
+// lies beyond this replica's log, the answers are counted in that configuration, of a joint one in
+// the incoming voters. What was committed before lies on a majority of them, and nobody is elected
+// any more without one. An uncommitted configuration would prove neither, so none is told.
 #pragma once
 
 #include <cstdint>
@@ -30,17 +30,17 @@ class PromiseCheck {
       : self_(self), boot_(boot), last_row_(last_row) {}
 
   Instant deadline() const { return ask_at_; }
-  // Asks whoever has to be heard and has not answered; none of it when nothing is unverified.
+  // Asks whoever has to be heard and has not answered; nobody when nothing is unverified.
   void ask(Turn& turn, const std::vector<const Raft*>& unverified);
-  // Its answer would be news at once.
-  void peer_is_up(Instant now, const NodeId& node);
+  // Somebody can be reached (again): whoever has to answer is asked at once.
+  void peer_is_up(Instant now);
   // It takes a replica here that is not verified for one of its group's: it may know more of the
   // group, and is asked (again) with the next round.
   void is_wanted_by(Instant now, const NodeId& node);
 
   // Set when an answer shows that this node forgot something it promised.
   std::optional<GroupsFatal> judge(Instant now, const NodeId& from, const PromiseReply& reply);
-  // Enough have answered for this replica: a majority of the voters, itself counted if it is one.
+  // Enough have answered for this replica: a majority of the voters, itself counted if it votes.
   bool is_settled(const Raft& raft) const;
 
   // What this node remembers of the asker's promises.
@@ -54,15 +54,17 @@ class PromiseCheck {
     GroupConfig config;
   };
 
-  void learn(const GroupPromise& promise);
-  const GroupConfig& counted_in(const Raft& raft) const;
+  void learn(const NodeId& from, const GroupPromise& promise);
+  // Those whose answers count for it.
+  GroupConfig counted_in(const Raft& raft) const;
+  bool has_answered(GroupId group, const Seat& seat) const;
 
   const NodeId self_;
   const Boot boot_;
   const std::uint64_t last_row_;
-  std::set<NodeId> answered_;
-  std::set<NodeId> callers_;                // to be asked with the next round
-  std::map<GroupId, Committed> committed_;  // as others told
+  std::map<GroupId, std::map<NodeId, Generation>> answered_;  // by which replica, at last
+  std::set<NodeId> callers_;                                  // to be asked with the next round
+  std::map<GroupId, Committed> committed_;                    // as others told
   Instant ask_at_ = Instant::never();
   Duration wait_ = milliseconds(500);
 };

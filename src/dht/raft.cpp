@@ -87,14 +87,25 @@ std::optional<std::string> Raft::contradicts(const GroupPromise& promise) const 
   return std::nullopt;
 }
 
-std::optional<GroupPromise> Raft::promised_by(const NodeId& node) const {
+GroupPromise Raft::promised_by(const NodeId& node) const {
   const auto found = heard_.find(node);
-  const GroupConfig& committed = config_at(commit_);
-  if (found == heard_.end() && committed.generation_of(node) == 0) return std::nullopt;
   const Heard heard = found == heard_.end() ? Heard{} : found->second;
-  return GroupPromise{
-      group_,  heard.generation,       heard.term, heard.acknowledged_in, heard.acknowledged,
-      commit_, *log_.term_at(commit_), committed};
+  GroupPromise promise;
+  promise.group = group_;
+  promise.generation = heard.generation;
+  promise.term = heard.term;
+  promise.acknowledged_in = heard.acknowledged_in;
+  promise.acknowledged = heard.acknowledged;
+  promise.by = self_.generation;
+  // A restart forgets the commit index; but no change of the configuration is begun before the
+  // last one is committed.
+  promise.committed = commit_;
+  if (configs_.size() > 1) {
+    promise.committed = std::max(commit_, configs_[configs_.size() - 2].first);
+  }
+  promise.committed_term = *log_.term_at(promise.committed);
+  promise.config = config_at(promise.committed);
+  return promise;
 }
 
 Raft::Heard& Raft::heard_of(const Seat& seat) {

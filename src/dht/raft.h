@@ -51,9 +51,8 @@ class Raft {
   void verify(Turn& turn);
   // What this replica's disk shows to be forgotten, given what a peer says it promised.
   std::optional<std::string> contradicts(const GroupPromise& promise) const;
-  // What the replica on `node` promised this one, and what is committed here; nothing when it has
-  // promised nothing and has no seat.
-  std::optional<GroupPromise> promised_by(const NodeId& node) const;
+  // What the replica on `node` promised this one, and what is known to be committed.
+  GroupPromise promised_by(const NodeId& node) const;
 
   // ---- inputs ---------------------------------------------------------------------------------
   // The birth of the group: this replica its one voter.

@@ -371,7 +371,9 @@ class World {
     for (NodeNote& note : envelope->notes) {
       // Nobody remembers: the second line of defence would hide what the first one lets through.
       if (auto* reply = std::get_if<PromiseReply>(&note)) {
-        reply->groups.clear();
+        for (GroupPromise& promise : reply->groups) {
+          promise.generation = promise.term = promise.acknowledged_in = promise.acknowledged = 0;
+        }
         reply->row = 0;
       }
     }
