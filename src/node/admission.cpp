@@ -130,7 +130,11 @@ void Admission::spread(Instant now, bool leads, bool has_replica, const std::vec
     return;
   }
   if (next_pull_ == Instant{} || next_pull_ == Instant::never()) next_pull_ = now + kFirstPull;
-  if (now < next_pull_ || peers.empty()) return;
+  if (now < next_pull_) return;
+  if (peers.empty()) {
+    next_pull_ = now + kFirstPull;
+    return;
+  }
   next_pull_ = now + kPullPeriod + random_.between(Duration{}, kPullPeriod);
   const NodeId& peer = peers[random_.below(peers.size())];
   out.send(peer, Channel::kStream, node_frame(RecordQuery{record_.version()}));

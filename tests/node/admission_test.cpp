@@ -17,5 +17,16 @@ TEST(Admission, ACommittedEntryThatMakesNoSenseIsAnErrorAndChangesNothing) {
   EXPECT_TRUE(admission.apply(3, encode(RecordCommand(Admit{}))).has_value());
 }
 
+TEST(Admission, WhoHasNobodyToAskLooksAgainLater) {
+  const Membership membership;
+  Admission admission(membership, Random(1));
+  Effects out;
+  admission.spread(Instant{1'000'000}, false, false, {}, out);
+  const Instant due = admission.next_deadline();
+  admission.spread(due, false, false, {}, out);
+  EXPECT_GT(admission.next_deadline(), due);
+  EXPECT_TRUE(out.sends.empty());
+}
+
 }  // namespace
 }  // namespace dunlin
