@@ -193,6 +193,23 @@ bool is_late(const Job& job, const AttemptLogs& logs) {
                       [&](const AttemptRecord& record) { return record.attempt == logs.attempt; });
 }
 
+// A message that comes twice brings what is known already. So does a node that was restarted before
+// it heard what was committed, but in other pieces: one may begin with bytes that are known.
+void add_piece(AttemptRecord& record, LogPiece piece) {
+  std::uint64_t known = 0;
+  for (const LogPiece& old : record.pieces) {
+    if (old.is_stderr == piece.is_stderr) known = std::max(known, old.offset + old.length);
+  }
+  if (piece.offset + piece.length <= known || record.pieces.size() >= kMaxStreamPieces) return;
+  if (piece.offset < known) {
+    const auto overlap = static_cast<std::uint32_t>(known - piece.offset);
+    piece.offset = known;
+    piece.at += overlap;
+    piece.length -= overlap;
+  }
+  record.pieces.push_back(piece);
+}
+
 void raise_bound(Job& job, std::uint32_t bound_below) {
   if (bound_below <= job.head.bound_below) return;
   job.head.bound_below = std::min(bound_below, job.head.total);
@@ -345,15 +362,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command
     if (!is_well_formed(logs, job->head.total)) continue;
     if (is_late(*job, logs)) continue;
     AttemptRecord& record = record_of(job->details[logs.index], logs.attempt, command.node);
-    for (const LogPiece& piece : logs.pieces) {
-      // A message that comes twice brings pieces that lie below what is known already.
-      std::uint64_t known = 0;
-      for (const LogPiece& old : record.pieces) {
-        if (old.is_stderr == piece.is_stderr) known = std::max(known, old.offset + old.length);
-      }
-      if (piece.offset < known || record.pieces.size() >= kMaxStreamPieces) continue;
-      record.pieces.push_back(piece);
-    }
+    for (const LogPiece& piece : logs.pieces) add_piece(record, piece);
     touch(*job, logs.index);
   }
   job->head.changed = index;

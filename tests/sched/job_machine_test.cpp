@@ -219,6 +219,24 @@ TEST(JobMachine, ALogsMessageThatComesTwiceAddsNothing) {
   EXPECT_EQ(log.job().details.at(0).attempts.at(0).pieces.size(), 1u);
 }
 
+TEST(JobMachine, APieceThatBeginsWithKnownBytesBringsTheOthers) {
+  Log log;
+  log.submit(1);
+  LogPiece piece;
+  piece.length = 10;
+  piece.segment.length = 40;
+  log.apply(LogsCommand{log.id, node(1), 1, {{0, {1, 5, 1}, {piece}}}});
+  // After a restart the node packs what it was not told to be safe once more, and what came since.
+  piece.at = 7;
+  piece.length = 25;
+  log.apply(LogsCommand{log.id, node(1), 2, {{0, {1, 5, 1}, {piece}}}});
+  const auto& pieces = log.job().details.at(0).attempts.at(0).pieces;
+  ASSERT_EQ(pieces.size(), 2u);
+  EXPECT_EQ(pieces[1].offset, 10u);
+  EXPECT_EQ(pieces[1].at, 17u);
+  EXPECT_EQ(pieces[1].length, 15u);
+}
+
 LogsCommand logs_of(const JobId& job, const Attempt& attempt, std::uint8_t on) {
   AttemptLogs logs;
   logs.attempt = attempt;
