@@ -19,11 +19,11 @@ std::uint64_t number(std::string_view text) {
   return value;
 }
 
-std::uint32_t attempt_of(const StartProcess& start) {
+std::string variable_of(const StartProcess& start, const std::string& wanted) {
   for (const auto& [name, value] : start.environment) {
-    if (name == "DUNLIN_ATTEMPT") return static_cast<std::uint32_t>(number(value));
+    if (name == wanted) return value;
   }
-  return 1;
+  return {};
 }
 
 }  // namespace
@@ -98,6 +98,11 @@ void SimRunner::clear() {
   ++life_;
 }
 
+std::uint64_t SimRunner::failures(const std::string& task) const {
+  const auto found = failures_.find(task);
+  return found == failures_.end() ? 0 : found->second;
+}
+
 std::size_t SimRunner::running() const {
   std::size_t count = 0;
   for (const auto& [key, process] : processes_) count += process.exit ? 0 : 1;
@@ -111,6 +116,7 @@ void SimRunner::start(const StartProcess& start) {
   Process& process = processes_[start.key];
   const ProcessKey key = start.key;
   process.label = start.label;
+  process.task = variable_of(start, "DUNLIN_JOB_ID") + "." + variable_of(start, "DUNLIN_TASK_ID");
   process.script = parse_script(start.argv);
   process.started_at = wall_();
   if (!process.script.is_known) {
@@ -124,7 +130,7 @@ void SimRunner::start(const StartProcess& start) {
     return;
   }
   process.pid = next_pid_++;
-  if (process.script.flaky >= attempt_of(start))
+  if (process.script.flaky >= number(variable_of(start, "DUNLIN_ATTEMPT")))
     process.end_code = 1;
   else
     process.end_code = process.script.exit_code;
@@ -239,7 +245,10 @@ void SimRunner::pump(ProcessKey key, Process& process) {
     }
   }
   const bool blocked = process.unwritten[0] + process.unwritten[1] > 0;
-  if (process.ending && !blocked && !process.exit) return end(key, process, process.end_code, 0);
+  if (process.ending && !blocked && !process.exit) {
+    if (process.end_code != 0) ++failures_[process.task];
+    return end(key, process, process.end_code, 0);
+  }
   deliver(key);
 }
 

@@ -63,10 +63,13 @@ class SimRunner {
 
   std::size_t running() const;
   std::size_t held() const { return processes_.size(); }
+  // Attempts of the task (JOB.NUMBER) that ended by themselves, and failed.
+  std::uint64_t failures(const std::string& task) const;
 
  private:
   struct Process {
     Bytes label;
+    std::string task;
     Script script;
     std::int32_t pid = 0;
     WallTime started_at;
@@ -96,6 +99,7 @@ class SimRunner {
   std::uint64_t attachments_ = 0;
   std::int32_t next_pid_ = 1000;
   std::map<ProcessKey, Process> processes_;
+  std::map<std::string, std::uint64_t> failures_;  // by task
 };
 
 }  // namespace dunlin::sim

@@ -273,6 +273,12 @@ void SimWorld::keep_disk_counts(const SimDisk& disk) {
   take(DiskFault::kFlippedState, Fault::kBitFlip);
 }
 
+std::uint64_t SimWorld::failures(const std::string& task) const {
+  std::uint64_t count = 0;
+  for (const auto& host : hosts_) count += host->runner().failures(task);
+  return count;
+}
+
 void SimWorld::collect_disk_counts() {
   for (const auto& host : hosts_) keep_disk_counts(host->disk());
 }

@@ -85,6 +85,8 @@ class SimWorld {
   // The node of that identity which runs; nothing when none does.
   std::optional<HostIndex> host_of(const NodeId& id) const;
   void collect_disk_counts();
+  // Attempts of a task (JOB.NUMBER) that ended by themselves, and failed; on all hosts.
+  std::uint64_t failures(const std::string& task) const;
 
   // ---- for the hosts ----------------------------------------------------------------------------
   void after_turn(SimHost& host);
