@@ -83,6 +83,11 @@ class SeedRun {
     workload_.begin();
     injector_.begin();
     world_.run_for(options_.chaos);
+    // Where faults let little begin there would be too little to judge: they go on for a while.
+    const Instant end = world_now() + options_.chaos / 2;
+    while (workload_.history().expected_results() < kFewestResults && world_now() < end) {
+      world_.run_for(seconds(5));
+    }
     injector_.end();
     say("the faults are over");
   }

@@ -110,6 +110,12 @@ std::uint64_t HistoryChecker::results() const {
   return results;
 }
 
+std::uint64_t HistoryChecker::expected_results() const {
+  std::uint64_t results = 0;
+  for (const auto& [id, job] : jobs_) results += job.cancel_asked ? 0 : job.spec.task_count();
+  return results;
+}
+
 bool HistoryChecker::all_final() const {
   for (const auto& [id, job] : jobs_) {
     if (!job.final) return false;

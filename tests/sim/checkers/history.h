@@ -52,6 +52,8 @@ class HistoryChecker {
   const std::map<BlobId, Hash32>& blobs() const { return blobs_; }
   // Tasks known to be final: results that the cluster committed.
   std::uint64_t results() const;
+  // Results that there must be in the end, as no one asked to cancel them.
+  std::uint64_t expected_results() const;
   // Every acknowledged job has been seen final.
   bool all_final() const;
 
