@@ -243,12 +243,11 @@ int run_tasks(Invocation& call) {
   const auto names = is_table ? node_names(call.client) : std::map<NodeId, std::string>();
   JsonArray array;
   Table table({">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"});
-  std::uint32_t after = 0;
+  std::string after;  // nothing on the first page: tasks may begin at 0
   bool found_any = false;
   while (true) {
-    const auto answer = call.client.call("GET", "/v1/jobs/" + job->id.text() +
-                                                    "/tasks?limit=" + std::to_string(kTaskPage) +
-                                                    "&after=" + std::to_string(after) + filter);
+    const auto answer = call.client.call("GET", "/v1/jobs/" + job->id.text() + "/tasks?limit=" +
+                                                    std::to_string(kTaskPage) + after + filter);
     if (!answer) return call.failed(answer.error());
     const auto tasks = tasks_from_json(answer->body);
     if (!tasks) return call.failed(tasks.error());
@@ -263,7 +262,7 @@ int run_tasks(Invocation& call) {
     if (is_table) add_rows(table, *tasks, names);
     found_any = found_any || !tasks->empty();
     if (answer->header("dunlin-more") != "1" || tasks->empty()) break;
-    after = tasks->back().task;
+    after = "&after=" + std::to_string(tasks->back().task);
   }
   if (!found_any && !job->tasks.empty() && !call.args.has("state")) {
     return call.failed({Code::kNotFound, "job " + job->id.text() + " has no such task",

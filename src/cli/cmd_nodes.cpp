@@ -32,16 +32,6 @@ Result<Member> find_node(const std::vector<Member>& nodes, const std::string& wo
   return fail(Code::kUsage, "'" + word + "' could mean " + names, "give more of the id");
 }
 
-// The one object of the array that is this node's, as the API wrote it.
-std::string object_of(std::string_view array, const NodeId& id) {
-  const std::string key = "{\"id\":\"" + id.text() + "\"";
-  const std::size_t begin = array.find(key);
-  if (begin == std::string_view::npos) return "[]\n";
-  const std::size_t next = array.find(",{\"id\":\"", begin + key.size());
-  const std::size_t end = next != std::string_view::npos ? next : array.rfind(']');
-  return "[" + std::string(array.substr(begin, end - begin)) + "]\n";
-}
-
 std::string of_total(std::uint64_t part, std::uint64_t total, bool is_known, bool is_size) {
   const auto text = [&](std::uint64_t n) { return is_size ? size_text(n) : std::to_string(n); };
   return (is_known ? text(part) : std::string("?")) + "/" + text(total);
@@ -133,7 +123,7 @@ int run_nodes(Invocation& call) {
   if (!call.args.words.empty()) {
     const auto node = find_node(*nodes, call.args.words[0]);
     if (!node) return call.failed(node.error());
-    body = object_of(body, node->facts.id);
+    body = only_node(body, node->facts.id) + "\n";
     nodes = std::vector<Member>{*node};
   }
   if (call.json()) {

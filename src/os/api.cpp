@@ -214,14 +214,27 @@ void Exchange::refuse(const Error& error) {
   api_.forget(request_.id);
 }
 
-void Exchange::begin(const char* content_type) {
+void Exchange::begin(const char* content_type, std::string life_sign) {
   begun_ = true;
+  life_sign_ = std::move(life_sign);
   api_.server_.begin_stream(request_.id, 200, content_type);
 }
 
 bool Exchange::write(std::string_view data) {
   ASSERT(begun_);
-  return api_.server_.write(request_.id, data);
+  is_full_ = !api_.server_.write(request_.id, data);
+  return !is_full_;
+}
+
+void Exchange::take_drained() {
+  is_full_ = false;
+  on_drained();
+}
+
+void Exchange::show_life() {
+  if (!begun_) return api_.server_.show_life(request_.id);
+  // Who has not read the last ones needs no more of them.
+  if (!life_sign_.empty() && !is_full_) write(life_sign_);
 }
 
 void Exchange::end() {
@@ -270,7 +283,7 @@ Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
                          [this](ExchangeId id) {
                            run([this, id] {
                              const auto at = exchanges_.find(id);
-                             if (at != exchanges_.end()) at->second.exchange->on_drained();
+                             if (at != exchanges_.end()) at->second.exchange->take_drained();
                            });
                          },
                      .body_limit = body_limit_of,
@@ -282,7 +295,8 @@ Result<void> Api::listen(const std::string& socket, unsigned mode) {
   Result<void> listening = server_.listen(socket, mode);
   if (!listening) return listening;
   uv_timer_init(loop_, &timer_);
-  timer_.data = this;
+  uv_timer_init(loop_, &life_timer_);
+  timer_.data = life_timer_.data = this;
   open_ = true;
   return {};
 }
@@ -294,6 +308,7 @@ void Api::close() {
   run([] {});
   server_.close();
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&life_timer_), nullptr);
 }
 
 void Api::run(std::function<void()> event) {
@@ -348,6 +363,7 @@ void Api::on_request(HttpRequest request) {
     auto made = endpoint.make({*this, std::move(request), std::move(*target)});
     Exchange& exchange = *made;
     exchanges_[id].exchange = std::move(made);
+    if (uv_is_active(reinterpret_cast<uv_handle_t*>(&life_timer_)) == 0) show_life();
     return exchange.start();
   }
   const Error error = nothing_there(request);
@@ -398,6 +414,20 @@ void Api::arm_timer() {
     self.arm_timer();
   };
   uv_timer_start(&timer_, fired, at - now, 0);
+}
+
+// Begins a round of signs of life, each as long as there is somebody to wait for one.
+void Api::show_life() {
+  if (exchanges_.empty() || !open_) return;
+  const auto fired = [](uv_timer_t* timer) {
+    auto& self = *static_cast<Api*>(timer->data);
+    self.run([&self] {
+      for (auto& [id, running] : self.exchanges_) running.exchange->show_life();
+    });
+    self.show_life();
+  };
+  uv_timer_start(&life_timer_, fired, static_cast<std::uint64_t>(kLifeSignPeriod.milliseconds()),
+                 0);
 }
 
 void Api::deliver(client::Reply reply) {

@@ -17,11 +17,14 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "node/client.h"
 #include "os/http_server.h"
 
 namespace dunlin {
 
+// How often a client that waits is told that the node lives, lest it ask another one.
+constexpr Duration kLifeSignPeriod = seconds(2);
 constexpr std::size_t kMaxQuestions = 16 * 1024;  // of all clients, unanswered by the node
 constexpr std::size_t kMaxWatchedJobs = 4096;     // in one POST /v1/watch
 
@@ -68,6 +71,7 @@ class Api {
   void ask(ExchangeId exchange, std::uint64_t tag, client::Request request);
   void ask_later(ExchangeId exchange, std::uint64_t tag, client::Request request, Duration delay);
   void arm_timer();
+  void show_life();
   void forget(ExchangeId exchange);
   void remove(ExchangeId exchange);
 
@@ -76,6 +80,7 @@ class Api {
   Gone gone_;
   HttpServer server_;
   uv_timer_t timer_{};
+  uv_timer_t life_timer_{};  // runs while there are exchanges
   bool open_ = false;
   bool running_ = false;
   std::vector<std::function<void()>> events_;

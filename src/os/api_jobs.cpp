@@ -100,11 +100,13 @@ class Tasks : public SimpleExchange {
       list.state = task_state_from(*state);
       if (!list.state) return fail(Code::kUsage, "'" + *state + "' is no state of a task");
     }
-    const auto after = target_.take_number("after", 0, ~std::uint32_t{0});
+    if (target_.has("after")) {
+      const auto after = target_.take_number("after", 0, UINT32_MAX - 1);
+      if (!after) return tl::unexpected(after.error());
+      list.from = static_cast<std::uint32_t>(*after) + 1;
+    }
     const auto limit = target_.take_number("limit", list.limit, kMaxTasksListed);
-    if (!after) return tl::unexpected(after.error());
     if (!limit) return tl::unexpected(limit.error());
-    list.after = static_cast<std::uint32_t>(*after);
     list.limit = static_cast<std::uint32_t>(*limit);
     return of(std::move(list));
   }

@@ -45,26 +45,26 @@ class PlainLogs {
     ListTasks question;
     question.id = wish_.job;
     question.tasks = wish_.tasks;
-    question.after = listed_;
+    question.from = from_;
     question.limit = kPage;
     ways_.ask(kList, std::move(question));
   }
 
   void on_tasks(const TaskList& page) {
     more_ = page.more && !page.tasks.empty();
-    if (listed_ == 0 && page.tasks.empty() && !wish_.tasks.empty()) {
+    if (from_ == 0 && page.tasks.empty() && !wish_.tasks.empty()) {
       return ways_.failed({Code::kNotFound,
                            "the job " + wish_.job.text() + " has no task " + text_of(wish_.tasks),
                            "see: dunlin tasks " + wish_.job.text()});
     }
     for (const TaskView& task : page.tasks) {
-      listed_ = task.task;
-      if (task.attempt == 0) continue;
+      from_ = task.task + 1;
+      if (task.attempt == 0 || task.attempt < attempt_) continue;
+      has_any_ = true;
       if (wish_.want_stdout) queue_.push_back({task.task, false});
       if (wish_.want_stderr) queue_.push_back({task.task, true});
     }
     at_ = 0;
-    if (!ways_.write({})) return;
     next();
   }
 
@@ -72,7 +72,10 @@ class PlainLogs {
     if (at_ == queue_.size()) {
       queue_.clear();
       at_ = 0;
-      return more_ ? list() : ways_.finished();
+      if (more_) return list();
+      if (attempt_ != 0 && !has_any_) return no_such_attempt();
+      ways_.write({});
+      return ways_.finished();
     }
     ReadLog question;
     question.id = wish_.job;
@@ -83,6 +86,13 @@ class PlainLogs {
     question.of = pinned_;
     question.offset = offset_;
     ways_.ask(kRead, question);
+  }
+
+  void no_such_attempt() {
+    ways_.failed({Code::kNotFound,
+                  "the job " + wish_.job.text() + " has no attempt " + std::to_string(attempt_) +
+                      (wish_.tasks.empty() ? "" : " of task " + text_of(wish_.tasks)),
+                  "see: dunlin tasks " + wish_.job.text()});
   }
 
   void on_chunk(const LogChunk& chunk) {
@@ -102,8 +112,9 @@ class PlainLogs {
   LogFollower::Wish wish_;
   std::uint32_t attempt_;
   Ways ways_;
-  std::uint32_t listed_ = 0;
+  std::uint32_t from_ = 0;  // where the next page of tasks begins
   bool more_ = false;
+  bool has_any_ = false;  // of the tasks has the attempt
   std::vector<std::pair<std::uint32_t, bool>> queue_;
   std::size_t at_ = 0;
   std::uint64_t offset_ = 0;
@@ -178,7 +189,8 @@ class Logs : public Exchange {
                             ask_later(tag, client::Request(std::move(request)), delay);
                           },
                           [this](const std::string& frame) {
-                            if (!has_begun()) begin(kFramesType);
+                            if (!has_begun())
+                              begin(kFramesType, frame_text(FrameKind::kAlive, 0, ""));
                             return write(frame);
                           },
                           [this](const JobSummary& job) { return job_json(job, group_count()); },
@@ -244,7 +256,7 @@ class Run : public Exchange {
                           [this](const JobSummary& now) { return job_json(now, group_count()); },
                           [this](const JobSummary& last) { ask_for_worst(last); },
                           [this](const Error& error) { refuse(error); }});
-    begin(kFramesType);
+    begin(kFramesType, frame_text(FrameKind::kAlive, 0, ""));
     follower_->start(&job);
   }
 

@@ -4,6 +4,7 @@
 
 #include "os/exchange.h"
 #include "os/json.h"
+#include "os/task_ranges.h"
 
 namespace dunlin {
 
@@ -29,10 +30,15 @@ class ListOutputs : public Exchange {
   void on_answer(std::uint64_t, Result<client::Answer> answer, bool) override {
     const auto list = answer_as<TaskList>(std::move(answer));
     if (!list) return refuse(list.error());
+    if (!has_begun() && list->tasks.empty() && !page_.tasks.empty()) {
+      return refuse({Code::kNotFound,
+                     "the job " + page_.id.text() + " has no task " + text_of(page_.tasks),
+                     "see: dunlin tasks " + page_.id.text()});
+    }
     if (!has_begun()) begin("application/json");
     std::string text;
     for (const TaskView& task : list->tasks) {
-      page_.after = task.task;
+      page_.from = task.task + 1;
       for (const OutputFile& file : task.outputs) {
         text += first_ ? "[" : ",";
         first_ = false;

@@ -28,7 +28,7 @@ class WatchMany : public Exchange {
                      "wait for some of them at a time"});
     }
     only_final_ = wish->only_final;
-    begin("application/x-ndjson");
+    begin("application/x-ndjson", "\n");
     for (const JobId& id : wish->jobs) jobs_.push_back({id, 0, 0, 0});
     left_ = jobs_.size();
     for (std::size_t i = 0; i < jobs_.size(); ++i) ask_job(i, WatchJob{jobs_[i].id, 0});

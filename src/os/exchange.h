@@ -24,6 +24,7 @@ class Target {
   std::vector<std::string> places;
 
   // The query's value, once; nothing when it is not there. All that nobody took is left over.
+  bool has(const std::string& key) const { return query_.contains(key); }
   std::optional<std::string> take(const std::string& key);
   // kUsage when the value is none of the kind.
   Result<bool> take_flag(const std::string& key);
@@ -65,6 +66,10 @@ class Exchange {
   // The client takes more of a stream that was full.
   virtual void on_drained() {}
 
+  // Called by the Api: the client reads again; it has waited for a while.
+  void take_drained();
+  void show_life();
+
  protected:
   // Each ends in at least one on_answer, unless the exchange ends first.
   void ask(std::uint64_t tag, client::Request request);
@@ -81,7 +86,9 @@ class Exchange {
   // The client sees that the rest is missing.
   void abort();
 
-  void begin(const char* content_type);
+  // `life_sign` is written when nothing else was for kLifeSignPeriod or so: something that readers
+  // of this stream pass over. Without one they cannot tell whether the node is stuck.
+  void begin(const char* content_type, std::string life_sign = {});
   // False: hold back until on_drained.
   bool write(std::string_view data);
   bool has_begun() const { return begun_; }
@@ -97,6 +104,8 @@ class Exchange {
  private:
   Api& api_;
   bool begun_ = false;
+  bool is_full_ = false;
+  std::string life_sign_;
 };
 
 // The answer of the wanted kind within the node's, or an error; nothing else can come.

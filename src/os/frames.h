@@ -21,6 +21,7 @@ enum class FrameKind : char {
   kJob = 'j',    // the job as JSON, whenever it has changed
   kTask = 't',   // a task as JSON: of `run`, the one that decides its exit code
   kError = 'x',  // of this task's output (task 0: of everything): {"error":{...}}
+  kAlive = 'l',  // nothing: a sign of life
   kEnd = 'z',    // nothing is missing
 };
 

@@ -329,6 +329,12 @@ void HttpServer::respond(ExchangeId id, int status, std::string_view content_typ
   finish(*c);
 }
 
+void HttpServer::show_life(ExchangeId id) {
+  Connection* c = find(id);
+  if (c == nullptr || c->streaming || !c->reader.understands_chunks || c->unsent() > 0) return;
+  send(*c, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
 void HttpServer::begin_stream(ExchangeId id, int status, std::string_view content_type) {
   Connection* c = find(id);
   if (c == nullptr) return;

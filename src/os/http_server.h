@@ -82,6 +82,10 @@ class HttpServer {
   // The whole answer. An exchange that has ended or whose client left is ignored by all of these.
   void respond(ExchangeId id, int status, std::string_view content_type, std::string_view body,
                const std::vector<HttpHeader>& headers = {});
+  // A sign of life while the answer is not there yet: "100 Continue", which every client of
+  // HTTP/1.1 has to pass over (RFC 9110, 15.2). Nothing for others, or where the last one was not
+  // read.
+  void show_life(ExchangeId id);
   // An answer in pieces (chunked): begin_stream, write..., end.
   void begin_stream(ExchangeId id, int status, std::string_view content_type);
   // False when more than kMaxHttpUnsent bytes wait: hold the rest until on_drained.

@@ -26,6 +26,8 @@ Error error_from_json(std::string_view text);
 std::string nodes_json(const client::NodeList& list);
 // Times are by the reader's own zero: `now` is 0 and load_at lies before it.
 Result<std::vector<Member>> nodes_from_json(std::string_view text);
+// The list cut down to this node; an empty array if it is not there.
+std::string only_node(std::string_view list, const NodeId& id);
 std::string status_json(const client::Status& status);
 Result<client::Status> status_from_json(std::string_view text);
 std::string token_json(const client::TokenCreated& token);

@@ -72,7 +72,7 @@ void write_task(JsonWriter& out, const TaskView& task) {
   out.begin_array();
   for (const OutputFile& file : task.outputs) {
     out.begin_object();
-    out.field("name", file.name);
+    out.exact_field("name", file.name);
     out.field("size", file.size);
     out.field("hash", hash_of(file.content));
     out.end_object();
@@ -170,7 +170,7 @@ Result<TaskView> task_from(const nlohmann::json& object) {
   in.read_each("outputs", [&](const nlohmann::json& element) {
     JsonFields file(element, "output");
     OutputFile& output = task.outputs.emplace_back();
-    file.read("name", output.name);
+    file.read_exact("name", output.name);
     file.read("size", output.size);
   });
   const auto known = task_state_from(state);
@@ -198,7 +198,7 @@ Result<TaskOutput> output_from(const nlohmann::json& object) {
   JsonFields in(object, "output");
   TaskOutput output;
   in.read("task", output.task);
-  in.read("name", output.name);
+  in.read_exact("name", output.name);
   in.read("size", output.size);
   in.read("mode", output.mode);
   if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
@@ -255,7 +255,7 @@ std::string task_json(const TaskView& task) {
 void write_output(JsonWriter& out, std::uint32_t task, const OutputFile& file) {
   out.begin_object();
   out.field("task", task);
-  out.field("name", file.name);
+  out.exact_field("name", file.name);
   out.field("size", file.size);
   out.field("mode", file.mode);
   out.field("hash", hash_of(file.content));

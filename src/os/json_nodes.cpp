@@ -156,6 +156,19 @@ Result<std::vector<Member>> nodes_from_json(std::string_view text) {
   return members;
 }
 
+std::string only_node(std::string_view list, const NodeId& id) {
+  // The order of the fields stays.
+  const auto nodes = nlohmann::ordered_json::parse(list, nullptr, false);
+  auto found = nlohmann::ordered_json::array();
+  if (!nodes.is_array()) return found.dump();
+  for (const auto& node : nodes) {
+    if (!node.is_object()) continue;
+    const auto held = node.find("id");
+    if (held != node.end() && *held == id.text()) found.push_back(node);
+  }
+  return found.dump();
+}
+
 std::string status_json(const client::Status& status) {
   std::string text;
   JsonWriter out(text);

@@ -1,5 +1,7 @@
 #include "os/json_reader.h"
 
+#include "os/base64.h"
+
 namespace dunlin {
 
 namespace {
@@ -24,11 +26,27 @@ Result<nlohmann::json> parse_array(std::string_view text) {
   return parsed;
 }
 
+std::optional<std::string> exact_text(const nlohmann::json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>();
+  if (!value.is_object() || value.size() != 1) return std::nullopt;
+  const auto inner = value.find("base64");
+  if (inner == value.end() || !inner->is_string()) return std::nullopt;
+  return from_base64(inner->get_ref<const std::string&>());
+}
+
 const nlohmann::json* JsonFields::find(const char* key) {
   asked_.insert(key);
   if (!object_.is_object()) return nullptr;
   const auto at = object_.find(key);
   return at == object_.end() || at->is_null() ? nullptr : &*at;
+}
+
+void JsonFields::read_exact(const char* key, std::string& to) {
+  const nlohmann::json* found = find(key);
+  if (found == nullptr) return;
+  const auto text = exact_text(*found);
+  if (!text) return complain(key, "must be a text");
+  to = *text;
 }
 
 void JsonFields::read(const char* key, std::string& to) {

@@ -21,6 +21,8 @@ namespace dunlin {
 // kUsage when it is not JSON, or not an object (array).
 Result<nlohmann::json> parse_object(std::string_view text);
 Result<nlohmann::json> parse_array(std::string_view text);
+// A text, or {"base64":"..."}; nothing when it is neither.
+std::optional<std::string> exact_text(const nlohmann::json& value);
 
 // One object's fields. A field that is missing or null leaves the target as it is; one of the wrong
 // type is remembered as the error that `check` returns. What was never asked for is an unknown key.
@@ -34,6 +36,7 @@ class JsonFields {
   // Nothing when missing or null.
   const nlohmann::json* find(const char* key);
   void read(const char* key, std::string& to);
+  void read_exact(const char* key, std::string& to);  // see exact_text()
   void read(const char* key, bool& to);
   void read(const char* key, WallTime& to);
   void read_ms(const char* key, Duration& to);

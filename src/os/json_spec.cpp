@@ -1,26 +1,17 @@
 #include <algorithm>
 
-#include "os/base64.h"
 #include "os/json.h"
 #include "os/json_reader.h"
 #include "os/task_ranges.h"
-#include "os/utf8.h"
 
 namespace dunlin {
 
 namespace {
 
-void write_text(JsonWriter& out, const std::string& text) {
-  if (is_utf8(text)) return out.value(text);
-  out.begin_object();
-  out.field("base64", to_base64(text));
-  out.end_object();
-}
-
 void write_texts(JsonWriter& out, const char* key, const std::vector<std::string>& texts) {
   out.key(key);
   out.begin_array();
-  for (const std::string& text : texts) write_text(out, text);
+  for (const std::string& text : texts) out.exact_value(text);
   out.end_array();
 }
 
@@ -31,25 +22,9 @@ void write_blob(JsonWriter& out, const BlobRef& blob) {
   out.end_object();
 }
 
-std::optional<std::string> text_from(const nlohmann::json& value) {
-  if (value.is_string()) return value.get_ref<const std::string&>();
-  if (!value.is_object() || value.size() != 1) return std::nullopt;
-  const auto inner = value.find("base64");
-  if (inner == value.end() || !inner->is_string()) return std::nullopt;
-  return from_base64(inner->get_ref<const std::string&>());
-}
-
-void read_text(JsonFields& in, const char* key, std::string& to) {
-  const nlohmann::json* found = in.find(key);
-  if (found == nullptr) return;
-  const auto text = text_from(*found);
-  if (!text) return in.complain(key, "must be a text");
-  to = *text;
-}
-
 void read_texts(JsonFields& in, const char* key, std::vector<std::string>& to) {
   in.read_each(key, [&](const nlohmann::json& element) {
-    const auto text = text_from(element);
+    const auto text = exact_text(element);
     if (!text) return in.complain(key, "must be an array of texts");
     to.push_back(*text);
   });
@@ -70,7 +45,7 @@ std::optional<BlobRef> blob_from(const nlohmann::json& value) {
 void read_file(JsonFields& spec, const nlohmann::json& element, JobSpec& to) {
   JsonFields in(element, "spec.files");
   ShippedFile file;
-  read_text(in, "name", file.name);
+  in.read_exact("name", file.name);
   in.read("mode", file.mode);
   in.read("size", file.size);
   in.read_each("content", [&](const nlohmann::json& piece) {
@@ -128,7 +103,7 @@ void read_environment(JsonFields& in, JobSpec& spec) {
   if (env == nullptr) return;
   if (!env->is_object()) return in.complain("env", "must be an object");
   for (const auto& [name, value] : env->items()) {
-    const auto text = text_from(value);
+    const auto text = exact_text(value);
     if (!text) return in.complain("env", "must be an object of texts");
     spec.environment[name] = *text;
   }
@@ -137,7 +112,7 @@ void read_environment(JsonFields& in, JobSpec& spec) {
 Result<JobSpec> spec_from(const nlohmann::json& object) {
   JsonFields in(object, "spec");
   JobSpec spec;
-  read_text(in, "name", spec.name);
+  in.read_exact("name", spec.name);
   read_texts(in, "argv", spec.argv);
   in.read("cpus", spec.cpus);
   in.read("mem", spec.memory);
@@ -157,7 +132,7 @@ Result<JobSpec> spec_from(const nlohmann::json& object) {
   in.read_ms("keep_ms", spec.keep);
   in.read("log_limit", spec.log_limit);
   in.read("attended", spec.attended);
-  read_text(in, "stdin", spec.stdin_file);
+  in.read_exact("stdin", spec.stdin_file);
   if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
   return spec;
 }
@@ -169,7 +144,7 @@ std::string spec_json(const JobSpec& spec) {
   JsonWriter out(text);
   out.begin_object();
   out.key("name");
-  write_text(out, spec.name);
+  out.exact_value(spec.name);
   write_texts(out, "argv", spec.argv);
   out.field("cpus", spec.cpus);
   out.field("mem", spec.memory);
@@ -199,7 +174,7 @@ std::string spec_json(const JobSpec& spec) {
   for (const ShippedFile& file : spec.files) {
     out.begin_object();
     out.key("name");
-    write_text(out, file.name);
+    out.exact_value(file.name);
     out.field("mode", file.mode);
     out.field("size", file.size);
     out.key("content");
@@ -214,7 +189,7 @@ std::string spec_json(const JobSpec& spec) {
   out.begin_object();
   for (const auto& [name, value] : spec.environment) {
     out.key(name);
-    write_text(out, value);
+    out.exact_value(value);
   }
   out.end_object();
   out.field("keep_ms", spec.keep.milliseconds());

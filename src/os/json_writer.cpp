@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "os/base64.h"
 #include "os/utf8.h"
 
 namespace dunlin {
@@ -26,6 +27,13 @@ void JsonWriter::key(std::string_view name) {
 void JsonWriter::literal(std::string_view json) {
   separate();
   out_ += json;
+}
+
+void JsonWriter::exact_value(std::string_view text) {
+  if (is_utf8(text)) return value(text);
+  begin_object();
+  field("base64", to_base64(text));
+  end_object();
 }
 
 void JsonWriter::value(std::string_view text) {

@@ -50,6 +50,12 @@ class JsonWriter {
     key(name);
     value(held);
   }
+  // {"base64":"..."} where the text is not UTF-8; exact_text() in json_reader.h reads it.
+  void exact_value(std::string_view text);
+  void exact_field(std::string_view name, std::string_view text) {
+    key(name);
+    exact_value(text);
+  }
   // Null instead of an empty text.
   void field_or_null(std::string_view name, std::string_view text) {
     key(name);

@@ -131,8 +131,8 @@ void LogFollower::on_job(Result<JobChanged> changed) {
 
 // ---- the tasks ----------------------------------------------------------------------------------
 
-void LogFollower::list(std::uint32_t after, Duration delay) {
-  if (after == 0) {
+void LogFollower::list(std::uint32_t from, Duration delay) {
+  if (from == 0) {
     if (is_listing_) return;
     listing_since_final_ = is_final_ && delay.us == 0;
   }
@@ -140,7 +140,7 @@ void LogFollower::list(std::uint32_t after, Duration delay) {
   ListTasks question;
   question.id = wish_.job;
   question.tasks = wish_.tasks;
-  question.after = after;
+  question.from = from;
   question.limit = kPage;
   const std::uint64_t tag = std::uint64_t{list_generation_} << 32 | kListTag;
   delay.us == 0 ? ways_.ask(tag, std::move(question))
@@ -159,7 +159,7 @@ void LogFollower::on_tasks(Result<TaskList> page) {
     tasks_[view.task].attempt = view.attempt;
     want(view.task);
   }
-  if (page->more && !page->tasks.empty()) return list(page->tasks.back().task, {});
+  if (page->more && !page->tasks.empty()) return list(page->tasks.back().task + 1, {});
   if (listing_since_final_) {
     listed_when_final_ = true;
   } else {

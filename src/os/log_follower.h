@@ -74,7 +74,7 @@ class LogFollower {
   void drop_questions();
   void ask_log(LogKey key, Duration delay);
   void watch(Duration delay);
-  void list(std::uint32_t after, Duration delay);
+  void list(std::uint32_t from, Duration delay);
   void on_job(Result<JobChanged> changed);
   void on_tasks(Result<TaskList> page);
   void on_chunk(LogKey key, Result<LogChunk> chunk);

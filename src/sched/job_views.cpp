@@ -81,7 +81,7 @@ TaskView view_of(const Job& job, std::uint32_t index) {
   view.job = job.id;
   view.task = job.numbers()->number_of(index);
   const std::shared_ptr<const JobSpec> spec = job.spec();
-  if (view.task <= spec->entries.size()) {
+  if (view.task >= 1 && view.task <= spec->entries.size()) {
     view.entry = spec->entries[view.task - 1];
   } else if (spec->many && spec->entry_blocks.empty()) {
     view.entry = std::to_string(view.task);

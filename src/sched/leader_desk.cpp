@@ -269,8 +269,7 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
   std::vector<IndexRun> runs = numbers->indices_of(what.tasks);
   if (what.tasks.empty()) runs = {{0, numbers->count()}};
   const std::uint32_t limit = std::clamp(what.limit, 1U, kMaxTaskList);
-  const std::uint32_t first =
-      what.after == UINT32_MAX ? numbers->count() : numbers->first_from(what.after + 1);
+  const std::uint32_t first = numbers->first_from(what.from);
   const GroupId group = requests_.at(handle).group;
   TaskList list;
   std::size_t bytes = 0;

@@ -85,10 +85,10 @@ struct ListTasks {
   JobId id;
   std::vector<TaskRange> tasks;  // empty: all
   std::optional<TaskState> state;
-  std::uint32_t after = 0;  // task numbers above this one
+  std::uint32_t from = 0;  // task numbers from this one on: pages begin after the last one seen
   std::uint32_t limit = 10'000;
   static constexpr auto fields() {
-    return Fields<&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::after,
+    return Fields<&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::from,
                   &ListTasks::limit>{};
   }
 };

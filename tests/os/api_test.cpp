@@ -44,7 +44,9 @@ class ApiTest : public ::testing::Test {
     EXPECT_TRUE(client.read_to_end()) << target;
     return taken_apart(client.received);
   }
-  static Answered taken_apart(const std::string& text) {
+  static Answered taken_apart(std::string text) {
+    const std::string life = "HTTP/1.1 100 Continue\r\n\r\n";
+    while (text.starts_with(life)) text.erase(0, life.size());
     Answered answered;
     const std::size_t end = text.find("\r\n\r\n");
     if (end == std::string::npos) return answered;
@@ -180,6 +182,24 @@ TEST_F(ApiTest, PagesThroughTasks) {
   EXPECT_EQ(tasks_from_json(ask("GET", "/v1/jobs/abcdefghij/tasks?tasks=2,5-6").body)->size(), 3U);
   EXPECT_EQ(tasks_from_json(ask("GET", "/v1/jobs/abcdefghij/tasks?state=done").body)->size(), 0U);
   EXPECT_EQ(ask("GET", "/v1/jobs/abcdefghij/tasks?tasks=x").status, 400);
+}
+
+TEST_F(ApiTest, AnAnswerThatTakesLongAndAQuietStreamShowSignsOfLife) {
+  submit("abcdefghij", R"(["hang"])");
+  RawClient asking(server.socket);
+  asking.send("GET /v1/jobs/abcdefghij/watch?seen=1000 HTTP/1.1\r\n\r\n");
+  RawClient following(server.socket);
+  following.send("GET /v1/jobs/abcdefghij/logs?follow=1 HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(asking.read_until_text("HTTP/1.1 100 Continue\r\n\r\n"));
+  EXPECT_TRUE(following.read_until_text(frame_text(FrameKind::kAlive, 0, "")));
+}
+
+TEST_F(ApiTest, ListsThatBeginWithTaskZeroAreWhole) {
+  submit("abcdefghij", R"(["false"])", R"(,"array":"0-4")");
+  const std::string tasks = "/v1/jobs/abcdefghij/tasks";
+  EXPECT_EQ(tasks_from_json(ask("GET", tasks).body)->size(), 5U);
+  EXPECT_EQ(tasks_from_json(ask("GET", tasks + "?after=0").body)->size(), 4U);
+  EXPECT_EQ(ask("GET", tasks + "?after=4294967295").status, 400);
 }
 
 TEST_F(ApiTest, CancelsAJobOrSomeOfItsTasks) {

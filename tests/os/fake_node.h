@@ -248,7 +248,7 @@ class FakeNode {
     if (job == nullptr) return;
     TaskList found;
     for (const auto& [number, task] : job->tasks) {
-      if (number <= list.after || (list.state && task.state != *list.state)) continue;
+      if (number < list.from || (list.state && task.state != *list.state)) continue;
       const bool is_wanted =
           list.tasks.empty() ||
           std::any_of(list.tasks.begin(), list.tasks.end(), [&](const TaskRange& range) {

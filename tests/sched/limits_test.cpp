@@ -16,6 +16,23 @@ TaskView first_task(Cluster& cluster, const JobId& job) {
   return std::get<TaskList>(*answer).tasks[0];
 }
 
+TEST(Limits, APageOfTasksBeginsAtTheNumberAskedForBeItZero) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"true"}, 3);
+  spec.tasks = {{0, 4, 2}};
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  const auto page = [&](std::uint32_t from) {
+    const Result<JobAnswer> answer = cluster.call(0, ListTasks{job, {}, std::nullopt, from, 2});
+    std::vector<std::uint32_t> numbers;
+    if (!answer) return numbers;
+    for (const TaskView& view : std::get<TaskList>(*answer).tasks) numbers.push_back(view.task);
+    return numbers;
+  };
+  EXPECT_EQ(page(0), (std::vector<std::uint32_t>{0, 2}));
+  EXPECT_EQ(page(3), (std::vector<std::uint32_t>{4}));
+  EXPECT_EQ(page(5), std::vector<std::uint32_t>{});
+}
+
 TEST(Limits, ManyTasksWithAThousandOutputsEachEnd) {
   Cluster cluster({.nodes = 3, .cpus = 8});
   JobSpec spec = cluster.spec({"make-many", "1000", "250"}, 40);
