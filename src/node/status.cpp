@@ -24,7 +24,9 @@ void count_members(const std::map<NodeId, Member>& members, client::Status& stat
       case MemberState::kDead: ++status.dead; break;
       case MemberState::kLeft: ++status.left; break;
     }
-    if (member.load.draining) ++status.draining;
+    const bool is_there =
+        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
+    if (is_there && member.load.draining) ++status.draining;
   }
 }
 

@@ -96,10 +96,12 @@ void Repair::count(StoreStats& stats) const {
   });
   // An owner that died counts as lacking what it held from the moment that it is known, if there
   // are others who could hold it.
-  if (members_.present().size() < config_.replicas) return;
+  const bool has_others = members_.present().size() >= config_.replicas;
   for (const auto& [node, shared] : inventory_.peers()) {
-    if (!members_.is_present(node)) stats.under_replicated += shared.heir_of;
+    if (has_others && !members_.is_present(node)) stats.under_replicated += shared.heir_of;
   }
+  // One that several owners lack is one.
+  stats.under_replicated = std::min(stats.under_replicated, stats.total);
 }
 
 }  // namespace dunlin::store

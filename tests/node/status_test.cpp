@@ -42,6 +42,13 @@ TEST(Status, OneHostCanLoseNoneAndIsFullyReplicatedAllTheSame) {
   EXPECT_EQ(status.groups_with_quorum, 1U);
 }
 
+TEST(Status, OnlyWhoIsThereDrains) {
+  std::map<NodeId, Member> all = members(2, 0);
+  for (auto& [id, member] : all) member.load.draining = true;
+  all[node(2)].state = MemberState::kLeft;
+  EXPECT_EQ(sum_of_shares({}, 1, {{node(1), leads(0, {node(1)})}}, all).draining, 1U);
+}
+
 TEST(Status, ThreeVotersCanLoseOne) {
   const client::Status status =
       sum_of_shares({}, 1, {{node(1), leads(0, {node(1), node(2), node(3)})}}, members(3, 0));
