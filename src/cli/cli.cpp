@@ -1,5 +1,8 @@
 #include "cli/cli.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "cli/commands.h"
@@ -133,6 +136,51 @@ int run_command(const Command& command, const std::vector<std::string>& args) {
   return command.run(call);
 }
 
+// A standard stream that is closed must not become a socket that is opened later: its place is
+// taken by what fails when it is used.
+void fill_closed_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    (void)!::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+int run_line(std::vector<std::string> args) {
+  if (args.empty()) {
+    note(general_help());
+    return kExitUsage;
+  }
+  // Options for every command may stand before it, too.
+  std::vector<std::string> before;
+  while (!args.empty() && args[0].starts_with('-')) {
+    if (is_help(args[0])) {
+      print(general_help());
+      return kExitWell;
+    }
+    if (args[0] == "--version") {
+      print(std::string("dunlin ") + kVersion + "\n");
+      return kExitWell;
+    }
+    const bool takes_value = args[0] == "--server" || args[0] == "--token-file";
+    for (int i = takes_value ? 2 : 1; i > 0 && !args.empty(); --i) {
+      before.push_back(args.front());
+      args.erase(args.begin());
+    }
+  }
+  if (args.empty()) {
+    return complain({Code::kUsage, "there is no command", "see dunlin --help"}, wants_json(before));
+  }
+  if (args[0] == "help" || args[0] == "version") args[0] = "--" + args[0];
+  if (args[0].starts_with("--")) {
+    return run_line({args[0]});
+  }
+  std::size_t taken = 0;
+  const Command* command = find_command(args, taken);
+  if (command == nullptr) return complain(no_command(args), wants_json(args));
+  before.insert(before.end(), args.begin() + static_cast<std::ptrdiff_t>(taken), args.end());
+  return run_command(*command, before);
+}
+
 }  // namespace
 
 const OptionTable& general_options() {
@@ -201,40 +249,12 @@ const std::vector<Command>& commands() {
 }
 
 int run_cli(int argc, char** argv) {
-  std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
-  if (args.empty()) {
-    note(general_help());
-    return kExitUsage;
-  }
-  // Options for every command may stand before it, too.
-  std::vector<std::string> before;
-  while (!args.empty() && args[0].starts_with('-')) {
-    if (is_help(args[0])) {
-      print(general_help());
-      return kExitWell;
-    }
-    if (args[0] == "--version") {
-      print(std::string("dunlin ") + kVersion + "\n");
-      return kExitWell;
-    }
-    const bool takes_value = args[0] == "--server" || args[0] == "--token-file";
-    for (int i = takes_value ? 2 : 1; i > 0 && !args.empty(); --i) {
-      before.push_back(args.front());
-      args.erase(args.begin());
-    }
-  }
-  if (args.empty()) {
-    return complain({Code::kUsage, "there is no command", "see dunlin --help"}, wants_json(before));
-  }
-  if (args[0] == "help" || args[0] == "version") args[0] = "--" + args[0];
-  if (args[0].starts_with("--")) {
-    return run_cli(2, std::vector<char*>{argv[0], args[0].data()}.data());
-  }
-  std::size_t taken = 0;
-  const Command* command = find_command(args, taken);
-  if (command == nullptr) return complain(no_command(args), wants_json(args));
-  before.insert(before.end(), args.begin() + static_cast<std::ptrdiff_t>(taken), args.end());
-  return run_command(*command, before);
+  fill_closed_streams();
+  const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
+  const int code = run_line(args);
+  // What was asked for has not arrived, whatever else went well.
+  if (code != kExitWell || print_error() == 0) return code;
+  return complain(unprinted(print_error()), wants_json(args));
 }
 
 }  // namespace dunlin

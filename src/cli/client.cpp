@@ -1,9 +1,10 @@
 #include "cli/client.h"
 
 #include <poll.h>
-#include <time.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <utility>
 
 #include "cli/interrupts.h"
@@ -15,7 +16,8 @@ namespace dunlin {
 namespace {
 
 bool is_worth_another(Code code) {
-  return code == Code::kUnreachable || code == Code::kRefused;
+  return code == Code::kUnreachable || code == Code::kIncomplete || code == Code::kRefused ||
+         code == Code::kTimeout;
 }
 
 }  // namespace
@@ -36,68 +38,101 @@ std::string url_encoded(std::string_view text) {
   return out;
 }
 
+Client Client::sibling() const {
+  return Client(servers_, at_);
+}
+
 Error Client::nobody(const Error& last) const {
+  const Code code = last.code == Code::kRefused ? last.code : Code::kUnreachable;
   if (servers_.size() == 1) {
-    return {last.code, "no node answers at " + last.message,
-            last.code == Code::kRefused ? "" : "start one with: dunlin up"};
+    return {code, "no node answers at " + last.message,
+            code == Code::kRefused ? "" : "start one with: dunlin up"};
   }
   std::string tried;
   for (const std::string& server : servers_) tried += (tried.empty() ? "" : ", ") + server;
-  return {last.code, "no node answers at any of " + tried, "start one with: dunlin up"};
+  if (code == Code::kRefused) return {code, "no node answers at any of " + tried, last.message};
+  return {code, "no node answers at any of " + tried, "start one with: dunlin up"};
+}
+
+Error Client::gone_silent(std::int64_t milliseconds) {
+  connection_.close();
+  return {Code::kTimeout,
+          server() + ": no sign of life for " + std::to_string(milliseconds / 1000) + " s", ""};
 }
 
 // Until the headers (or, if `whole`, everything) have come.
-Result<void> Client::wait(bool whole, Duration patience) {
-  const std::int64_t deadline = monotonic_ms() + patience.milliseconds();
+Result<void> Client::wait(bool whole, Duration silence, Duration patience) {
+  const int interrupts_before = interrupts();
   std::size_t seen = 0;
-  std::int64_t until = deadline;
+  std::uint64_t moved = connection_.moved();
+  std::int64_t heard_at = monotonic_ms();
+  std::int64_t late_at = heard_at + patience.milliseconds();
   while (whole ? !connection_.is_done() : !connection_.has_headers()) {
-    const std::int64_t left = until - monotonic_ms();
-    if (left <= 0) {
-      connection_.close();
-      return fail(Code::kUnreachable, server() + ": no answer within " +
-                                          std::to_string(patience.milliseconds() / 1000) + " s");
-    }
+    const std::int64_t now = monotonic_ms();
+    const std::int64_t left = std::min(heard_at + silence.milliseconds(), late_at) - now;
+    if (left <= 0) return tl::unexpected(gone_silent(now - heard_at));
     pollfd waiting{connection_.fd(), connection_.events(), 0};
     const int ready = poll_counting(&waiting, 1, static_cast<int>(left));
     if (ready < 0 && errno != EINTR) return fail(Code::kFailed, "poll failed");
-    if (interrupts() > 1) {
+    if (!whole && interrupts() > interrupts_before) {
       connection_.close();
-      return fail(Code::kTimeout, "interrupted");
+      return fail(Code::kFailed, "interrupted");
     }
     if (ready <= 0) continue;
     if (Result<void> fine = connection_.step(); !fine) return fine;
-    // A long answer that keeps coming is no silence.
+    if (std::exchange(moved, connection_.moved()) != connection_.moved()) heard_at = monotonic_ms();
+    // A long answer that keeps coming is not late.
     if (connection_.answer().body.size() != seen) {
       seen = connection_.answer().body.size();
-      until = monotonic_ms() + patience.milliseconds();
+      late_at = monotonic_ms() + patience.milliseconds();
     }
   }
   return {};
 }
 
+Result<void> Client::ask(std::string_view method, std::string_view target, std::string_view body,
+                         Duration silence, Duration patience, bool whole) {
+  Result<void> result{};
+  // A connection that was kept open may have been closed meanwhile: that says nothing yet.
+  if (connection_.is_open() && connection_.is_done()) {
+    connection_.send(method, target, body);
+    result = wait(whole, silence, patience);
+    if (result || !is_worth_another(result.error().code)) return result;
+    if (result.error().code == Code::kTimeout) return result;
+  }
+  result = connection_.open(servers_[at_]);
+  if (!result) return result;
+  connection_.send(method, target, body);
+  return wait(whole, silence, patience);
+}
+
 Result<void> Client::exchange(std::string_view method, std::string_view target,
                               std::string_view body, Duration patience, bool whole) {
-  Error last{Code::kUnreachable, "", ""};
-  bool was_kept_open = connection_.is_open() && connection_.is_done();
-  if (!was_kept_open) connection_.close();
-  for (std::size_t tried = 0; tried < servers_.size();) {
-    Result<void> result{};
-    if (!connection_.is_open()) result = connection_.open(servers_[at_]);
-    if (result) {
-      connection_.send(method, target, body);
-      result = wait(whole, patience);
-    }
-    if (result) return {};
-    last = result.error();
-    connection_.close();
-    if (!is_worth_another(last.code)) break;
-    // A connection that was kept open may have been closed meanwhile: that says nothing yet.
-    if (std::exchange(was_kept_open, false)) continue;
-    at_ = (at_ + 1) % servers_.size();
-    ++tried;
+  const bool is_alone = servers_.size() == 1;
+  const Duration quick = is_alone ? patience : std::min(patience, kSilencePatience);
+  struct Try {
+    std::size_t server;
+    Duration silence;
+  };
+  std::deque<Try> tries;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    tries.push_back({(at_ + i) % servers_.size(), quick});
   }
-  return tl::unexpected(is_worth_another(last.code) ? nobody(last) : last);
+  Error last{Code::kUnreachable, "", ""};
+  while (!tries.empty()) {
+    const Try next = tries.front();
+    tries.pop_front();
+    at_ = next.server;
+    Result<void> result = ask(method, target, body, next.silence, patience, whole);
+    if (result) return {};
+    // Why somebody refuses is worth more than that nobody else is there.
+    if (last.code != Code::kRefused) last = result.error();
+    connection_.close();
+    if (!is_worth_another(result.error().code)) return result;
+    const bool was_silent = result.error().code == Code::kTimeout;
+    if (was_silent && next.silence < patience) tries.push_back({next.server, patience});
+  }
+  return tl::unexpected(nobody(last));
 }
 
 Result<HttpAnswer> Client::call(std::string_view method, std::string_view target,
@@ -110,13 +145,15 @@ Result<HttpAnswer> Client::call(std::string_view method, std::string_view target
   return answer;
 }
 
-Result<void> Client::begin(std::string_view method, std::string_view target,
-                           std::string_view body) {
+Result<void> Client::begin(std::string_view method, std::string_view target, std::string_view body,
+                           Life life) {
+  life_ = life;
+  quiet_since_ms_ = 0;
   if (Result<void> fine = exchange(method, target, body, kAnswerPatience, false); !fine) {
     return fine;
   }
   if (connection_.answer().status < 400) return {};
-  if (Result<void> fine = wait(true, kAnswerPatience); !fine) return fine;
+  if (Result<void> fine = wait(true, kAnswerPatience, kAnswerPatience); !fine) return fine;
   return tl::unexpected(error_from_json(connection_.take_body()));
 }
 
@@ -127,13 +164,29 @@ Result<Client::More> Client::more(std::string& to, int timeout_ms) {
     return More::kData;
   }
   if (connection_.is_done()) return More::kEnd;
+  const std::int64_t now = monotonic_ms();
+  if (quiet_since_ms_ == 0) quiet_since_ms_ = now;
+  int patience_ms = timeout_ms;
+  if (life_ == Life::kLive) {
+    const std::int64_t left = quiet_since_ms_ + kStreamSilence.milliseconds() - now;
+    const int most = static_cast<int>(std::max<std::int64_t>(left, 0));
+    patience_ms = timeout_ms < 0 ? most : std::min(timeout_ms, most);
+  }
   pollfd waiting{connection_.fd(), connection_.events(), 0};
-  const int ready = poll_counting(&waiting, 1, timeout_ms);
-  if (ready == 0) return More::kQuiet;
+  const int ready = poll_counting(&waiting, 1, patience_ms);
+  if (ready == 0) {
+    const std::int64_t quiet = monotonic_ms() - quiet_since_ms_;
+    if (life_ == Life::kSilent || quiet < kStreamSilence.milliseconds()) return More::kQuiet;
+    Error silent = gone_silent(quiet);
+    silent.code = Code::kUnreachable;
+    pass_over();
+    return tl::unexpected(std::move(silent));
+  }
   if (ready < 0) {
     if (errno == EINTR) return More::kInterrupted;
     return fail(Code::kFailed, "poll failed");
   }
+  quiet_since_ms_ = 0;
   const Result<void> stepped = connection_.step();
   body = connection_.take_body();
   to += body;

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include "cli/follow_printer.h"
 #include "cli/inner_path.h"
 #include "cli/job_text.h"
+#include "cli/reconnect.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "os/file_descriptor.h"
@@ -21,8 +21,9 @@ namespace dunlin {
 
 namespace {
 
+constexpr int kMaxSilenceMs = 60'000;  // of a stream that shows no signs of life
 constexpr std::size_t kMaxTailBytes = 256UL * 1024 * 1024;
-constexpr int kMaxReconnects = 100;
+constexpr Duration kFollowPatience = seconds(60);  // for a node to come back
 
 std::string log_target(const JobRef& job, const std::string& query) {
   std::string target = "/v1/jobs/" + job.id.text() + "/logs?" + query;
@@ -62,12 +63,13 @@ class Tail {
   std::deque<std::string> lines_;
 };
 
-// Hands the bytes of a whole stream to `take`. `patience_ms` -1: it may be silent for ever.
+// Hands the bytes of a whole stream to `take`. A live one may bring nothing for ever.
 template <class Take>
 Result<void> read_stream(Client& client, const std::string& target, Take take,
-                         int patience_ms = 60'000) {
-  Result<void> begun = client.begin("GET", target);
+                         Client::Life life = Client::Life::kSilent) {
+  Result<void> begun = client.begin("GET", target, {}, life);
   if (!begun) return begun;
+  const int patience_ms = life == Client::Life::kLive ? -1 : kMaxSilenceMs;
   std::string bytes;
   while (true) {
     bytes.clear();
@@ -83,8 +85,9 @@ Result<void> read_stream(Client& client, const std::string& target, Take take,
   }
 }
 
-Result<void> unread() {
-  return fail(Code::kFailed, "nobody reads the output");
+Result<void> print_or_fail(std::string_view bytes) {
+  if (print(bytes)) return {};
+  return tl::unexpected(unprinted(print_error()));
 }
 
 Result<void> print_plain(Invocation& call, const JobRef& job, const std::string& stream) {
@@ -92,9 +95,7 @@ Result<void> print_plain(Invocation& call, const JobRef& job, const std::string&
   if (call.args.has("attempt")) query += "&attempt=" + call.args.text("attempt");
   const std::string target = log_target(job, query);
   if (!call.args.has("tail")) {
-    return read_stream(call.client, target, [](std::string_view bytes) -> Result<void> {
-      return print(bytes) ? Result<void>() : unread();
-    });
+    return read_stream(call.client, target, print_or_fail);
   }
   Tail tail(static_cast<std::size_t>(call.args.number("tail", 0)));
   Result<void> fine =
@@ -177,26 +178,23 @@ int follow_logs(Invocation& call, const JobRef& job, const std::string& streams)
   }
   FollowPrinter printer(is_many);
   const std::string target = log_target(job, "follow=1&stream=" + streams);
-  for (int tries = 0; !printer.is_complete(); ++tries) {
+  Reconnect reconnect(kFollowPatience);
+  while (!printer.is_complete()) {
     printer.restart();
     const Result<void> ended = read_stream(
         call.client, target,
         [&](std::string_view bytes) -> Result<void> {
           printer.feed(bytes);
-          if (printer.is_unread()) return unread();
+          reconnect.has_news();
+          if (printer.write_error() != 0) return tl::unexpected(unprinted(printer.write_error()));
           if (printer.is_broken()) return fail(Code::kFailed, "the node sent what is no output");
           return {};
         },
-        -1);
-    if (printer.is_unread()) return kExitFailed;
+        Client::Life::kLive);
     if (printer.is_complete()) break;
-    const bool may_go_on = !ended && ended.error().code == Code::kUnreachable && printer.job();
-    if (!may_go_on || tries >= kMaxReconnects) {
-      return call.failed(ended ? Error{Code::kUnreachable, "the node ended the connection", ""}
-                               : ended.error());
-    }
-    const timespec pause{0, 300'000'000};
-    nanosleep(&pause, nullptr);
+    const Error error =
+        ended ? Error{Code::kUnreachable, "the node ended the connection", ""} : ended.error();
+    if (!is_lost(error) || !printer.job() || !reconnect.again()) return call.failed(error);
   }
   if (printer.error()) return call.failed(*printer.error());
   const bool is_done = printer.job() && printer.job()->state == JobState::kDone;
@@ -223,27 +221,41 @@ int run_logs(Invocation& call) {
   return printed ? int{kExitWell} : call.failed(printed.error());
 }
 
+namespace {
+
+// One that cannot be fetched keeps none of the others back.
+int fetch_all(Invocation& call, const JobRef& job, const std::vector<TaskOutput>& outputs) {
+  int code = kExitWell;
+  std::size_t written = 0;
+  for (const TaskOutput& output : outputs) {
+    const Result<void> fetched = fetch_output(call.client, job, output, call.args.text("to"));
+    written += fetched ? 1 : 0;
+    if (fetched) continue;
+    const std::string which = job.id.text() + "." + std::to_string(output.task) + " " + output.name;
+    const Error& why = fetched.error();
+    const int failed = call.failed({why.code, printable(which) + ": " + why.message, why.hint});
+    if (code == kExitWell) code = failed;
+    if (why.code == Code::kUnreachable) break;
+  }
+  note(std::to_string(written) + " files written to " + call.args.text("to"));
+  return code;
+}
+
+}  // namespace
+
 int run_outputs(Invocation& call) {
   const auto job = find_job(call.client, call.args.words[0]);
   if (!job) return call.failed(job.error());
   if (call.args.words.size() == 2) {
     const std::uint32_t task = job->tasks.empty() ? 1 : job->tasks.front().first;
     if (count_of(job->tasks) > 1) return call.usage("name one task, as in JOB.7 NAME");
-    const Result<void> printed = read_stream(
-        call.client, output_target(*job, task, call.args.words[1]),
-        [](std::string_view bytes) { return print(bytes) ? Result<void>() : unread(); });
+    const Result<void> printed =
+        read_stream(call.client, output_target(*job, task, call.args.words[1]), print_or_fail);
     return printed ? int{kExitWell} : call.failed(printed.error());
   }
   const auto outputs = list_outputs(call.client, *job);
   if (!outputs) return call.failed(outputs.error());
-  if (call.args.has("to")) {
-    for (const TaskOutput& output : *outputs) {
-      const Result<void> fetched = fetch_output(call.client, *job, output, call.args.text("to"));
-      if (!fetched) return call.failed(fetched.error());
-    }
-    note(std::to_string(outputs->size()) + " files written to " + call.args.text("to"));
-    return kExitWell;
-  }
+  if (call.args.has("to")) return fetch_all(call, *job, *outputs);
   if (call.json()) {
     std::string target = "/v1/jobs/" + job->id.text() + "/outputs";
     if (!job->tasks.empty()) target += "?" + tasks_query(*job);

@@ -1,7 +1,7 @@
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 
 #include "cli/commands.h"
@@ -10,6 +10,7 @@
 #include "cli/job_options.h"
 #include "cli/job_text.h"
 #include "cli/passed_input.h"
+#include "cli/reconnect.h"
 #include "os/clock.h"
 #include "os/json.h"
 
@@ -18,7 +19,7 @@ namespace dunlin {
 namespace {
 
 // A job without a client is cancelled after 30 s, so a longer search would find it cancelled.
-constexpr std::int64_t kRunPatienceMs = 28'000;
+constexpr Duration kRunPatience = seconds(28);
 constexpr std::int64_t kSilenceMs = 1000;  // without a place: then it is said why
 
 class Runner {
@@ -27,51 +28,54 @@ class Runner {
       : call_(call),
         submission_(std::move(submission)),
         body_(submission_json(submission_)),
-        printer_(submission_.spec.task_count() > 1),
+        printer_(submission_.spec.task_count() > 1, [this] { (void)handle_interrupts(); }),
         started_ms_(monotonic_ms()) {
     const Duration timeout = call.args.duration("timeout", {});
     if (timeout.us > 0) give_up_ms_ = started_ms_ + timeout.milliseconds();
   }
 
   int run() {
-    std::int64_t lost_since = 0;
     while (true) {
       const Result<void> followed = follow();
+      const bool was_just_cancelled = handle_interrupts();
       if (left_) return *left_;
       if (printer_.is_complete()) return verdict();
       const Error error = followed ? Error{Code::kUnreachable, "the node ended the connection", ""}
                                    : followed.error();
-      if (error.code != Code::kUnreachable || !was_submitted_) return own_failure(error);
       // The node under this client is gone: another is taken, or the same one when it is back.
-      if (made_progress_ || lost_since == 0) lost_since = monotonic_ms();
-      made_progress_ = false;
-      if (monotonic_ms() - lost_since > kRunPatienceMs) return own_failure(error);
-      const timespec pause{0, 200'000'000};
-      nanosleep(&pause, nullptr);
+      const bool may_go_on = was_submitted_ && (is_lost(error) || was_just_cancelled);
+      if (!may_go_on || !reconnect_.again()) return own_failure(error);
     }
   }
 
  private:
   Result<void> follow() {
     printer_.restart();
-    Result<void> begun = call_.client.begin("POST", "/v1/run", body_);
+    Result<void> begun = call_.client.begin("POST", "/v1/run", body_, Client::Life::kLive);
     if (!begun) return begun;
     was_submitted_ = true;
     std::string bytes;
     while (!printer_.is_complete()) {
-      if (handle_interrupts() || give_up_waiting()) return {};
+      (void)handle_interrupts();
+      if (left_ || give_up_waiting()) return {};
       bytes.clear();
       const auto more = call_.client.more(bytes, patience());
       if (!more) return tl::unexpected(more.error());
-      if (!bytes.empty()) made_progress_ = true;
+      if (!bytes.empty()) reconnect_.has_news();
       printer_.feed(bytes);
       if (printer_.is_broken()) return fail(Code::kFailed, "the node sent what is no output");
       if (*more == Client::More::kEnd) return {};
-      // Like any command whose reader has gone.
-      if (printer_.is_unread()) return cancel_and_leave(128 + SIGPIPE);
+      if (printer_.write_error() != 0) return leave_unread();
       say_why_it_waits();
     }
     return {};
+  }
+
+  // Like any command whose reader has gone, or whose disk is full.
+  Result<void> leave_unread() {
+    const bool has_no_reader = printer_.write_error() == EPIPE;
+    if (!has_no_reader) call_.failed(unprinted(printer_.write_error()));
+    return cancel_and_leave(has_no_reader ? 128 + SIGPIPE : int{kExitOwnFailure});
   }
 
   bool is_waiting() const { return printer_.job() && printer_.job()->state == JobState::kWaiting; }
@@ -97,7 +101,7 @@ class Runner {
 
   // On a connection of its own, as cancel().
   std::string what_is_lacking() {
-    Client other({call_.client.server()});
+    Client other = call_.client.sibling();
     const auto answer =
         other.call("GET", "/v1/jobs/" + submission_.id.text() + "/tasks?limit=1&state=queued");
     const auto tasks = answer ? tasks_from_json(answer->body)
@@ -112,33 +116,35 @@ class Runner {
     return true;
   }
 
-  // The first one cancels, and waits for the job to end; the second leaves at once.
+  // The first one cancels, and the job's end is waited for; the second ends this process. True when
+  // the job has been cancelled just now.
   bool handle_interrupts() {
-    if (interrupts() > 0 && !is_cancelled_) {
-      is_cancelled_ = true;
-      note("dunlin: cancelling " + submission_.id.text() + " (again: leave at once)");
-      cancel();
-    }
-    if (interrupts() < 2) return false;
-    left_ = kExitInterrupted;
-    return true;
+    if (interrupts() == 0 || is_cancelled_) return false;
+    is_cancelled_ = true;
+    note("dunlin: cancelling " + submission_.id.text() + " (again: leave at once)");
+    const auto cancelled = cancel();
+    if (cancelled) return was_submitted_ = true;
+    // Nobody to wait for: a job that was taken after all ends, since its client has gone.
+    if (!was_submitted_ || cancelled.error().code == Code::kUnreachable) left_ = kExitInterrupted;
+    if (was_submitted_) call_.failed(cancelled.error());
+    return false;
   }
 
   // On a connection of its own: this one is busy with the stream.
-  void cancel() {
-    Client other({call_.client.server()});
-    (void)other.call("POST", "/v1/jobs/" + submission_.id.text() + "/cancel");
+  Result<HttpAnswer> cancel() {
+    Client other = call_.client.sibling();
+    return other.call("POST", "/v1/jobs/" + submission_.id.text() + "/cancel");
   }
 
   Result<void> cancel_and_leave(int code) {
-    cancel();
+    (void)cancel();
     left_ = code;
     return {};
   }
 
   int own_failure(const Error& error) const {
     call_.failed(error);
-    return kExitOwnFailure;
+    return is_cancelled_ ? kExitInterrupted : kExitOwnFailure;
   }
 
   int verdict() const {
@@ -181,7 +187,12 @@ class Runner {
   }
 
   void say_missing(const std::string& why) const {
-    const std::string here = found_here(submission_.spec.argv.front());
+    const std::string& word = submission_.spec.argv.front();
+    const auto& files = submission_.spec.files;
+    const bool is_shipped = std::any_of(files.begin(), files.end(),
+                                        [&](const ShippedFile& file) { return file.name == word; });
+    if (is_shipped) return note("dunlin: " + why + "; it was shipped: call it ./" + word);
+    const std::string here = found_here(word);
     note("dunlin: " + why + (here.empty() ? "" : "; it exists here: add --file " + here));
   }
 
@@ -189,12 +200,12 @@ class Runner {
   SubmitJob submission_;
   std::string body_;
   FollowPrinter printer_;
+  Reconnect reconnect_{kRunPatience};
   std::int64_t started_ms_;
   std::int64_t give_up_ms_ = 0;
   std::optional<Reason> said_reason_;
   std::optional<int> left_;  // gone before the job's end, with this code
   bool was_submitted_ = false;
-  bool made_progress_ = false;
   bool is_cancelled_ = false;
 };
 
@@ -228,6 +239,8 @@ int run_run(Invocation& call) {
   auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return own(submission.error());
   count_interrupts();
+  // A reader that goes away ends the job, not only its client.
+  std::signal(SIGPIPE, SIG_IGN);
   return Runner(call, std::move(*submission)).run();
 }
 

@@ -1,4 +1,3 @@
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/job_text.h"
+#include "cli/reconnect.h"
 #include "os/clock.h"
 #include "os/json.h"
 
@@ -15,7 +15,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kMaxJobs = 4096;
-constexpr std::int64_t kWaitPatienceMs = 60'000;  // for a node to come back
+constexpr Duration kWaitPatience = seconds(60);  // for a node to come back
 
 // Watches jobs through one stream that the node pushes into; takes it up again when it breaks.
 class Waiter {
@@ -27,22 +27,14 @@ class Waiter {
   }
 
   int wait() {
-    std::int64_t lost_since = 0;
     while (!is_over()) {
       const Result<void> seen = watch();
       if (is_over()) break;
       if (timed_out_) return finish(timeout());
-      if (seen) {
-        lost_since = 0;
-        continue;
-      }
-      if (seen.error().code != Code::kUnreachable) return finish(call_.failed(seen.error()));
-      if (lost_since == 0) lost_since = monotonic_ms();
-      if (monotonic_ms() - lost_since > kWaitPatienceMs || never_connected_) {
+      if (seen) continue;
+      if (!is_lost(seen.error()) || never_connected_ || !reconnect_.again()) {
         return finish(call_.failed(seen.error()));
       }
-      const timespec pause{0, 200'000'000};
-      nanosleep(&pause, nullptr);
     }
     return finish(code_);
   }
@@ -54,7 +46,8 @@ class Waiter {
     WatchJobs wish;
     wish.jobs.assign(left_.begin(), left_.end());
     wish.only_final = !shows_progress_;
-    Result<void> begun = call_.client.begin("POST", "/v1/watch", watch_json(wish));
+    Result<void> begun =
+        call_.client.begin("POST", "/v1/watch", watch_json(wish), Client::Life::kLive);
     if (!begun) return begun;
     never_connected_ = false;
     std::string pending;
@@ -68,6 +61,7 @@ class Waiter {
       }
       const auto more = call_.client.more(pending, patience);
       if (!more) return tl::unexpected(more.error());
+      if (*more == Client::More::kData) reconnect_.has_news();
       if (Result<void> fine = take_lines(pending); !fine) return fine;
       if (*more == Client::More::kEnd) break;
     }
@@ -77,6 +71,11 @@ class Waiter {
   Result<void> take_lines(std::string& pending) {
     std::size_t end = 0;
     while (!is_over() && (end = pending.find('\n')) != std::string::npos) {
+      // An empty line is a sign of life.
+      if (end == 0) {
+        pending.erase(0, 1);
+        continue;
+      }
       const auto line = watch_line_from_json(std::string_view(pending).substr(0, end));
       pending.erase(0, end + 1);
       if (!line) return tl::unexpected(line.error());
@@ -136,6 +135,7 @@ class Waiter {
   Invocation& call_;
   std::set<JobId> left_;
   bool any_;
+  Reconnect reconnect_{kWaitPatience};
   std::int64_t deadline_ = 0;
   bool shows_progress_ = false;
   bool has_progress_ = false;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "cli/report.h"
 #include "os/json.h"
@@ -13,17 +12,6 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kMaxPartialLine = 64 * 1024;
-
-bool write_to(bool is_stderr, std::string_view bytes) {
-  const int fd = is_stderr ? STDERR_FILENO : STDOUT_FILENO;
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -56,12 +44,18 @@ void FollowPrinter::take(const Frame& frame) {
     case FrameKind::kTask:
       if (const auto task = task_from_json(frame.payload)) worst_ = *task;
       return;
+    case FrameKind::kAlive: return;
     case FrameKind::kError: error_ = error_from_json(frame.payload); return;
     case FrameKind::kEnd:
       flush_partial();
       complete_ = true;
       return;
   }
+}
+
+void FollowPrinter::write(bool is_stderr, std::string_view bytes) {
+  if (write_error_ != 0) return;
+  write_error_ = write_whole(is_stderr ? STDERR_FILENO : STDOUT_FILENO, bytes, interrupted_);
 }
 
 void FollowPrinter::print_output(Stream& stream, const Frame& frame) {
@@ -74,8 +68,7 @@ void FollowPrinter::print_output(Stream& stream, const Frame& frame) {
   has_output_ = true;
   const bool is_stderr = frame.kind == FrameKind::kStderr;
   if (!prefixed_) {
-    if (!write_to(is_stderr, bytes)) unread_ = true;
-    return;
+    return write(is_stderr, bytes);
   }
   stream.partial += bytes;
   const std::string prefix = std::to_string(frame.task) + ": ";
@@ -88,7 +81,7 @@ void FollowPrinter::print_output(Stream& stream, const Frame& frame) {
   if (stream.partial.size() > kMaxPartialLine) {
     lines += prefix + std::exchange(stream.partial, {}) + "\n";
   }
-  if (!write_to(is_stderr, lines)) unread_ = true;
+  write(is_stderr, lines);
 }
 
 void FollowPrinter::flush_partial() {
@@ -96,7 +89,7 @@ void FollowPrinter::flush_partial() {
     if (stream.partial.empty()) continue;
     const std::string line =
         std::to_string(key.first) + ": " + std::exchange(stream.partial, {}) + "\n";
-    if (!write_to(key.second, line)) unread_ = true;
+    write(key.second, line);
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,7 +20,9 @@ namespace dunlin {
 class FollowPrinter {
  public:
   // `prefixed`: lines begin with "7: ", and none is torn by another task's.
-  explicit FollowPrinter(bool prefixed) : prefixed_(prefixed) {}
+  // `interrupted` is called when an interrupt comes while stdout is waited for.
+  explicit FollowPrinter(bool prefixed, std::function<void()> interrupted = {})
+      : prefixed_(prefixed), interrupted_(std::move(interrupted)) {}
 
   // A new stream begins, from the beginning of everything.
   void restart();
@@ -27,8 +30,8 @@ class FollowPrinter {
 
   // The stream has said that nothing is missing.
   bool is_complete() const { return complete_; }
-  // Nobody reads stdout any more.
-  bool is_unread() const { return unread_; }
+  // Why no more can be printed, as an errno; 0: it can. EPIPE: nobody reads.
+  int write_error() const { return write_error_; }
   // Something in the stream was no frame.
   bool is_broken() const { return reader_.is_broken(); }
   const std::optional<JobSummary>& job() const { return job_; }
@@ -48,9 +51,11 @@ class FollowPrinter {
 
   void take(const Frame& frame);
   void print_output(Stream& stream, const Frame& frame);
+  void write(bool is_stderr, std::string_view bytes);
   void flush_partial();
 
   bool prefixed_;
+  std::function<void()> interrupted_;
   FrameReader reader_;
   // By task and whether it is stderr.
   std::map<std::pair<std::uint32_t, bool>, Stream> streams_;
@@ -58,7 +63,7 @@ class FollowPrinter {
   std::optional<TaskView> worst_;
   std::optional<Error> error_;
   bool complete_ = false;
-  bool unread_ = false;
+  int write_error_ = 0;
   bool has_output_ = false;
 };
 

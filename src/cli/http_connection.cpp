@@ -75,6 +75,10 @@ short HttpConnection::events() const {
 
 Result<void> HttpConnection::lost(const std::string& why) {
   close();
+  if (has_headers_) {
+    return fail(Code::kIncomplete, "the node's answer was cut off: " + why,
+                "what came is not all; try again later");
+  }
   return fail(Code::kUnreachable, "the connection to the node was lost: " + why);
 }
 
@@ -99,6 +103,7 @@ Result<void> HttpConnection::write_some() {
       return lost(std::strerror(errno));
     }
     sent_ += static_cast<std::size_t>(count);
+    moved_ += static_cast<std::uint64_t>(count);
   }
   return {};
 }
@@ -110,11 +115,12 @@ Result<void> HttpConnection::read_some() {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return {};
     if (count < 0) return lost(std::strerror(errno));
     const auto length = static_cast<std::size_t>(count);
+    moved_ += length;
     // No bytes is how the parser is told of the end.
     const std::size_t used = http_parser_execute(&parser_, &callbacks(), buffer.data(), length);
     if (done_) break;
-    if (used != length || count == 0) return lost("its answer ended in the middle");
-    if (answer_.body.size() > kMaxAnswerBytes) return lost("its answer is too long");
+    if (used != length || count == 0) return lost("it ended in the middle");
+    if (answer_.body.size() > kMaxAnswerBytes) return lost("it is too long");
     // A stream is handed on as it comes.
     if (length < buffer.size()) return {};
   }

@@ -4,6 +4,7 @@
 
 #include <http_parser.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,10 +43,12 @@ class HttpConnection {
   void send(std::string_view method, std::string_view target, std::string_view body);
   // What poll() is to wait for.
   short events() const;
-  // Writes and reads what there is, without waiting. kUnreachable: the connection is lost, and
-  // closed.
+  // Writes and reads what there is, without waiting. An error: the connection is lost, and closed;
+  // kUnreachable before the answer has begun, kIncomplete in its middle.
   Result<void> step();
 
+  // Grows with every byte that passes, in either direction: a sign that the node lives.
+  std::uint64_t moved() const { return moved_; }
   bool has_headers() const { return has_headers_; }
   bool is_done() const { return done_; }
   const HttpAnswer& answer() const { return answer_; }
@@ -63,6 +66,7 @@ class HttpConnection {
   http_parser parser_{};
   std::string out_;
   std::size_t sent_ = 0;
+  std::uint64_t moved_ = 0;
   std::string field_, value_;
   HttpAnswer answer_;
   bool has_headers_ = false;

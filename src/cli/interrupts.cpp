@@ -1,32 +1,42 @@
 #include "cli/interrupts.h"
 
-#include <time.h>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <csignal>
+#include <vector>
+
+#include "cli/report.h"
 
 namespace dunlin {
 
 namespace {
+
 volatile std::sig_atomic_t g_interrupts = 0;
-bool g_counting = false;
-sigset_t g_mask_while_waiting;
+int g_wake[2] = {-1, -1};  // holds a byte for each interrupt that poll_counting() has not told
+
+void on_interrupt(int) {
+  g_interrupts = g_interrupts + 1;
+  if (g_interrupts > 1) _exit(kExitInterrupted);
+  const int error = errno;
+  (void)!::write(g_wake[1], "", 1);
+  errno = error;
+}
+
 }  // namespace
 
 void count_interrupts() {
+  // Without the pipe the signals end the process, as they do where nobody asks otherwise.
+  if (pipe2(g_wake, O_CLOEXEC | O_NONBLOCK) != 0) return;
   struct sigaction action {};
-  action.sa_handler = [](int) { g_interrupts = g_interrupts + 1; };
+  action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   // Without SA_RESTART: waiting must end.
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  sigset_t blocked;
-  sigemptyset(&blocked);
-  sigaddset(&blocked, SIGINT);
-  sigaddset(&blocked, SIGTERM);
-  sigprocmask(SIG_BLOCK, &blocked, &g_mask_while_waiting);
-  sigdelset(&g_mask_while_waiting, SIGINT);
-  sigdelset(&g_mask_while_waiting, SIGTERM);
-  g_counting = true;
 }
 
 int interrupts() {
@@ -34,9 +44,19 @@ int interrupts() {
 }
 
 int poll_counting(pollfd* fds, nfds_t count, int timeout_ms) {
-  if (!g_counting) return poll(fds, count, timeout_ms);
-  const timespec timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1'000'000L};
-  return ppoll(fds, count, timeout_ms < 0 ? nullptr : &timeout, &g_mask_while_waiting);
+  if (g_wake[0] < 0) return poll(fds, count, timeout_ms);
+  std::vector<pollfd> all(fds, fds + count);
+  all.push_back({g_wake[0], POLLIN, 0});
+  const int ready = poll(all.data(), all.size(), timeout_ms);
+  if (ready <= 0) return ready;
+  if (all.back().revents != 0) {
+    std::array<char, 16> told;
+    (void)!::read(g_wake[0], told.data(), told.size());
+    errno = EINTR;
+    return -1;
+  }
+  std::copy(all.begin(), all.end() - 1, fds);
+  return ready;
 }
 
 }  // namespace dunlin

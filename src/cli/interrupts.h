@@ -1,6 +1,5 @@
 // Ctrl-C and TERM, counted instead of obeyed, for the commands that have something to do about
-// them. They come only while poll_counting() waits, so that none is missed between a look at the
-// count and the wait.
+// them. The second one ends the process at once, with kExitInterrupted, wherever it is held up.
 #pragma once
 
 #include <poll.h>
@@ -10,7 +9,8 @@ namespace dunlin {
 // From now on; for the rest of the process.
 void count_interrupts();
 int interrupts();
-// poll(2); -1 with EINTR when one has come.
+// poll(2); -1 with EINTR when one has come, since the last time that was said, too: none is missed
+// between a look at the count and the wait.
 int poll_counting(pollfd* fds, nfds_t count, int timeout_ms);
 
 }  // namespace dunlin

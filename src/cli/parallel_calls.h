@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,9 +21,9 @@ class ParallelCalls {
   // In any order; `number` counts the bodies from 0.
   using TakeAnswer = std::function<Result<void>(std::size_t number, const HttpAnswer& answer)>;
 
-  // All of them to the server that has answered `client` last.
-  ParallelCalls(const Client& client, std::string method, std::string target,
-                std::size_t connections);
+  // All of them to the server that has answered `client` last; when it is lost, or shows no sign of
+  // life, to the next one.
+  ParallelCalls(Client& client, std::string method, std::string target, std::size_t connections);
   ~ParallelCalls();
 
   // Until every body has its answer. The first error, the node's or a callback's, ends it; the
@@ -34,9 +35,11 @@ class ParallelCalls {
 
   Result<void> fill(const NextBody& next);
   Result<void> begin(Lane& lane);
+  Result<void> move_on(Lane& lane, const Error& why);
   Result<void> step(Lane& lane, const TakeAnswer& done);
+  Result<void> check_for_life();
 
-  const Client& client_;
+  Client& client_;
   std::string method_;
   std::string target_;
   std::size_t connections_;

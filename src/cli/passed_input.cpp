@@ -43,12 +43,20 @@ Result<std::uint64_t> PassedInput::copy(int from) {
       note("dunlin: the command starts when stdin has ended (--no-stdin: without it)");
     }
     const ssize_t count = ::read(from, piece.data(), piece.size());
+    if (count < 0 && errno == EAGAIN) {
+      (void)::poll(&waiting, 1, -1);
+      continue;
+    }
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EBADF) return size;  // closed: there is nothing to pass on
-    if (count < 0) return fail(Code::kUsage, std::string("stdin: ") + std::strerror(errno));
+    if (count < 0) return fail(Code::kFailed, std::string("stdin: ") + std::strerror(errno));
     if (count == 0) break;
     if (copy_ == nullptr) copy_.reset(std::tmpfile());
     const auto length = static_cast<std::size_t>(count);
+    if (size + length > kMaxPassedInput) {
+      return fail(Code::kLimit, "stdin is longer than 4 GiB",
+                  "ship it as a file (--file), or go without it (--no-stdin)");
+    }
     if (copy_ == nullptr || std::fwrite(piece.data(), 1, length, copy_.get()) != length) {
       return fail(Code::kFailed, std::string("stdin cannot be kept: ") + std::strerror(errno),
                   "is there room in /tmp?");

@@ -11,6 +11,8 @@
 
 namespace dunlin {
 
+constexpr std::uint64_t kMaxPassedInput = 4ULL << 30;  // it rests in /tmp until it is shipped
+
 class PassedInput {
  public:
   // Reads stdin unless it is a terminal, and adds what it holds to the draft; an empty one changes

@@ -1,27 +1,43 @@
 #include "cli/report.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
+#include "cli/interrupts.h"
 #include "os/json.h"
 
 namespace dunlin {
 
 namespace {
 
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(fd, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return true;
-}
+int g_print_error = 0;
 
 }  // namespace
+
+int write_whole(int fd, std::string_view text, const std::function<void()>& interrupted) {
+  while (!text.empty()) {
+    if (interrupted) {
+      // Waits here rather than in write(), so that an interrupt is heard of.
+      pollfd waiting{fd, POLLOUT, 0};
+      (void)poll_counting(&waiting, 1, -1);
+      if (interrupts() > 0) interrupted();
+    }
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EAGAIN) {
+      pollfd waiting{fd, POLLOUT, 0};
+      (void)poll_counting(&waiting, 1, -1);
+      continue;
+    }
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return 0;
+}
 
 int exit_code_of(Code code) {
   switch (code) {
@@ -53,11 +69,20 @@ int complain(const Error& error, bool json) {
 }
 
 void note(std::string_view line) {
-  write_all(STDERR_FILENO, std::string(line) + "\n");
+  (void)write_whole(STDERR_FILENO, std::string(line) + "\n");
 }
 
 bool print(std::string_view text) {
-  return write_all(STDOUT_FILENO, text);
+  if (g_print_error == 0) g_print_error = write_whole(STDOUT_FILENO, text);
+  return g_print_error == 0;
+}
+
+int print_error() {
+  return g_print_error;
+}
+
+Error unprinted(int error) {
+  return {Code::kFailed, std::string("stdout cannot be written: ") + std::strerror(error), ""};
 }
 
 bool is_terminal(int fd) {

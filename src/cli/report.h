@@ -1,6 +1,7 @@
 // How a command ends: its exit code, and the one line about what went wrong.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -31,8 +32,16 @@ int exit_code_of(Code code);
 int complain(const Error& error, bool json);
 // A line on stderr that is no error.
 void note(std::string_view line);
-// Everything to stdout; false when nobody reads any more.
+// Everything to stdout; false when it takes no more, which run_cli() makes a failure of the
+// command.
 bool print(std::string_view text);
+// Why stdout takes no more, as an errno; 0: it does.
+int print_error();
+// "stdout cannot be written: ...".
+Error unprinted(int error);
+// Everything to the descriptor, be it one that does not block; 0, or the errno of what failed. If
+// an interrupt comes meanwhile, `interrupted` is called, once or more.
+int write_whole(int fd, std::string_view text, const std::function<void()>& interrupted = {});
 
 bool is_terminal(int fd);
 

@@ -237,8 +237,7 @@ Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFil
   return shipped;
 }
 
-Result<void> put_blobs(const Client& client, const ParallelCalls::NextBody& next,
-                       const TakeBlob& take) {
+Result<void> put_blobs(Client& client, const ParallelCalls::NextBody& next, const TakeBlob& take) {
   return ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
       .run(next, [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
         const auto blob = blob_from_json(answer.body);

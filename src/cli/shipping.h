@@ -36,8 +36,7 @@ Result<void> check_names(const std::vector<LocalFile>& files);
 
 // Stores blobs, several on the way at once. `take` gets them in any order; `number` counts from 0.
 using TakeBlob = std::function<void(std::size_t number, const BlobRef& blob)>;
-Result<void> put_blobs(const Client& client, const ParallelCalls::NextBody& next,
-                       const TakeBlob& take);
+Result<void> put_blobs(Client& client, const ParallelCalls::NextBody& next, const TakeBlob& take);
 Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFile>& files);
 
 }  // namespace dunlin

@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "cli/invocation.h"
 #include "cli/shell.h"
+#include "os/file_descriptor.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -89,6 +93,47 @@ TEST_F(Commands, WhereNobodyAnswersTheExitCodeIsThree) {
   EXPECT_EQ(run({"jobs"}).code, 0);
 }
 
+TEST_F(Commands, AServerThatTakesConnectionsAndSaysNothingIsPassedOver) {
+  const std::string path = files / "stopped.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(path.begin(), path.end(), address.sun_path);
+  const FileDescriptor stopped(socket(AF_UNIX, SOCK_STREAM, 0));
+  ASSERT_EQ(bind(stopped.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(stopped.get(), 8), 0);
+  environment["DUNLIN_SERVER"] = path + "," + server.socket;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(run({"jobs"}).code, 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+TEST_F(Commands, AnAnswerThatTakesLongShowsThatItsNodeLives) {
+  // Longer than a silent node is waited for; the second server would know nothing of the job.
+  ApiServer second;
+  const std::string id = submit({"hang"});
+  environment["DUNLIN_SERVER"] = server.socket + "," + second.socket;
+  auto waiting = start({"wait", "--timeout", "9s", id});
+  EXPECT_EQ(waiting->end().code, 6);
+}
+
+TEST_F(Commands, AStdoutThatTakesNothingFailsTheCommand) {
+  const std::string id = submit({"hang"});
+  server.on_loop([&](FakeNode& node) { node.write_log(*JobId::from_text(id), 1, false, "text"); });
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"jobs"}, {"tasks", id, "--json"}, {"show", id}, {"submit", "true"}, {"logs", id}}) {
+    const Ran ran = run(words, {}, {.path = "/dev/full"});
+    EXPECT_EQ(ran.code, 1) << words[0];
+    EXPECT_EQ(lines(ran.err), 1U) << ran.err;
+    EXPECT_NE(ran.err.find("No space left"), std::string::npos) << ran.err;
+  }
+}
+
+TEST_F(Commands, AClosedStdoutIsNoneOfTheConnections) {
+  const Ran ran = run({"jobs"}, {}, {.is_closed = true});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("Bad file descriptor"), std::string::npos) << ran.err;
+}
+
 TEST_F(Commands, OptionsOfAllCommandsMayStandInFront) {
   environment["DUNLIN_SERVER"] = "";
   EXPECT_EQ(run({"--server", server.socket, "--json", "jobs"}).out, "[]\n");
@@ -152,6 +197,42 @@ TEST_F(Commands, TasksAreShownInPagesAndByState) {
   EXPECT_NE(run({"tasks", submit({"exit", "3"})}).out.find("exit 3"), std::string::npos);
 }
 
+TEST_F(Commands, ArraysThatBeginAtZeroAreListedFromTheirFirstTask) {
+  const std::map<std::string, std::vector<std::uint32_t>> arrays = {
+      {"0-4", {0, 1, 2, 3, 4}}, {"0-4:2", {0, 2, 4}}, {"5-9", {5, 6, 7, 8, 9}}};
+  for (const auto& [array, numbers] : arrays) {
+    const std::string id = submit({"--array", array, "hang"});
+    const JobId job = *JobId::from_text(id);
+    std::string ids, logs;
+    server.on_loop([&](FakeNode& node) {
+      for (const std::uint32_t number : numbers) {
+        node.write_log(job, number, false, std::to_string(number) + "\n");
+        node.jobs.at(job).tasks[number].outputs = {{"o", 0, 0644, {}}};
+      }
+    });
+    for (const std::uint32_t number : numbers) {
+      ids += id + "." + std::to_string(number) + "\n";
+      logs += std::to_string(number) + "\n";
+    }
+    EXPECT_EQ(run({"tasks", id, "--quiet"}).out, ids);
+    EXPECT_EQ(run({"logs", id}).out, logs);
+    EXPECT_EQ(outputs_from_json(run({"outputs", id, "--json"}).out)->size(), numbers.size());
+    EXPECT_EQ(run({"outputs", id, "--to", array}).code, 0);
+    auto following = start({"logs", "-f", id});
+    for (const std::uint32_t number : numbers) {
+      const std::string name = std::to_string(number);
+      EXPECT_EQ(access((files / (array + "/" + name + "/o")).c_str(), R_OK), 0) << name;
+      EXPECT_TRUE(following->says(name + ": " + name + "\n"));
+    }
+    server.on_loop([&](FakeNode& node) {
+      for (const std::uint32_t number : numbers) {
+        node.finish_task(job, number, TaskState::kDone, Reason::kNone);
+      }
+    });
+    EXPECT_EQ(following->end().code, 0);
+  }
+}
+
 TEST_F(Commands, ShowSaysWhyASingleTaskFailed) {
   const std::string id = submit({"nowhere"});
   const Ran ran = run({"show", id});
@@ -205,6 +286,27 @@ TEST_F(Commands, LogsAreTheBytesAndTheirTail) {
   EXPECT_EQ(run({"logs", "--both", id + ".2"}).out, "\nsecond\nerr\n");
   EXPECT_EQ(run({"logs", "--tail", "2", id}).out, "3\nsecond\n");
   EXPECT_EQ(run({"logs", id + ".9"}).code, 4);
+  EXPECT_EQ(run({"logs", "--attempt", "1", id}).code, 0);
+  const Ran none = run({"logs", "--attempt", "9", id + ".1"});
+  EXPECT_EQ(none.code, 4);
+  EXPECT_NE(none.err.find("no attempt 9 of task 1"), std::string::npos) << none.err;
+}
+
+TEST_F(Commands, ALogThatCannotBeReadOnIsIncomplete) {
+  const std::string id = submit({"hang"});
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(*JobId::from_text(id), 1, false, std::string(1 << 20, 'x'));
+    node.fault = [](const client::Request& request) -> std::optional<Error> {
+      const auto* job = std::get_if<JobRequest>(&request);
+      const auto* read = job == nullptr ? nullptr : std::get_if<ReadLog>(job);
+      if (read == nullptr || read->offset == 0) return std::nullopt;
+      return Error{Code::kIncomplete, "no replica", ""};
+    };
+  });
+  const Ran ran = run({"logs", id});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(lines(ran.err), 1U) << ran.err;
+  EXPECT_FALSE(ran.out.empty());
 }
 
 TEST_F(Commands, FollowedLogsOfManyTasksCarryTheirNumbers) {
@@ -239,6 +341,7 @@ TEST_F(Commands, OutputsAreListedPrintedAndWritten) {
   EXPECT_NE(run({"outputs", id}).out.find("out/p 1.png"), std::string::npos);
   EXPECT_EQ(run({"outputs", id + ".2", "out/p 1.png"}).out, "picture");
   EXPECT_EQ(run({"outputs", id + ".1", "x"}).code, 4);
+  EXPECT_EQ(run({"outputs", id + ".7"}).code, 4);
   EXPECT_EQ(run({"outputs", id, "--to", "res"}).code, 0);
   std::ifstream written(files / "res/2/out/p 1.png");
   std::string content;
@@ -250,9 +353,22 @@ TEST_F(Commands, OutputsAreListedPrintedAndWritten) {
 TEST_F(Commands, AnOutputThatWouldLeaveTheDirectoryIsNotWritten) {
   const std::string id = submit({"hang"});
   server.on_loop([&](FakeNode& node) {
-    node.jobs.at(*JobId::from_text(id)).tasks[1].outputs = {{"../../evil", 0, 0644, {}}};
+    node.jobs.at(*JobId::from_text(id)).tasks[1].outputs = {{"../../evil", 0, 0644, {}},
+                                                            {"good", 0, 0644, {}}};
   });
   EXPECT_EQ(run({"outputs", id, "--to", "res"}).code, 1);
+  // The others are.
+  EXPECT_EQ(access((files / "res/1/good").c_str(), R_OK), 0);
+}
+
+TEST_F(Commands, AnOutputWhoseNameIsNotUtf8IsFetchedUnderIt) {
+  const std::string id = submit({"hang"});
+  server.on_loop([&](FakeNode& node) {
+    node.jobs.at(*JobId::from_text(id)).tasks[1].outputs = {{"caf\xe9", 0, 0644, {}}};
+  });
+  EXPECT_EQ(run({"outputs", id}).code, 0);
+  EXPECT_EQ(run({"outputs", id, "--to", "res"}).code, 0);
+  EXPECT_EQ(access((files / "res/1/caf\xe9").c_str(), R_OK), 0);
 }
 
 TEST_F(Commands, NodesAreListedAndFoundByNameOrPrefix) {

@@ -83,6 +83,59 @@ TEST_F(RunCommand, ASecondCtrlCLeavesAtOnce) {
   EXPECT_EQ(running->end().code, 130);
 }
 
+TEST_F(RunCommand, CtrlCEndsItWhileNoNodeAnswers) {
+  auto running = start({"run", "hang"});
+  const JobId id = only_job();
+  server.on_loop([&](FakeNode& node) { node.write_log(id, 1, false, "here"); });
+  ASSERT_TRUE(running->says("here"));
+  server.hang_up();
+  running->interrupt();
+  EXPECT_EQ(running->end().code, 130);
+}
+
+TEST_F(RunCommand, CtrlCIsHeardWhileItsOutputIsNotRead) {
+  auto running = start({"run", "hang"});
+  const JobId id = only_job();
+  server.on_loop([&](FakeNode& node) { node.write_log(id, 1, false, std::string(1 << 20, 'x')); });
+  ASSERT_TRUE(running->says("x"));
+  running->interrupt();
+  EXPECT_TRUE(server.wait_until(
+      [&](FakeNode& node) { return node.jobs.at(id).summary.state == JobState::kCancelled; }));
+  running->interrupt();
+  EXPECT_EQ(running->end().code, 130);
+}
+
+TEST_F(RunCommand, AStdoutThatDoesNotBlockTakesEverything) {
+  const std::string much(1 << 20, 'x');
+  auto running = start({"run", "hang"}, {}, {.is_nonblocking = true});
+  const JobId id = only_job();
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(id, 1, false, much);
+    node.finish_task(id, 1, TaskState::kDone, Reason::kNone);
+  });
+  const Ran ran = running->end();
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out.size(), much.size());
+}
+
+TEST_F(RunCommand, AFullStdoutIsItsOwnFailureAndEndsTheJob) {
+  auto running = start({"run", "hang"}, {}, {.path = "/dev/full"});
+  const JobId id = only_job();
+  server.on_loop([&](FakeNode& node) { node.write_log(id, 1, false, "too much"); });
+  const Ran ran = running->end();
+  EXPECT_EQ(ran.code, 125);
+  EXPECT_NE(ran.err.find("No space left"), std::string::npos) << ran.err;
+  server.on_loop(
+      [&](FakeNode& node) { EXPECT_EQ(node.jobs.at(id).summary.state, JobState::kCancelled); });
+}
+
+TEST_F(RunCommand, AMissingCommandThatWasShippedIsToBeCalledByPath) {
+  std::ofstream(files / "nowhere") << "#!/bin/sh\n";
+  const Ran missing = run({"run", "--file", "nowhere", "nowhere"});
+  EXPECT_EQ(missing.code, 127);
+  EXPECT_NE(missing.err.find("call it ./nowhere"), std::string::npos) << missing.err;
+}
+
 TEST_F(RunCommand, SaysAfterASecondWhyItWaitsAndGivesUpWhenTold) {
   const Ran ran = run({"run", "--timeout", "1200ms", "queue"});
   EXPECT_EQ(ran.code, 125);

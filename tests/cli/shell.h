@@ -1,6 +1,7 @@
 // Runs the command line as a shell would, in a process of its own, against a fake node.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -28,19 +29,30 @@ struct Ran {
   std::string err;
 };
 
+// What is unusual about its stdout.
+struct Stdout {
+  const char* path = nullptr;  // this file, not a pipe that is read
+  bool is_nonblocking = false;
+  bool is_closed = false;
+};
+
 // A command that has been started and not yet ended.
 class Running {
  public:
   Running(std::vector<std::string> args, const std::string& directory,
-          const std::map<std::string, std::string>& environment, const std::string& input = {}) {
+          const std::map<std::string, std::string>& environment, const std::string& input = {},
+          Stdout to = {}) {
     int in[2], out[2], err[2];
     EXPECT_EQ(pipe(in) + pipe(out) + pipe(err), 0);
+    if (to.is_nonblocking) fcntl(out[1], F_SETFL, O_NONBLOCK);
     pid_ = fork();
     if (pid_ == 0) {
       dup2(in[0], 0);
-      dup2(out[1], 1);
+      dup2(to.path == nullptr ? out[1] : ::open(to.path, O_WRONLY), 1);
       dup2(err[1], 2);
       for (const int fd : {in[0], in[1], out[0], out[1], err[0], err[1]}) close(fd);
+      if (to.is_closed) close(1);
+      std::signal(SIGPIPE, SIG_DFL);
       if (chdir(directory.c_str()) != 0) _exit(99);
       for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
       std::vector<char*> argv;
@@ -121,11 +133,12 @@ class Shell : public ::testing::Test {
     environment["DUNLIN_DIR"] = "";
   }
 
-  std::unique_ptr<Running> start(std::vector<std::string> args, const std::string& input = {}) {
-    return std::make_unique<Running>(std::move(args), files.path(), environment, input);
+  std::unique_ptr<Running> start(std::vector<std::string> args, const std::string& input = {},
+                                 Stdout to = {}) {
+    return std::make_unique<Running>(std::move(args), files.path(), environment, input, to);
   }
-  Ran run(std::vector<std::string> args, const std::string& input = {}) {
-    return start(std::move(args), input)->end();
+  Ran run(std::vector<std::string> args, const std::string& input = {}, Stdout to = {}) {
+    return start(std::move(args), input, to)->end();
   }
   // The id that `submit` printed.
   std::string submit(std::vector<std::string> args) {

@@ -73,7 +73,9 @@ class Cluster:
         return pathlib.Path(self.env["DUNLIN_CLUSTER"]) / f"n{node}"
 
     def command(self, node=1):
-        return [PROGRAM, "--server", str(self.dir(node) / "api.sock")]
+        """Asked of that node, or of the first of several that answers."""
+        nodes = node if isinstance(node, tuple) else (node,)
+        return [PROGRAM, "--server", ",".join(str(self.dir(n) / "api.sock") for n in nodes)]
 
     def run(self, *words, node=1, timeout=60, stdin=""):
         """One command of the program, asked of that node."""

@@ -28,6 +28,22 @@ class Jobs(ClusterTest):
         self.assertEqual(cluster.good("logs", job), "2\n4\n6\n")
         self.assertEqual([task["task"] for task in cluster.json("tasks", job)], [2, 4, 6])
 
+    def test_an_array_that_begins_at_zero_is_whole_in_every_list(self):
+        cluster = self.cluster
+        here = pathlib.Path(cluster.root)
+        for array, numbers in (("0-4", [0, 1, 2, 3, 4]), ("0-4:2", [0, 2, 4]), ("5-7", [5, 6, 7])):
+            job = cluster.good("submit", "--quiet", "--array", array, "--out", "o", "--", "sh", "-c",
+                               "echo {} > o; echo {}").strip()
+            followed = cluster.run("logs", "-f", job)
+            self.assertEqual(followed.returncode, 0, followed.stderr)
+            self.assertEqual(sorted(followed.stdout.splitlines()), [f"{n}: {n}" for n in numbers])
+            self.assertEqual([task["task"] for task in cluster.json("tasks", job)], numbers)
+            self.assertEqual(cluster.good("logs", job, node=2), "".join(f"{n}\n" for n in numbers))
+            self.assertEqual([file["task"] for file in cluster.json("outputs", job)], numbers)
+            cluster.good("outputs", job, "--to", str(here / array), node=3)
+            for n in numbers:
+                self.assertEqual((here / array / str(n) / "o").read_text(), f"{n}\n")
+
     def test_files_go_out_and_outputs_come_back(self):
         cluster = self.cluster
         here = pathlib.Path(cluster.root)

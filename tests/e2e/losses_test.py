@@ -1,5 +1,7 @@
 """Hosts and processes that die while work goes on."""
 
+import pathlib
+import time
 import unittest
 
 from dunlin_cluster import ClusterTest, wait_for
@@ -20,6 +22,27 @@ class Losses(ClusterTest):
         return wait_for("another coordinator", lambda: (
             self.cluster.try_json("show", job, node=node) or {}).get("coordinator")
             not in (None, identity), 15)
+
+    def test_clients_of_a_stopped_node_go_on_at_the_next_one(self):
+        cluster = self.cluster
+        flag = pathlib.Path(cluster.root) / "flag"
+        work = f"while [ ! -e {flag} ]; do sleep 0.1; done; echo done"
+        job = cluster.good("submit", "--quiet", "--", "sh", "-c", work, node=2).strip()
+        both = (1, 2)
+        clients = [cluster.start("wait", job, node=both),
+                   cluster.start("logs", "-f", job, node=both),
+                   cluster.start("run", "--", "sh", "-c", work, node=both)]
+        wait_for("both running", lambda: len(cluster.json("jobs", "--state", "running")) == 2)
+        cluster.script("pause", "1")
+        self.addCleanup(cluster.script, "continue", "1")
+        begin = time.monotonic()
+        cluster.good("submit", "--file", __file__, "--", "true", node=both)
+        self.assertLess(time.monotonic() - begin, 15)
+        flag.touch()
+        for client in clients:
+            out, err = client.communicate(timeout=60)
+            self.assertEqual(client.returncode, 0, err)
+        self.assertEqual(out, "done\n")
 
     def test_the_coordinators_host_dies_and_nothing_elsewhere_is_restarted(self):
         cluster = self.cluster
