@@ -227,6 +227,7 @@ void Node::on_join(JoinId join, const TokenId& token, const PublicKey& key, Byte
 void Node::set_disk_space(std::uint64_t total, std::uint64_t free) {
   Parts& p = *parts_;
   p.blobs.set_disk(total, free);
+  p.sched.set_disk(total, free);
   p.load.disk_free = free;
   p.gossip.set_load(p.now, p.load);
 }

@@ -29,6 +29,20 @@ Room Executor::free_room() const {
   return {config_.cpus > used_cpus_ ? config_.cpus - used_cpus_ : 0, memory};
 }
 
+// Tasks that wait here for their files use no room yet, and are to have it when the files come: a
+// node that pulled for that room again and again would keep tasks from all others.
+Room Executor::room_to_pull() const {
+  Room room = free_room();
+  for (const JobId& id : unstaged_) {
+    const HeldJob& job = jobs_.at(id);
+    std::uint64_t tasks = 0;
+    for (const TaskRun& run : job.ready) tasks += run.count;
+    room.cpus -= static_cast<std::uint32_t>(std::min<std::uint64_t>(room.cpus, tasks * job.cpus));
+    if (config_.memory != 0) room.memory -= std::min(room.memory, tasks * job.memory);
+  }
+  return room;
+}
+
 void Executor::take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory) {
   used_cpus_ += cpus;
   used_memory_ += memory;
@@ -71,6 +85,7 @@ void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes) {
       ended.push_back(key);
     } else if (time_limit.us > 0 && process.kill_at == Instant::never()) {
       process.kill_at = process.started + time_limit;
+      process_due(process.kill_at);
     }
   }
   for (const ProcessKey key : ended) {
@@ -83,6 +98,11 @@ void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes) {
 
 // Keeps the queue in step with what the job could use room for.
 void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
+  if (job.ready.empty()) {
+    job.is_staging = false;
+    unstaged_.erase(id);
+    if (job.spec && !job.spec->entry_blocks.empty()) staging_.rest(id);
+  }
   if (job.allowed == 0 && job.ready.empty()) {
     queue_.erase(id);
     due(turn.now + kIdleJob);
@@ -91,8 +111,9 @@ void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
   queue_.put(id, {job.user, job.priority, job.cpus, job.memory, turn.now});
 }
 
-bool Executor::is_eligible(const HeldJob& job) const {
-  if (!job.ready.empty()) return !job.is_staging && has_runner_;
+bool Executor::is_eligible(const JobId& id) const {
+  const HeldJob& job = jobs_.at(id);
+  if (!job.ready.empty()) return has_runner_ && !unstaged_.contains(id);
   return may_pull(job);
 }
 
@@ -100,17 +121,29 @@ bool Executor::is_eligible(const HeldJob& job) const {
 bool Executor::may_pull(const HeldJob& job) const {
   if (job.pull || job.allowed == 0) return false;
   if (job.cpus == 0) return job.sent.size() < kMaxUnacknowledged;
-  return has_runner_ && job.sent.size() < kMaxUncommitted;
+  return has_runner_ && !is_disk_full_ && job.sent.size() < kMaxUncommitted;
 }
 
 void Executor::fill(Turn& turn) {
   if (!is_ready_ || is_stopping_) return;
   for (;;) {
-    const std::optional<JobId> next =
-        queue_.next(turn.now, free_room(), cpus_of_users_,
-                    [&](const JobId& id) { return is_eligible(jobs_.at(id)); });
+    wake_staged();
+    if (start_staged(turn)) continue;
+    const std::optional<JobId> next = queue_.next(turn.now, room_to_pull(), cpus_of_users_,
+                                                  [&](const JobId& id) { return is_eligible(id); });
     if (!next || !use_room(turn, *next)) break;
   }
+}
+
+// What waited for files starts in the room that was kept for it, whoever else waits for room.
+bool Executor::start_staged(Turn& turn) {
+  const Room room = free_room();
+  for (const JobId id : unstaged_) {  // a copy: the start takes it out
+    HeldJob& job = jobs_.at(id);
+    const bool fits = job.cpus <= room.cpus && job.memory <= room.memory;
+    if (fits && has_runner_ && !job.is_staging) return start_next(turn, id, job);
+  }
+  return false;
 }
 
 // Starts a task that is here already, or asks for more; each step changes what is eligible.
@@ -120,7 +153,7 @@ bool Executor::use_room(Turn& turn, const JobId& id) {
   std::uint32_t want = job.batch;
   std::uint32_t reserved = 0;
   if (job.cpus > 0) {
-    const Room room = free_room();
+    const Room room = room_to_pull();
     std::uint64_t fit = room.cpus / job.cpus;
     if (job.memory > 0) fit = std::min(fit, room.memory / job.memory);
     want = reserved = static_cast<std::uint32_t>(std::min<std::uint64_t>(fit, job.allowed));
@@ -134,6 +167,12 @@ bool Executor::use_room(Turn& turn, const JobId& id) {
 void Executor::pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t want,
                     std::uint32_t reserved) {
   ASSERT(!job.pull);
+  // A job of the same id may have taken the place of the one that was known.
+  if (job.held.is_empty() && job.keys.empty() && job.used_at + kIdleJob <= turn.now) {
+    job.spec.reset();
+    job.numbers.reset();
+    staging_.forget(id);
+  }
   job.pull = PendingPull{next_pull_++, want, reserved, turn.now, turn.now};
   take_room(job.user, reserved * job.cpus, reserved * job.memory);
   send_pull(turn, id, job);
@@ -170,6 +209,8 @@ void Executor::pull_ahead(Turn& turn, const JobId& id, HeldJob& job) {
 void Executor::obey(Turn& turn, const Probe& message) {
   if (message.allowed == 0 && !jobs_.contains(message.job)) return;
   if (message.cpus > config_.cpus || is_stopping_) return;
+  // A claim that can never fit would in time keep the room of all others for itself.
+  if (config_.memory != 0 && message.memory > config_.memory) return;
   if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
   HeldJob& job = job_of(message.job, message.group);
   // Room already taken is given back by the same figures: they change only while none is.
@@ -179,7 +220,7 @@ void Executor::obey(Turn& turn, const Probe& message) {
     job.memory = message.memory;
   }
   job.priority = message.priority;
-  job.allowed = message.allowed;
+  job.allowed = turn.now < job.refused_until ? 0 : message.allowed;
   claim(turn, message.job, job);
   fill(turn);
 }
@@ -191,13 +232,16 @@ void Executor::obey(Turn& turn, const Bind& message) {
   if (!job.pull || job.pull->id != message.pull) return;
   const Instant sent = job.pull->sent;
   end_pull(job);
+  job.used_at = turn.now;
   if (message.spec) describe(turn, job, *message.spec);
-  job.allowed = message.allowed;
+  job.allowed = turn.now < job.refused_until ? 0 : message.allowed;
   for (const TaskRun& run : message.tasks) {
     if (!job.spec || !is_within(run, job.numbers->count())) continue;
     job.held.add(run);
     job.ready.push_back(run);
   }
+  const bool needs_more = job.spec && !(job.spec->files.empty() && job.spec->entry_blocks.empty());
+  if (needs_more && job.running == 0 && !job.ready.empty()) unstaged_.insert(message.job);
   if (job.cpus == 0 && !message.tasks.empty()) {
     run_no_ops(turn, message.job, job);
     if (turn.now - sent < kBatchTarget) job.batch = std::min(job.batch * 2, kMaxBatchTasks);
@@ -249,7 +293,7 @@ void Executor::tick_jobs(Turn& turn) {
   for (auto& [id, job] : jobs_) {
     tick_job(turn, id, job);
     const bool is_idle = job.allowed == 0 && !job.pull && job.held.is_empty() && job.sent.empty() &&
-                         job.keys.empty() && job.ready.empty();
+                         job.keys.empty() && job.ready.empty() && job.refused_until <= turn.now;
     if (!is_idle) {
       job.idle_since = Instant::never();
     } else if (job.idle_since == Instant::never()) {
@@ -262,19 +306,27 @@ void Executor::tick_jobs(Turn& turn) {
   for (const JobId& id : idle) {
     queue_.erase(id);
     staging_.forget(id);
+    unstaged_.erase(id);
     jobs_.erase(id);
   }
   due(next);
 }
 
+void Executor::tick_processes(Turn& turn) {
+  processes_due_ = Instant::never();
+  std::vector<ProcessKey> keys;
+  for (const auto& [key, process] : processes_) {
+    if (std::min(process.kill_at, process.put_again) <= turn.now) keys.push_back(key);
+  }
+  for (const ProcessKey key : keys) tick_process(turn, key, processes_.at(key));
+  for (const auto& [key, process] : processes_) {
+    process_due(std::min(process.kill_at, process.put_again));
+  }
+}
+
 void Executor::tick(Turn& turn) {
   if (jobs_due_ <= turn.now) tick_jobs(turn);
-  std::vector<ProcessKey> keys;
-  for (const auto& [key, process] : processes_) keys.push_back(key);
-  for (const ProcessKey key : keys) {
-    const auto at = processes_.find(key);
-    if (at != processes_.end()) tick_process(turn, key, at->second);
-  }
+  if (processes_due_ <= turn.now) tick_processes(turn);
   logs_.tick(turn);
   std::vector<Tail> waiting = std::move(tails_);
   tails_.clear();
@@ -314,10 +366,7 @@ Instant Executor::deadline_of(const HeldJob& job) const {
 }
 
 Instant Executor::next_deadline() const {
-  Instant next = std::min({status_at_, jobs_due_, logs_.next_deadline()});
-  for (const auto& [key, process] : processes_) {
-    next = std::min({next, process.kill_at, process.put_again});
-  }
+  Instant next = std::min({status_at_, jobs_due_, processes_due_, logs_.next_deadline()});
   for (const Tail& tail : tails_) next = std::min(next, tail.until);
   return next;
 }

@@ -32,7 +32,10 @@ constexpr std::size_t kMaxUnacknowledged = 4;        // batches of `:` of a job
 constexpr Duration kResultDelay = milliseconds(20);
 constexpr Duration kPullRepeat = milliseconds(500);
 constexpr Duration kPullPatience = seconds(2);
-constexpr Duration kIdleJob = seconds(30);   // until a job without work here is forgotten
+constexpr Duration kIdleJob = seconds(30);  // until a job without work here is forgotten
+// A job whose files cannot be had here now is not taken for so long, doubled each time.
+constexpr Duration kFirstRefusal = seconds(5);
+constexpr Duration kLastRefusal = seconds(120);
 constexpr std::size_t kMaxTails = 256;       // readers waiting for output
 constexpr std::size_t kMaxUncommitted = 64;  // batches of other results of a job
 
@@ -54,6 +57,8 @@ class Executor {
   bool on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent);
   bool on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content);
   bool on_blob_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>& blob);
+  // Tasks that would write to a disk as full as this are left to other nodes.
+  void set_disk_full(bool is_full) { is_disk_full_ = is_full; }
   // The node goes: its tasks are ended and given back, and none is taken any more.
   void hand_back(Turn& turn);
   bool has_tasks() const { return !processes_.empty(); }
@@ -107,6 +112,9 @@ class Executor {
     std::map<std::uint64_t, Sent> sent;  // by sequence
     Duration typical{0};                 // of its tasks here; 0: none has ended yet
     std::uint32_t batch = 64;            // of `:`
+    Duration refusal{0};                 // how long the job is not taken after trouble here
+    Instant refused_until;
+    Instant used_at;  // when tasks of it were last bound here, or committed
     Instant idle_since = Instant::never();
   };
   struct Process {
@@ -143,7 +151,8 @@ class Executor {
   // executor.cpp: offers, pulls, room
   HeldJob& job_of(const JobId& id, GroupId group);
   void claim(Turn& turn, const JobId& id, HeldJob& job);
-  bool is_eligible(const HeldJob& job) const;
+  bool is_eligible(const JobId& id) const;
+  bool start_staged(Turn& turn);
   void fill(Turn& turn);
   bool use_room(Turn& turn, const JobId& id);
   void pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t want, std::uint32_t reserved);
@@ -152,16 +161,21 @@ class Executor {
   void pull_ahead(Turn& turn, const JobId& id, HeldJob& job);
   void describe(Turn& turn, HeldJob& job, const Bytes& spec);
   Room free_room() const;
+  Room room_to_pull() const;
   void take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
   void give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
   void tick_jobs(Turn& turn);
+  void tick_processes(Turn& turn);
   void tick_job(Turn& turn, const JobId& id, HeldJob& job);
   Instant deadline_of(const HeldJob& job) const;
   // Some job has something to do then: jobs are looked through only when that time has come.
   void due(Instant at) { jobs_due_ = std::min(jobs_due_, at); }
+  void process_due(Instant at) { processes_due_ = std::min(processes_due_, at); }
 
   // executor_tasks.cpp: one attempt from its start to its result
   bool start_next(Turn& turn, const JobId& id, HeldJob& job);
+  void give_back(Turn& turn, const JobId& id, HeldJob& job);
+  void wake_staged();
   void run_no_ops(Turn& turn, const JobId& id, HeldJob& job);
   void fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task,
                   const Error& error);
@@ -211,6 +225,9 @@ class Executor {
   ReservationQueue queue_;
   Staging staging_;
   LogWriter logs_;
+  std::set<JobId>
+      unstaged_;  // jobs with ready tasks that lack files or entries, as far as is known
+  bool is_disk_full_ = false;
   std::uint32_t used_cpus_ = 0;
   std::uint64_t used_memory_ = 0;
   std::map<std::string, std::uint32_t> cpus_of_users_;
@@ -218,6 +235,7 @@ class Executor {
   std::set<GroupId> lists_due_;  // to be sent unasked
   Instant status_at_ = Instant::never();
   Instant jobs_due_ = Instant::never();
+  Instant processes_due_ = Instant::never();
   bool is_stopping_ = false;
 };
 

@@ -68,12 +68,19 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   const TaskRun task{front.first, 1, front.attempt};
   const std::uint32_t number = job.numbers->number_of(task.first);
   const Staging::Files files = staging_.files(turn, id, *job.spec);
-  const Staging::Entry entry = staging_.entry(turn, *job.spec, number);
+  const Staging::Entry entry = staging_.entry(turn, id, *job.spec, number);
   const std::optional<Error> error = files.error ? files.error : entry.error;
   if (!error && (!files.is_ready || !entry.is_ready)) {
     job.is_staging = true;
     return true;
   }
+  // Only what no node has is the task's failure; other trouble is this node's own.
+  if (error && error->code != Code::kNotFound) {
+    give_back(turn, id, job);
+    return true;
+  }
+  unstaged_.erase(id);
+  job.refusal = {};
   ++front.first;
   if (--front.count == 0) job.ready.pop_front();
   if (error) {
@@ -104,6 +111,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   process.started = turn.now;
   process.started_at = turn.wall;
   if (job.spec->time_limit.us > 0) process.kill_at = turn.now + job.spec->time_limit;
+  process_due(process.kill_at);
   take_room(job.user, job.cpus, job.memory);
   // An older attempt that is being ended here may still linger.
   const auto rival = job.processes.find(task.first);
@@ -118,6 +126,26 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   claim(turn, id, job);
   pull_ahead(turn, id, job);
   return true;
+}
+
+// The coordinator binds them to other nodes once it hears that they are not held here.
+void Executor::give_back(Turn& turn, const JobId& id, HeldJob& job) {
+  for (const TaskRun& run : job.ready) job.held.remove(run);
+  job.ready.clear();
+  job.allowed = 0;
+  job.refusal = std::clamp(job.refusal * 2, kFirstRefusal, kLastRefusal);
+  job.refused_until = turn.now + job.refusal;
+  due(job.refused_until);
+  lists_due_.insert(job.group);
+  status_at_ = std::min(status_at_, turn.now);
+  claim(turn, id, job);
+}
+
+void Executor::wake_staged() {
+  for (const JobId& id : staging_.take_woken()) {
+    const auto job = jobs_.find(id);
+    if (job != jobs_.end()) job->second.is_staging = false;
+  }
 }
 
 void Executor::fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task,
@@ -336,6 +364,7 @@ bool Executor::on_blob_stored(Turn& turn, std::uint64_t token, const Result<Blob
   process.put_token = 0;
   if (!blob) {
     process.put_again = turn.now + kPutAgain;
+    process_due(process.put_again);
     return true;
   }
   process.outputs.back().content.push_back(*blob);
@@ -438,6 +467,7 @@ void Executor::terminate(Turn& turn, ProcessKey key, Process& process) {
   const HeldJob& job = jobs_.at(process.job);
   turn.effects.signals.push_back({key, kTerm});
   process.kill_at = turn.now + (job.spec ? job.spec->grace : seconds(10));
+  process_due(process.kill_at);
 }
 
 void Executor::obey(Turn& turn, const Drop& message) {
@@ -488,6 +518,7 @@ void Executor::tick_process(Turn& turn, ProcessKey key, Process& process) {
   if (process.dropped || process.timed_out) {
     turn.effects.signals.push_back({key, kKill});
     process.kill_at = turn.now + seconds(5);
+    process_due(process.kill_at);
     return;
   }
   process.timed_out = true;
@@ -495,15 +526,13 @@ void Executor::tick_process(Turn& turn, ProcessKey key, Process& process) {
 }
 
 bool Executor::on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent) {
-  if (!staging_.on_local(token, extent)) return false;
-  for (auto& [id, job] : jobs_) job.is_staging = false;
+  if (!staging_.on_local(turn, token, extent)) return false;
   fill(turn);
   return true;
 }
 
 bool Executor::on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content) {
   if (!staging_.on_fetched(token, content)) return false;
-  for (auto& [id, job] : jobs_) job.is_staging = false;
   fill(turn);
   return true;
 }

@@ -40,7 +40,9 @@ void LogWriter::open(ProcessKey key, const Source& source, std::uint64_t stdout_
 
 void LogWriter::set_limit(ProcessKey key, std::uint64_t log_limit) {
   const auto at = entries_.find(key);
-  if (at != entries_.end()) at->second.limit = log_limit;
+  if (at == entries_.end()) return;
+  at->second.limit = log_limit;
+  schedule(at->second.source.job);
 }
 
 bool LogWriter::is_cut(const Entry& entry, const Stream& stream) const {
@@ -73,6 +75,7 @@ void LogWriter::receive(Turn& turn, const ProcessOutput& output) {
   const JobId job = at->second.source.job;
   trim(turn, output.key, output.is_stderr);
   pump(turn, job, jobs_[job]);
+  schedule(job);
 }
 
 // Forgets what is safe, and tells the runner; over the limit also what falls between head and tail.
@@ -106,6 +109,7 @@ void LogWriter::end(Turn& turn, ProcessKey key, bool may_inline) {
   }
   const JobId job = entry.source.job;
   pump(turn, job, jobs_[job]);
+  schedule(job);
 }
 
 bool LogWriter::is_settled(ProcessKey key) const {
@@ -147,13 +151,42 @@ void LogWriter::close(ProcessKey key) {
   const JobId job = at->second.source.job;
   entries_.erase(at);
   jobs_[job].keys.erase(key);
+  schedule(job);
   forget_if_done(job);
 }
 
 void LogWriter::forget_if_done(const JobId& id) {
   const auto at = jobs_.find(id);
   if (at == jobs_.end()) return;
-  if (at->second.keys.empty() && !at->second.flight && at->second.data.empty()) jobs_.erase(at);
+  if (!at->second.keys.empty() || at->second.flight || !at->second.data.empty()) return;
+  deadlines_.erase({at->second.deadline, id});
+  jobs_.erase(at);
+}
+
+Instant LogWriter::deadline_of(const JobLog& log) const {
+  Instant next = Instant::never();
+  if (log.flight) next = log.flight->repeat_at;
+  if (!log.flight && !log.data.empty()) next = std::min(next, log.seal_at);
+  if (is_full(log)) return next;
+  for (const ProcessKey key : log.keys) {
+    const Entry& entry = entries_.at(key);
+    for (const Stream& stream : entry.streams) {
+      const Range left = packable(entry, stream);
+      if (left.from == left.to || stream.unpacked_since == Instant::never()) continue;
+      next = std::min(next, stream.unpacked_since + stream.age());
+    }
+  }
+  return next;
+}
+
+void LogWriter::schedule(const JobId& id) {
+  const auto at = jobs_.find(id);
+  if (at == jobs_.end()) return;
+  const Instant deadline = deadline_of(at->second);
+  if (deadline == at->second.deadline) return;
+  deadlines_.erase({at->second.deadline, id});
+  at->second.deadline = deadline;
+  if (deadline != Instant::never()) deadlines_.insert({deadline, id});
 }
 
 // ---- segments -----------------------------------------------------------------------------------
@@ -228,12 +261,14 @@ bool LogWriter::on_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>
   ASSERT(log.flight && log.flight->token == token);
   if (!blob) {
     log.flight->repeat_at = turn.now + kFlightRepeat;
+    schedule(id);
     return true;
   }
   for (Piece& piece : log.flight->pieces) piece.place.segment = *blob;
   log.flight->data = {};
   log.flight->sequence = next_sequence_++;
   send(turn, id, log);
+  schedule(id);
   return true;
 }
 
@@ -270,6 +305,7 @@ void LogWriter::on_committed(Turn& turn, const LogsCommitted& message) {
     trim(turn, piece.key, piece.place.is_stderr);
   }
   pump(turn, message.job, log);
+  schedule(message.job);
   forget_if_done(message.job);
 }
 
@@ -298,7 +334,13 @@ LogWriter::Read LogWriter::read(ProcessKey key, bool is_stderr, std::uint64_t of
 }
 
 void LogWriter::tick(Turn& turn) {
-  for (auto& [id, log] : jobs_) {
+  std::vector<JobId> due;
+  for (const auto& [deadline, id] : deadlines_) {
+    if (deadline > turn.now) break;
+    due.push_back(id);
+  }
+  for (const JobId& id : due) {
+    JobLog& log = jobs_.at(id);
     if (log.flight && log.flight->repeat_at <= turn.now) {
       if (log.flight->sequence == 0) {
         put(turn, id, log);
@@ -307,25 +349,8 @@ void LogWriter::tick(Turn& turn) {
       }
     }
     pump(turn, id, log);
+    schedule(id);
   }
-}
-
-Instant LogWriter::next_deadline() const {
-  Instant next = Instant::never();
-  for (const auto& [id, log] : jobs_) {
-    if (log.flight) next = std::min(next, log.flight->repeat_at);
-    if (!log.flight && !log.data.empty()) next = std::min(next, log.seal_at);
-    if (is_full(log)) continue;
-    for (const ProcessKey key : log.keys) {
-      const Entry& entry = entries_.at(key);
-      for (const Stream& stream : entry.streams) {
-        const Range left = packable(entry, stream);
-        if (left.from == left.to || stream.unpacked_since == Instant::never()) continue;
-        next = std::min(next, stream.unpacked_since + stream.age());
-      }
-    }
-  }
-  return next;
 }
 
 }  // namespace dunlin::sched

@@ -71,7 +71,9 @@ class LogWriter {
   Read read(ProcessKey key, bool is_stderr, std::uint64_t offset, std::size_t limit) const;
 
   void tick(Turn& turn);
-  Instant next_deadline() const;
+  Instant next_deadline() const {
+    return deadlines_.empty() ? Instant::never() : deadlines_.begin()->first;
+  }
 
  private:
   struct Stream {
@@ -109,6 +111,7 @@ class LogWriter {
     std::vector<Piece> pieces;
     Instant seal_at = Instant::never();
     std::optional<Flight> flight;
+    Instant deadline = Instant::never();  // as entered in `deadlines_`
   };
 
   struct Range {
@@ -127,6 +130,9 @@ class LogWriter {
   void send(Turn& turn, const JobId& id, JobLog& log);
   void trim(Turn& turn, ProcessKey key, bool is_stderr);
   void forget_if_done(const JobId& id);
+  Instant deadline_of(const JobLog& log) const;
+  // After each change of the job's streams: enters when it has something to do next.
+  void schedule(const JobId& id);
 
   const Boot boot_;
   const EpochGate& gates_;
@@ -134,6 +140,7 @@ class LogWriter {
   std::uint64_t next_sequence_;
   std::map<ProcessKey, Entry> entries_;
   std::map<JobId, JobLog> jobs_;
+  std::set<std::pair<Instant, JobId>> deadlines_;
   std::map<std::uint64_t, JobId> puts_;  // by token
 };
 

@@ -404,6 +404,10 @@ void Scheduler::on_group_request(Instant now, WallTime wall, std::uint64_t handl
 
 // ---- blobs --------------------------------------------------------------------------------------
 
+void Scheduler::set_disk(std::uint64_t total, std::uint64_t free) {
+  parts_->executor.set_disk_full(free < total / kDiskShare);
+}
+
 void Scheduler::on_blob_fetched(Instant now, std::uint64_t token, const Result<Bytes>& content,
                                 Effects& out) {
   Turn turn = parts_->turn(now, out);

@@ -39,6 +39,8 @@ struct SchedConfig {
   std::string server;     // DUNLIN_SERVER of tasks
 };
 
+constexpr std::uint64_t kDiskShare = 20;  // one part in so many
+
 enum class SchedMemberState : std::uint8_t { kAlive, kSuspect, kDead, kLeft };
 
 struct SchedMember {
@@ -114,6 +116,8 @@ class Scheduler {
                         GroupId group, ByteView body, Effects& out);
 
   // ---- blobs ----------------------------------------------------------------------------------
+  // Of the file system that tasks write to: below kDiskShare of free space none is taken any more.
+  void set_disk(std::uint64_t total, std::uint64_t free);
   void on_blob_fetched(Instant now, std::uint64_t token, const Result<Bytes>& content,
                        Effects& out);
   void on_blob_local(Instant now, std::uint64_t token, const Result<FileExtent>& extent,

@@ -202,6 +202,20 @@ void Cluster::hand_back(std::size_t host) {
   enter(host, [&](Scheduler& s, Effects& out) { s.hand_back(now_, out); });
 }
 
+void Cluster::lose_runner(std::size_t host) {
+  hosts_[host].running.clear();
+  tell(host, RunnerLost{});
+  tell(host, RunnerReady{});
+}
+
+void Cluster::set_disk(std::size_t host, std::uint64_t total, std::uint64_t free) {
+  enter(host, [&](Scheduler& s, Effects&) { s.set_disk(total, free); });
+}
+
+void Cluster::trouble_staging(std::size_t host, std::optional<Error> error) {
+  hosts_[host].staging_trouble = std::move(error);
+}
+
 void Cluster::cut(std::size_t a, std::size_t b, bool is_cut) {
   const auto pair = std::minmax(a, b);
   if (is_cut) {

@@ -109,6 +109,12 @@ class Cluster {
   void crash_process(std::size_t host);
   void restart(std::size_t host);
   void hand_back(std::size_t host);
+  // The runner dies with all processes, and another takes its place.
+  void lose_runner(std::size_t host);
+  void set_disk(std::size_t host, std::uint64_t total, std::uint64_t free);
+  // What this host is told when it wants a piece of a file.
+  void trouble_staging(std::size_t host, std::optional<Error> error);
+  void slow_staging(std::size_t host, Duration time) { hosts_[host].staging_time = time; }
   void set_loss(double loss) { options_.loss = loss; }
   void cut(std::size_t a, std::size_t b, bool is_cut);
   // The group's leader goes on leading, and takes no proposal.
@@ -126,6 +132,8 @@ class Cluster {
   NodeId id(std::size_t host) const { return hosts_[host].id; }
   bool is_up(std::size_t host) const { return hosts_[host].scheduler != nullptr; }
   std::size_t put_bytes() const { return put_bytes_; }
+  std::size_t most_localizing() const { return most_localizing_; }
+  std::size_t fetches() const { return fetches_; }
   const std::set<NodeId>& watched(std::size_t host) const { return hosts_[host].watched; }
   std::size_t largest_kept_output() const { return largest_output_; }
   const std::vector<std::string>& violations() const { return violations_; }
@@ -152,6 +160,9 @@ class Cluster {
     Instant ticked = Instant::never();
     Instant tick_at = Instant::never();
     Instant durable_at;
+    std::size_t localizing = 0;
+    Duration staging_time = microseconds(500);
+    std::optional<Error> staging_trouble;
   };
   struct Group {
     std::vector<std::pair<Term, Bytes>> log;
@@ -223,6 +234,8 @@ class Cluster {
   std::int32_t next_pid_ = 1000;
   std::size_t messages_ = 0;
   std::size_t put_bytes_ = 0;
+  std::size_t most_localizing_ = 0;
+  std::size_t fetches_ = 0;
   std::size_t largest_output_ = 0;
   double blob_failures_ = 0;
 

@@ -97,6 +97,7 @@ void Cluster::on(std::size_t host, const Propose& p) {
 }
 
 void Cluster::on(std::size_t host, const FetchBlob& fetch) {
+  ++fetches_;
   later(host, microseconds(500), [this, fetch](Scheduler& s, Effects& out) {
     const auto blob = blobs_.find(fetch.blob.id);
     Result<Bytes> content = fail(Code::kNotFound, "no such blob");
@@ -106,9 +107,12 @@ void Cluster::on(std::size_t host, const FetchBlob& fetch) {
 }
 
 void Cluster::on(std::size_t host, const LocalizeBlob& local) {
-  later(host, microseconds(500), [this, local](Scheduler& s, Effects& out) {
+  most_localizing_ = std::max(most_localizing_, ++hosts_[host].localizing);
+  later(host, hosts_[host].staging_time, [this, host, local](Scheduler& s, Effects& out) {
+    --hosts_[host].localizing;
     Result<FileExtent> extent = fail(Code::kNotFound, "no such blob");
     if (blobs_.contains(local.blob.id)) extent = FileExtent{"packs/1", 0, local.blob.length};
+    if (hosts_[host].staging_trouble) extent = tl::unexpected(*hosts_[host].staging_trouble);
     s.on_blob_local(now_, local.token, extent, out);
   });
 }
