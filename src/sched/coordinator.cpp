@@ -47,7 +47,7 @@ void Coordinator::changed(Turn& turn, Led& at) {
   touched_.insert(at.job.id);
   Instant deadline = std::min({at.led.next_probe, at.led.next_backoff(), at.led.repeat_at});
   if (!at.job.is_final() && at.job.spec()->attended) {
-    deadline = std::min(deadline, at.led.asked_at + kAttendance);
+    deadline = std::min(deadline, attended_until(at.led));
   }
   deadline = std::max(deadline, turn.now);
   if (deadline == at.led.deadline) return;
@@ -75,8 +75,15 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
   return command;
 }
 
-void Coordinator::attend(Turn& turn, GroupId group, const JobId& job) {
-  if (std::optional<Led> at = find(group, job)) at->led.asked_at = turn.now;
+void Coordinator::attend(GroupId group, const JobId& job, Instant from, Instant until) {
+  std::optional<Led> at = find(group, job);
+  if (!at) return;
+  at->led.asked_at = std::max(at->led.asked_at, from);
+  at->led.watched_until = std::max(at->led.watched_until, until);
+}
+
+Instant Coordinator::attended_until(const LedJob& led) {
+  return std::max(led.asked_at + kAttendance, led.watched_until + kNextQuestion);
 }
 
 // ---- pulls --------------------------------------------------------------------------------------
@@ -101,6 +108,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
     holding.bound_at = turn.wall;
     holding.offered = at->led.bindable();
     if (group->check_at == Instant::never()) group->check_at = turn.now + seconds(2);
+    due(group->check_at);
     group->heard[from] = turn.now;
   }
   answer.tasks = holding.last_tasks;
@@ -251,14 +259,16 @@ void Coordinator::applied_probe(Turn& turn, GroupId id, const ProbeCommand& comm
   if (!at) return;
   at->led.probe_token = 0;
   at->led.raise_bound(at->job);
-  // With more tasks to give, all named nodes are asked; else the new ones are.
-  std::set<NodeId> nodes(command.nodes.begin(), command.nodes.end());
+  // With more tasks to give, all named nodes are asked; else the new ones are. Beyond kMaxProbed
+  // the log names nobody, and a successor would not wait for whom it does not name.
+  std::vector<NodeId> nodes = at->job.head.probed;
   if (command.bound_below > 0) {
-    const auto& probed = at->job.head.probed;
-    nodes.insert(probed.begin(), probed.end());
     at->led.has_hungry = false;
+  } else {
+    const std::set<NodeId> added(command.nodes.begin(), command.nodes.end());
+    std::erase_if(nodes, [&](const NodeId& node) { return !added.contains(node); });
   }
-  send_probes(turn, *at, {nodes.begin(), nodes.end()});
+  send_probes(turn, *at, nodes);
   changed(turn, *at);
 }
 

@@ -7,6 +7,7 @@
 // only repeat.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -19,11 +20,14 @@
 #include "sched/led_job.h"
 #include "sched/members.h"
 #include "sched/messages.h"
+#include "sched/reservation_queue.h"
 #include "sched/turn.h"
 
 namespace dunlin::sched {
 
 constexpr std::size_t kLeastBreadth = 4;  // nodes probed for the smallest job
+// Nodes that one round probes for a job with few tasks; the next round probes those behind them.
+constexpr std::size_t kMaxRound = 256;
 constexpr Duration kFirstProbeInterval = milliseconds(100);
 constexpr Duration kLastProbeInterval = seconds(10);
 constexpr std::size_t kMaxFlights = 2;           // batches of results on their way into a log
@@ -33,7 +37,9 @@ constexpr std::uint32_t kMaxBind = 16 * 1024;     // tasks that answer one pull
 constexpr std::size_t kMaxJobsOfGroup = 200'000;  // kept, finished ones included
 // A node named in a log that no member list knows (forgotten since) counts as gone after this.
 constexpr Duration kUnknownPatience = seconds(60);
-constexpr Duration kAttendance = seconds(30);  // an attended job nobody asks for ends then
+constexpr Duration kAttendance = seconds(30);   // an attended job nobody asks for ends then
+constexpr Duration kNextQuestion = seconds(5);  // from the answer to one until a watcher's next
+constexpr Duration kLeastKeep = seconds(120);   // of a finished job, however short it is to be kept
 
 class Coordinator {
  public:
@@ -53,7 +59,8 @@ class Coordinator {
 
   // ---- orders of clients: the command to be proposed ------------------------------------------
   SubmitCommand submission(const SubmitJob& request, const JobSpec& spec, WallTime at) const;
-  void attend(Turn& turn, GroupId group, const JobId& job);
+  // A client asked for the job then, and waits for the answer until then.
+  void attend(GroupId group, const JobId& job, Instant from, Instant until);
 
   // ---- executors ------------------------------------------------------------------------------
   void on(Turn& turn, NodeId from, const Pull& message);
@@ -71,6 +78,7 @@ class Coordinator {
   // ---- what only the leader knows -------------------------------------------------------------
   void complete(const Job& job, GroupId group, JobSummary& summary) const;
   void complete(const Job& job, GroupId group, std::uint32_t index, TaskView& view) const;
+  TaskState state(const Job& job, GroupId group, std::uint32_t index) const;
   std::optional<std::pair<NodeId, Attempt>> holder(GroupId group, const JobId& job,
                                                    std::uint32_t index) const;
   // Nodes that hold tasks of this coordinator, or may.
@@ -123,7 +131,11 @@ class Coordinator {
     LedJob& led;
   };
 
+  static Instant attended_until(const LedJob& led);
   LedGroup* led_group(GroupId group);
+  // Some group has something to do then, apart from its jobs' timers: groups are looked through
+  // only when that time has come.
+  void due(Instant at) { groups_due_ = std::min(groups_due_, at); }
   std::optional<Led> find(GroupId group, const JobId& job);
   std::uint64_t propose(Turn& turn, GroupId group, const LedGroup& led, const Command& command);
   void changed(Turn& turn, Led& at);
@@ -143,6 +155,7 @@ class Coordinator {
 
   // coordinator_probes.cpp
   void probe_round(Turn& turn, Led& at);
+  void probe(Turn& turn, Led& at, const std::vector<NodeId>& nodes);
   void send_probes(Turn& turn, Led& at, const std::vector<NodeId>& nodes);
   void offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed);
   void withdraw_offers(Turn& turn, Led& at);
@@ -176,6 +189,8 @@ class Coordinator {
   const Members& members_;
   std::uint64_t next_token_;
   std::map<GroupId, LedGroup> groups_;
+  std::map<NodeId, Room> usable_;  // nodes that take tasks, with all that they have
+  Instant groups_due_ = Instant::never();
   std::set<std::tuple<Instant, GroupId, JobId>> timers_;
   std::set<JobId> touched_;
 };

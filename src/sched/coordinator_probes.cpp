@@ -24,8 +24,9 @@ void Coordinator::send_probes(Turn& turn, Led& at, const std::vector<NodeId>& no
   const std::uint32_t bindable = at.led.bindable();
   if (bindable == 0) return;
   std::vector<NodeId> usable;
+  const std::shared_ptr<const JobSpec> spec = at.job.spec();
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(usable),
-               [&](const NodeId& node) { return members_.is_usable(node); });
+               [&](const NodeId& node) { return members_.fits(node, spec->cpus, spec->memory); });
   // Twice as many reservations as tasks: the first node that has room takes the task.
   const std::uint64_t places = std::max<std::uint64_t>(1, usable.size());
   const std::uint64_t share = (2ULL * bindable + places - 1) / places;
@@ -66,18 +67,30 @@ void Coordinator::probe_round(Turn& turn, Led& at) {
 
   led.breadth = std::max({led.breadth, kLeastBreadth,
                           std::min<std::size_t>(2 * std::size_t{led.bindable()}, kMaxProbed)});
-  const std::vector<NodeId> nodes = candidates(at.job, led.breadth);
+  const std::size_t width =
+      std::min(led.breadth, std::max<std::size_t>(kMaxRound, 2 * std::size_t{led.bindable()}));
+  std::vector<NodeId> nodes = candidates(at.job, led.probed_up_to + width);
+  const bool is_last = nodes.size() < led.probed_up_to + width || width < kMaxRound;
+  const std::size_t skipped = std::min(nodes.size(), led.probed_up_to);
+  nodes.erase(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(skipped));
+  led.probed_up_to = is_last ? 0 : led.probed_up_to + width;
   led.breadth = std::min(2 * led.breadth, kMaxProbed);
+  probe(turn, at, nodes);
+}
+
+// Those whom the log does not name yet are named first.
+void Coordinator::probe(Turn& turn, Led& at, const std::vector<NodeId>& nodes) {
+  const std::set<NodeId> probed(at.job.head.probed.begin(), at.job.head.probed.end());
+  const std::shared_ptr<const JobSpec> spec = at.job.spec();
   std::vector<NodeId> unnamed;
   std::vector<NodeId> named;
   for (const NodeId& node : nodes) {
-    const auto& probed = at.job.head.probed;
-    const bool is_named = std::find(probed.begin(), probed.end(), node) != probed.end();
-    (is_named ? named : unnamed).push_back(node);
+    if (!members_.fits(node, spec->cpus, spec->memory)) continue;
+    (probed.contains(node) ? named : unnamed).push_back(node);
   }
   send_probes(turn, at, named);
   if (unnamed.empty() || at.job.head.probed.size() >= kMaxProbed) return;
-  led.probe_token = propose(turn, at.id, at.group, ProbeCommand{at.job.id, unnamed, 0});
+  at.led.probe_token = propose(turn, at.id, at.group, ProbeCommand{at.job.id, unnamed, 0});
 }
 
 // Most often the bound rises with a batch of results; this is for when none is on its way.

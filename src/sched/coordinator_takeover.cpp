@@ -59,6 +59,7 @@ void Coordinator::on_read_ready(Turn& turn, GroupId id, std::uint64_t token, boo
     establish(turn, id, at->second);
   } else {
     at->second.read_at = turn.now + kReadInterval;
+    due(at->second.read_at);
   }
 }
 
@@ -66,6 +67,7 @@ void Coordinator::on_read_ready(Turn& turn, GroupId id, std::uint64_t token, boo
 void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
   group.established = true;
   group.sweep_at = turn.now;
+  due(group.sweep_at);
   for (const JobId& open : machine_.open_jobs(id)) {
     const Job* job = machine_.find(id, open);
     LedJob& led = *(group.jobs[open] = std::make_unique<LedJob>(*job, id, true));
@@ -86,6 +88,7 @@ void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
 }
 
 void Coordinator::ask(LedGroup& group, NodeId node, Instant at) {
+  due(at);
   const auto [entry, is_new] = group.asks.try_emplace(node, Ask{at, kFirstAskInterval, at, {}});
   if (is_new) return;
   entry->second.next = std::min(entry->second.next, at);
@@ -103,6 +106,7 @@ void Coordinator::listed(Turn& turn, LedGroup& group, NodeId from, const HeldLis
   const auto asked =
       group.asks.try_emplace(from, Ask{turn.now, kFirstAskInterval, turn.now, {}}).first;
   Ask& ask = asked->second;
+  due(turn.now);
   if (ask.after != part.span.after) return;
   ask.after = *part.span.up_to;
   ask.interval = kFirstAskInterval;
@@ -320,7 +324,9 @@ void Coordinator::finish_job(Turn& turn, Led& at) {
   at.led.next_probe = Instant::never();
   if (!at.led.is_held()) at.led.repeat_at = Instant::never();
   changed(turn, at);
-  at.group.sweep_at = std::min(at.group.sweep_at, turn.now + at.job.head.keep);
+  due(turn.now + kLeastKeep);
+  at.group.sweep_at =
+      std::min(at.group.sweep_at, turn.now + std::max(at.job.head.keep, kLeastKeep));
   if (at.led.is_held()) return;
   timers_.erase({at.led.deadline, at.id, at.job.id});
   at.group.jobs.erase(at.job.id);
@@ -360,13 +366,30 @@ void Coordinator::members_changed(Turn& turn) {
   for (const NodeId& node : depended) {
     if (members_.is_gone(node)) node_gone(turn, node, members_.has_left(node));
   }
-  // A newcomer, or one that is well again, is offered what waits.
+  // A newcomer, or one that is well again, is offered what waits; all others have heard of it.
+  std::vector<NodeId> fresh;
+  std::map<NodeId, Room> usable;
+  for (const auto& [node, member] : members_.all()) {
+    if (!members_.is_usable(node)) continue;
+    const Room room{member.cpus, member.memory};
+    usable[node] = room;
+    const auto known = usable_.find(node);
+    if (known == usable_.end() || known->second != room) fresh.push_back(node);
+  }
+  usable_ = std::move(usable);
+  if (fresh.empty()) return;
   for (auto& [id, group] : groups_) {
     for (auto& [job, led] : group.jobs) {
-      if (led->count(Soft::kFree) == 0) continue;
-      led->probe_interval = kFirstProbeInterval;
-      led->next_probe = std::min(led->next_probe, turn.now + kFirstProbeInterval);
-      if (std::optional<Led> at = find(id, job)) changed(turn, *at);
+      std::optional<Led> at = find(id, job);
+      if (!at || at->job.is_final() || led->count(Soft::kFree) == 0) continue;
+      ask_for_bound(turn, *at);
+      if (led->probe_token == 0) {
+        probe(turn, *at, fresh);
+      } else {
+        led->probe_interval = kFirstProbeInterval;
+        led->next_probe = std::min(led->next_probe, turn.now + kFirstProbeInterval);
+      }
+      changed(turn, *at);
     }
   }
 }

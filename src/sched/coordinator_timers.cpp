@@ -15,14 +15,8 @@ constexpr Duration kSilence = seconds(3);  // executors with work say something 
 }  // namespace
 
 Instant Coordinator::next_deadline() const {
-  Instant next = timers_.empty() ? Instant::never() : std::get<0>(*timers_.begin());
-  for (const auto& [id, group] : groups_) {
-    next = std::min(next, group.read_at);
-    if (!group.established) continue;
-    next = std::min({next, group.check_at, group.sweep_at});
-    for (const auto& [node, ask] : group.asks) next = std::min(next, ask.next);
-  }
-  return next;
+  const Instant job = timers_.empty() ? Instant::never() : std::get<0>(*timers_.begin());
+  return std::min(job, groups_due_);
 }
 
 void Coordinator::tick(Turn& turn) {
@@ -34,9 +28,15 @@ void Coordinator::tick(Turn& turn) {
     at->led.deadline = Instant::never();
     tick_job(turn, *at);
   }
+  if (groups_due_ > turn.now) return;
+  groups_due_ = Instant::never();
   for (auto& [id, group] : groups_) {
     if (group.read_at <= turn.now) begin_reading(turn, id, group);
     if (group.established) tick_group(turn, id, group);
+    due(group.read_at);
+    if (!group.established) continue;
+    due(std::min(group.check_at, group.sweep_at));
+    for (const auto& [node, ask] : group.asks) due(ask.next);
   }
 }
 
@@ -60,7 +60,7 @@ void Coordinator::tick_job(Turn& turn, Led& at) {
   }
   if (led.next_probe <= turn.now) probe_round(turn, at);
   const bool is_attended = !at.job.is_final() && at.job.spec()->attended;
-  if (is_attended && led.asked_at + kAttendance <= turn.now) {
+  if (is_attended && attended_until(led) <= turn.now) {
     led.asked_at = turn.now;
     propose(turn, at.id, at.group, CancelCommand{at.job.id, {}, turn.wall, "nobody waits for it"});
   }
@@ -109,7 +109,9 @@ void Coordinator::sweep(Turn& turn, GroupId id, LedGroup& group) {
   Duration next = seconds(7 * 24 * 3600);
   for (const auto& [job_id, job] : *jobs) {
     if (!job->is_final()) continue;
-    const Duration left = milliseconds(job->head.finished.ms - turn.wall.ms) + job->head.keep;
+    // An id that is free at once could be given again while others remember its former job.
+    const Duration keep = std::max(job->head.keep, kLeastKeep);
+    const Duration left = milliseconds(job->head.finished.ms - turn.wall.ms) + keep;
     if (left.us > 0) {
       next = std::min(next, left);
       continue;
@@ -208,6 +210,24 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
       }
     }
   }
+}
+
+TaskState Coordinator::state(const Job& job, GroupId id, std::uint32_t index) const {
+  switch (job.columns.state(index)) {
+    case Closed::kDone: return TaskState::kDone;
+    case Closed::kFailed: return TaskState::kFailed;
+    case Closed::kCancelled: return TaskState::kCancelled;
+    case Closed::kOpen: break;
+  }
+  const auto group = groups_.find(id);
+  if (group == groups_.end()) return TaskState::kQueued;
+  const auto at = group->second.jobs.find(job.id);
+  if (at == group->second.jobs.end()) return TaskState::kQueued;
+  const LedJob& led = *at->second;
+  const Soft soft = led.soft(index);
+  if (soft == Soft::kBound || soft == Soft::kCommitting) return TaskState::kRunning;
+  const bool waits = soft == Soft::kBackoff || led.is_limited();
+  return waits ? TaskState::kWaiting : TaskState::kQueued;
 }
 
 std::optional<std::pair<NodeId, Attempt>> Coordinator::holder(GroupId id, const JobId& job,

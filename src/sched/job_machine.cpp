@@ -172,11 +172,15 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   detail.superseded = attempt;
   touch(job, index);
   note_start(job, command.at);
-  if (!command.node_lost) return;
-  detail.lost_on.push_back(command.node);
-  if (detail.lost_on.size() < kCrashLimit) return;
+  const auto on_living =
+      detail.closed - detail.failures - static_cast<std::uint32_t>(detail.lost_on.size());
+  if (!command.node_lost && on_living < kMaxLosses) return;
+  if (command.node_lost) detail.lost_on.push_back(command.node);
+  if (command.node_lost && detail.lost_on.size() < kCrashLimit) return;
   record.reason = Reason::kCrashLimit;
-  record.detail = suspected(detail.lost_on);
+  record.detail = command.node_lost
+                      ? suspected(detail.lost_on)
+                      : "lost " + std::to_string(on_living) + " times by living nodes";
   Row row;
   row.node = node_number(job, command.node);
   row.finished_ms = since_submission(job, command.at);
@@ -217,10 +221,11 @@ void raise_bound(Job& job, std::uint32_t bound_below) {
 }
 
 void name_nodes(Job& job, const std::vector<NodeId>& nodes) {
+  auto& probed = job.head.probed;
+  std::set<NodeId> known(probed.begin(), probed.end());
   for (const NodeId& node : nodes) {
-    auto& probed = job.head.probed;
-    if (probed.size() >= kMaxProbed) return;
-    if (std::find(probed.begin(), probed.end(), node) == probed.end()) probed.push_back(node);
+    if (probed.size() >= kMaxProbed) break;
+    if (known.insert(node).second) probed.push_back(node);
   }
   job.head_dirty = true;
 }
@@ -288,7 +293,10 @@ void JobMachine::note_change(GroupId group, LogIndex index, Job& job) {
   job.head.changed = index;
   job.head_dirty = true;
   settle(job);
-  if (job.is_final()) open_[group].erase(job.id);
+  if (!job.is_final()) return;
+  open_[group].erase(job.id);
+  // Whom to ask after a takeover matters to open jobs alone, and the list may be long.
+  job.head.probed = {};
 }
 
 const std::set<JobId>& JobMachine::open_jobs(GroupId group) const {
@@ -381,18 +389,23 @@ void JobMachine::apply(GroupId group, LogIndex, const DeleteCommand& command) {
 std::shared_ptr<const JobSpec> Job::spec() const {
   if (spec_ && !is_final()) return spec_;
   spec_.reset();
+  if (auto lent = lent_spec_.lock()) return lent;
   Result<JobSpec> spec = decode<JobSpec>(spec_bytes);
   ASSERT(spec.has_value());  // checked when the job was accepted or recovered
-  auto shared = std::make_shared<const JobSpec>(std::move(*spec));
+  // No make_shared: its memory would stay for as long as the job remembers it.
+  const std::shared_ptr<const JobSpec> shared(new JobSpec(std::move(*spec)));
   if (!is_final()) spec_ = shared;
+  lent_spec_ = shared;
   return shared;
 }
 
 std::shared_ptr<const TaskNumbers> Job::numbers() const {
   if (numbers_ && !is_final()) return numbers_;
   numbers_.reset();
-  auto shared = std::make_shared<const TaskNumbers>(spec()->tasks);
+  if (auto lent = lent_numbers_.lock()) return lent;
+  const std::shared_ptr<const TaskNumbers> shared(new TaskNumbers(spec()->tasks));
   if (!is_final()) numbers_ = shared;
+  lent_numbers_ = shared;
   return shared;
 }
 

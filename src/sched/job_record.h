@@ -21,6 +21,7 @@ namespace dunlin::sched {
 
 constexpr std::size_t kMaxAttemptRecords = 32;     // kept of one task; the oldest go first
 constexpr std::size_t kMaxStreamPieces = 100'000;  // kept of one attempt; later ones are not taken
+constexpr std::uint32_t kMaxLosses = 1000;         // attempts lost on living nodes before it fails
 constexpr std::uint32_t kCrashLimit = 3;           // nodes lost under a task before it fails
 
 enum class AttemptEnd : std::uint8_t {
@@ -103,7 +104,8 @@ struct Job {
   std::map<std::uint32_t, TaskDetail> details;
 
   bool is_final() const { return dunlin::is_final(head.state); }
-  // Decoded anew once the job is final: a hundred thousand kept jobs shall stay small.
+  // Once the job is final they live as long as somebody holds them: a hundred thousand kept jobs
+  // shall stay small.
   std::shared_ptr<const JobSpec> spec() const;
   std::shared_ptr<const TaskNumbers> numbers() const;
   const TaskDetail* detail(std::uint32_t index) const;
@@ -118,6 +120,9 @@ struct Job {
  private:
   mutable std::shared_ptr<const JobSpec> spec_;
   mutable std::shared_ptr<const TaskNumbers> numbers_;
+  // Of a final job, while somebody goes through its tasks.
+  mutable std::weak_ptr<const JobSpec> lent_spec_;
+  mutable std::weak_ptr<const TaskNumbers> lent_numbers_;
 };
 
 }  // namespace dunlin::sched

@@ -58,7 +58,7 @@ void LeaderDesk::ask(Turn& turn, std::uint64_t handle, GroupId group, ByteView b
     turn.raise(ReplyGroup{handle, fail(Code::kLimit, "too many requests at this node")});
     return;
   }
-  coordinator_.attend(turn, group, job);
+  coordinator_.attend(group, job, turn.now, turn.now);
   Request& request = requests_[handle];
   request.group = group;
   request.job = job;
@@ -229,6 +229,7 @@ void LeaderDesk::wait(Turn& turn, std::uint64_t handle, Duration hold) {
   request.stage = Stage::kWaiting;
   request.until = turn.now + std::clamp(hold, Duration{}, kLongestHold);
   deadlines_.insert({request.until, handle});
+  coordinator_.attend(request.group, request.job, turn.now, request.until);
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, bool is_last) {
@@ -271,13 +272,15 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
   const std::uint32_t limit = std::clamp(what.limit, 1U, kMaxTaskList);
   const std::uint32_t first = numbers->first_from(what.from);
   const GroupId group = requests_.at(handle).group;
+  const std::shared_ptr<const JobSpec> spec = job.spec();  // held: each view asks for it
   TaskList list;
   std::size_t bytes = 0;
   for (const IndexRun& run : runs) {
     for (std::uint32_t i = std::max(run.first, first); i < run.first + run.count; ++i) {
+      // Of millions of tasks few may be meant: a view is made of those alone.
+      if (what.state && coordinator_.state(job, group, i) != *what.state) continue;
       TaskView view = view_of(job, i);
       coordinator_.complete(job, group, i, view);
-      if (what.state && view.state != *what.state) continue;
       bytes += 300 + view.entry.size() + view.detail.size();
       for (const OutputFile& output : view.outputs) bytes += 60 + 45 * output.content.size();
       if (list.tasks.size() == limit || (bytes > kMaxTaskListBytes && !list.tasks.empty())) {

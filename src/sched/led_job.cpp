@@ -12,10 +12,10 @@ namespace {
 constexpr Duration kLongestBackoff = seconds(3600);
 constexpr std::uint32_t kLeastWindow = 4;  // tasks that may be bound beyond what is
 
-Duration backoff_after(Duration first, std::uint32_t failures) {
+Duration backoff_after(Duration first, std::uint32_t failures, Duration longest) {
   Duration wait = first;
-  for (std::uint32_t i = 1; i < failures && wait < kLongestBackoff; ++i) wait = wait * 2;
-  return std::min(wait, kLongestBackoff);
+  for (std::uint32_t i = 1; i < failures && wait < longest; ++i) wait = wait * 2;
+  return std::min(wait, longest);
 }
 
 Duration since_last_end(const TaskDetail* detail, WallTime wall) {
@@ -111,8 +111,15 @@ std::vector<TaskRun> LedJob::bind(const Job& job, const NodeId& node, Term epoch
 
 void LedJob::free(const Job& job, std::uint32_t index, Instant now, Duration passed) {
   const TaskDetail* detail = job.detail(index);
+  Duration wait;
   if (backoff_.us > 0 && detail != nullptr && detail->failures > 0) {
-    const Duration wait = backoff_after(backoff_, detail->failures);
+    wait = backoff_after(backoff_, detail->failures, kLongestBackoff);
+  }
+  if (detail != nullptr && detail->closed - detail->failures > kPatientLosses) {
+    const std::uint32_t losses = detail->closed - detail->failures - kPatientLosses;
+    wait = std::max(wait, backoff_after(seconds(1), losses, kLongestLossBackoff));
+  }
+  if (wait.us > 0) {
     set_soft(index, Soft::kBackoff);
     backoffs_.emplace(now + std::clamp(wait - passed, Duration{}, wait), index);
     return;

@@ -14,6 +14,9 @@
 
 namespace dunlin::sched {
 
+// A task whose attempts were lost so often waits before the next: a second, doubled each time.
+constexpr std::uint32_t kPatientLosses = 4;
+constexpr Duration kLongestLossBackoff = seconds(30);
 constexpr std::size_t kMaxBindRuns = 4096;       // of tasks that answer one pull
 constexpr std::uint32_t kFirstNoOpBound = 1024;  // `:` that may be bound before any result
 
@@ -86,6 +89,7 @@ class LedJob {
   Instant next_probe = Instant::never();
   Duration probe_interval;
   std::size_t breadth = 0;
+  std::size_t probed_up_to = 0;   // candidates that the last rounds have asked, where not all are
   std::uint64_t probe_token = 0;  // a ProbeCommand on its way
   bool bound_asked = false;       // a higher bound is on its way
   bool has_hungry = false;        // some node was told that it may pull nothing, while tasks wait
@@ -94,6 +98,7 @@ class LedJob {
   Instant deadline = Instant::never();   // as entered in the coordinator's timers
   Instant repeat_at = Instant::never();  // when drops and losses are repeated
   Instant asked_at;                      // when a client last asked, for attended jobs
+  Instant watched_until;                 // when the last client that waits is answered
   std::uint32_t version = 1;
 
  private:

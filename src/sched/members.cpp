@@ -8,6 +8,7 @@ void Members::set(std::map<NodeId, SchedMember> members, Ring ring) {
   for (auto& [id, member] : members) member.boot = std::max(member.boot, boot(id));
   members_ = std::move(members);
   ring_ = std::move(ring);
+  count_cpus();
 }
 
 bool Members::is_usable(const NodeId& node) const {
@@ -39,7 +40,9 @@ void Members::learn_boot(const NodeId& node, Boot boot) {
 
 void Members::set_state(const NodeId& node, SchedMemberState state) {
   const auto at = members_.find(node);
-  if (at != members_.end()) at->second.state = state;
+  if (at == members_.end() || at->second.state == state) return;
+  at->second.state = state;
+  count_cpus();
 }
 
 bool Members::fits(const NodeId& node, std::uint32_t cpus, std::uint64_t memory) const {
@@ -96,10 +99,9 @@ std::string Members::why_impossible(std::uint32_t cpus, std::uint64_t memory) co
   return "no node has so many cpus and so much memory at once";
 }
 
-std::uint32_t Members::cpus() const {
-  std::uint32_t sum = 0;
-  for (const auto& [node, member] : members_) sum += is_usable(node) ? member.cpus : 0;
-  return sum;
+void Members::count_cpus() {
+  cpus_ = 0;
+  for (const auto& [node, member] : members_) cpus_ += is_usable(node) ? member.cpus : 0;
 }
 
 std::string Members::name_of(const NodeId& node) const {

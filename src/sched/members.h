@@ -34,14 +34,17 @@ class Members {
   // What a task asks for that no node has: a line for people.
   std::string why_impossible(std::uint32_t cpus, std::uint64_t memory) const;
   // Of all usable nodes.
-  std::uint32_t cpus() const;
+  std::uint32_t cpus() const { return cpus_; }
+  // Usable, and big enough for such a task.
+  bool fits(const NodeId& node, std::uint32_t cpus, std::uint64_t memory) const;
   std::string name_of(const NodeId& node) const;
 
  private:
-  bool fits(const NodeId& node, std::uint32_t cpus, std::uint64_t memory) const;
+  void count_cpus();
 
   std::map<NodeId, SchedMember> members_;
   Ring ring_;
+  std::uint32_t cpus_ = 0;  // each pull asks for the sum
 };
 
 }  // namespace dunlin::sched

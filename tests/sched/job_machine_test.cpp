@@ -111,6 +111,26 @@ TEST(JobMachine, LossesUseUpNoRetryAndThreeLostNodesFailTheTask) {
                              node(2).short_text() + ", " + node(3).short_text());
 }
 
+TEST(JobMachine, ATaskThatLivingNodesLoseAgainAndAgainFailsInTheEnd) {
+  Log log;
+  log.submit(1);
+  for (std::uint32_t n = 1; n < kMaxLosses; ++n) log.lost(0, 1, {1, 5, n}, 4, false);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  log.lost(0, 1, {1, 5, kMaxLosses}, 4, false);
+  EXPECT_EQ(log.job().head.failed, 1u);
+  EXPECT_EQ(view_of(log.job(), 0).reason, Reason::kCrashLimit);
+  EXPECT_EQ(view_of(log.job(), 0).detail, "lost 1000 times by living nodes");
+}
+
+TEST(JobMachine, AFinalJobRemembersNobodyWhoWasProbed) {
+  Log log;
+  log.submit(1);
+  EXPECT_EQ(log.job().head.probed.size(), 1u);
+  log.plain(0, 1, {1, 5, 1});
+  ASSERT_TRUE(log.job().is_final());
+  EXPECT_TRUE(log.job().head.probed.empty());
+}
+
 TEST(JobMachine, WhatComesAfterACancellationIsDiscarded) {
   Log log;
   log.submit(3);

@@ -133,6 +133,50 @@ TEST(Attended, AJobNobodyAsksForIsCancelled) {
   EXPECT_TRUE(cluster.is_final(job));
 }
 
+TEST(Attended, AWatcherThatWaitsAsLongAsItMayIsAttendance) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"work", "600000"});
+  spec.attended = true;
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  std::uint64_t seen = 0;
+  for (int i = 0; i < 6; ++i) {
+    const Result<JobAnswer> answer = cluster.call(0, WatchJob{job, seen, seconds(60)}, seconds(90));
+    ASSERT_TRUE(answer.has_value());
+    seen = std::get<JobChanged>(*answer).job.version;
+    cluster.run_for(seconds(2));
+  }
+  EXPECT_FALSE(cluster.is_final(job));
+  cluster.run_for(seconds(40));
+  EXPECT_TRUE(cluster.is_final(job));
+}
+
+TEST(Keep, AJobThatIsToBeKeptForNoTimeIsNotRunAgainByItsOwnRepeatedSubmission) {
+  Cluster cluster({});
+  JobSpec spec = cluster.spec({"work", "10"});
+  spec.keep = {};
+  const JobId id = cluster.make_id(GroupId{1});
+  ASSERT_TRUE(cluster.call(0, SubmitJob{id, "u", "", spec}).has_value());
+  cluster.run_for(seconds(40));
+  EXPECT_NE(cluster.job(id), nullptr);
+  EXPECT_TRUE(cluster.call(0, SubmitJob{id, "u", "", spec}).has_value());
+  cluster.run_for(seconds(5));
+  EXPECT_EQ(cluster.starts(id), 1u);
+  cluster.run_for(seconds(120));
+  EXPECT_EQ(cluster.job(id), nullptr);
+}
+
+TEST(Loss, ATaskThatBringsDownItsRunnerIsStartedLessAndLessOften) {
+  Cluster cluster({.nodes = 1, .cpus = 1});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "600000"}));
+  for (int i = 0; i < 600; ++i) {
+    if (cluster.running(job) == 1) cluster.lose_runner(0);
+    cluster.run_for(milliseconds(100));
+  }
+  EXPECT_GE(cluster.starts(job), 6u);
+  EXPECT_LE(cluster.starts(job), 12u);
+  EXPECT_FALSE(cluster.is_final(job));
+}
+
 TEST(Submit, TheSameIdAndSpecIsOneJobAndAnotherSpecIsAConflict) {
   Cluster cluster({});
   const JobId id = cluster.make_id(GroupId{1});

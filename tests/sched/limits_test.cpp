@@ -2,7 +2,10 @@
 // stops a job because a message or an entry would be too long for it.
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "sched/commands.h"
+#include "sched/group_requests.h"
 #include "sched/messages.h"
 #include "sched/results.h"
 #include "sched/sched_cluster.h"
@@ -197,6 +200,134 @@ TEST(Limits, ACoordinatorAsksForTheNextPartUntilTheLast) {
   node.say(HeldList{group, 5, 1, 1, {job, std::nullopt}, {}});
   node.tell([&](Effects& out) { node.scheduler().tick(Instant{90'000'000}, {1}, out); });
   EXPECT_TRUE(node.take<AskHeld>().empty());
+}
+
+TEST(Limits, AWaitingJobAsksAllNodesInTurnAndFewAtOnceAndANewcomerAlone) {
+  constexpr std::uint32_t kNodes = 1000;
+  const GroupId group{1};
+  const JobId id = *JobId::from_text("ab00000000");
+  const auto node_of = [](std::uint32_t n) {
+    NodeId node;
+    node.raw[0] = static_cast<std::uint8_t>(n);
+    node.raw[1] = static_cast<std::uint8_t>(n >> 8);
+    node.raw[2] = 1;
+    return node;
+  };
+  Instant now{1};
+  Scheduler scheduler(node_of(0), 1, SchedConfig{}, Random(1));
+  std::map<NodeId, SchedMember> members;
+  std::vector<RingNode> ring;
+  const auto add_member = [&](std::uint32_t n) {
+    members[node_of(n)].boot = 1;
+    members[node_of(n)].cpus = 16;
+    ring.push_back({node_of(n), "", 1});
+  };
+  for (std::uint32_t n = 0; n < kNodes; ++n) add_member(n);
+  LogIndex index = 0;
+  const auto commit = [&](const Command& command) {
+    Effects out;
+    scheduler.apply(now, group, ++index, 5, encode_command(command), out);
+    return out;
+  };
+  // Whom this input makes the coordinator probe, proposals committed at once.
+  const auto probed_by = [&](const std::function<void(Effects&)>& input) {
+    Effects out;
+    input(out);
+    std::vector<Send> sends = out.sends;
+    for (const SchedEvent& event : scheduler.take_events()) {
+      const auto* proposal = std::get_if<Propose>(&event);
+      if (proposal == nullptr) continue;
+      const Effects more = commit(decode_command(proposal->payload).value());
+      sends.insert(sends.end(), more.sends.begin(), more.sends.end());
+    }
+    std::set<NodeId> nodes;
+    for (const Send& sent : sends) {
+      const Result<SchedMessage> message = decode_frame(sent.frame);
+      if (message && std::holds_alternative<Probe>(*message)) nodes.insert(sent.to);
+    }
+    return nodes;
+  };
+  Effects out;
+  scheduler.set_members(now, members, Ring(ring), out);
+  scheduler.leading(now, group, 5, out);
+  const std::uint64_t token = std::get<ReadGroup>(scheduler.take_events().at(0)).token;
+  scheduler.on_read_ready(now, group, token, true, out);
+  JobSpec spec;
+  spec.argv = {"x"};
+  commit(SubmitCommand{id, "u", "", encode(spec), {1}, {node_of(0)}, 1});
+  std::set<NodeId> all;
+  for (int round = 0; round < 40; ++round) {
+    now = now + seconds(10);
+    const std::set<NodeId> nodes =
+        probed_by([&](Effects& more) { scheduler.tick(now, {1}, more); });
+    EXPECT_LE(nodes.size(), 256u);
+    all.insert(nodes.begin(), nodes.end());
+  }
+  EXPECT_EQ(all.size(), kNodes);
+  add_member(kNodes);
+  const std::set<NodeId> asked =
+      probed_by([&](Effects& more) { scheduler.set_members(now, members, Ring(ring), more); });
+  EXPECT_EQ(asked, std::set<NodeId>{node_of(kNodes)});
+}
+
+// Two million tasks, one of which failed; what a client asks is answered by the leader.
+TEST(Limits, TheFewFailedOfMillionsOfTasksAreListedWithoutLookingIntoAll) {
+  constexpr std::uint32_t kTasks = 2'000'000;
+  const GroupId group{1};
+  const JobId id = *JobId::from_text("ab00000000");
+  Alone node(1);
+  Effects out;
+  node.scheduler().leading(Instant{2000}, group, 5, out);
+  const auto read = [&] {
+    for (const SchedEvent& event : node.scheduler().take_events()) {
+      const auto* asked = std::get_if<ReadGroup>(&event);
+      if (asked != nullptr) {
+        node.scheduler().on_read_ready(Instant{2100}, group, asked->token, true, out);
+      }
+    }
+  };
+  read();
+  JobSpec spec;
+  spec.argv = {"x"};
+  spec.tasks = {{1, kTasks, 1}};
+  for (int i = 0; i < 300; ++i) spec.environment["NAME" + std::to_string(i)] = "value";
+  LogIndex index = 0;
+  const auto apply = [&](const Command& command) {
+    node.scheduler().apply(Instant{2200}, group, ++index, 5, encode_command(command), out);
+  };
+  apply(SubmitCommand{id, "u", "", encode(spec), {1}, {node.peer()}, kTasks});
+  for (std::uint32_t first = 0; first < kTasks; first += kMaxBatchTasks) {
+    NodeResults results{id, node.peer(), first + 1, 0, {}};
+    PlainResults plain;
+    plain.run = {first, std::min(kMaxBatchTasks, kTasks - first), {1, 5, 1}};
+    if (first == 0) plain.run = {1, kMaxBatchTasks - 1, {1, 5, 1}};
+    results.batch.plain.push_back(plain);
+    apply(CompleteCommand{{results}});
+  }
+  TaskResult failed;
+  failed.attempt = {1, 5, 1};
+  failed.reason = Reason::kExit;
+  failed.exit_code = 3;
+  NodeResults results{id, node.peer(), kTasks + 1, 0, {}};
+  results.batch.others.push_back(failed);
+  apply(CompleteCommand{{results}});
+  node.scheduler().take_events();
+  for (const TaskState state : {TaskState::kFailed, TaskState::kQueued, TaskState::kRunning}) {
+    const std::clock_t before = std::clock();
+    const GroupRequest question = ListTasks{id, {}, state, 0, 100};
+    node.scheduler().on_group_request(Instant{2300}, {1}, 1, node.peer(), group, encode(question),
+                                      out);
+    read();
+    std::size_t listed = SIZE_MAX;
+    for (const SchedEvent& event : node.scheduler().take_events()) {
+      const auto* reply = std::get_if<ReplyGroup>(&event);
+      if (reply == nullptr || !reply->reply) continue;
+      const Result<GroupAnswer> answer = decode<GroupAnswer>(*reply->reply);
+      if (answer) listed = std::get<TaskList>(*answer).tasks.size();
+    }
+    EXPECT_EQ(listed, state == TaskState::kFailed ? 1U : 0U);
+    EXPECT_LT((std::clock() - before) / (CLOCKS_PER_SEC / 1000), 1000);
+  }
 }
 
 TEST(Fatal, ACommittedEntryThatMakesNoSenseStopsTheNode) {
