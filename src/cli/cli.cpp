@@ -53,6 +53,18 @@ std::string command_help(const Command& command) {
   return text;
 }
 
+// The commands of two words that begin with this one; empty if there are none.
+std::string family_help(const std::string& word) {
+  std::string text;
+  for (const Command& command : commands()) {
+    const std::string name = command.name;
+    if (!name.starts_with(word + " ") || command.run == nullptr) continue;
+    text += "  dunlin " + name + " " + command.usage + "    " + command.summary + "\n";
+    text += std::string("\nFor example\n  ") + command.example + "\n";
+  }
+  return text;
+}
+
 // The command that the words begin with, and how many of them it takes: the longest name counts.
 const Command* find_command(const std::vector<std::string>& words, std::size_t& taken) {
   const Command* found = nullptr;
@@ -170,12 +182,21 @@ int run_line(std::vector<std::string> args) {
   if (args.empty()) {
     return complain({Code::kUsage, "there is no command", "see dunlin --help"}, wants_json(before));
   }
+  // `help submit` is `submit --help`.
+  if (args[0] == "help" && args.size() > 1) {
+    args.erase(args.begin());
+    args.push_back("--help");
+  }
   if (args[0] == "help" || args[0] == "version") args[0] = "--" + args[0];
   if (args[0].starts_with("--")) {
     return run_line({args[0]});
   }
   std::size_t taken = 0;
   const Command* command = find_command(args, taken);
+  if (command == nullptr && args.size() == 2 && is_help(args[1])) {
+    const std::string family = family_help(args[0]);
+    if (!family.empty()) return print(family), kExitWell;
+  }
   if (command == nullptr) return complain(no_command(args), wants_json(args));
   before.insert(before.end(), args.begin() + static_cast<std::ptrdiff_t>(taken), args.end());
   return run_command(*command, before);

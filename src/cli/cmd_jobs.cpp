@@ -129,7 +129,9 @@ std::string job_page(const JobSummary& job, const std::map<NodeId, std::string>&
   add_line(text, "user", job.user);
   add_line(text, "state",
            std::string(name_of(job.state)) +
-               (job.reason == Reason::kNone ? "" : std::string(" (") + name_of(job.reason) + ")"));
+               (job.reason == Reason::kNone || job.reason == Reason::kCancelled
+                    ? ""
+                    : std::string(" (") + name_of(job.reason) + ")"));
   add_line(text, "tasks", progress_of(job));
   if (job.priority != 0) add_line(text, "priority", std::to_string(job.priority));
   add_line(text, "coordinator", job.coordinator ? name_in(names, job.coordinator) : "");
@@ -196,7 +198,9 @@ int run_jobs(Invocation& call) {
 int run_show(Invocation& call) {
   const auto job = find_job(call.client, call.args.words[0]);
   if (!job) return call.failed(job.error());
-  if (!job->tasks.empty()) return call.usage("show takes a whole job", "for tasks: dunlin tasks");
+  const auto is_whole = is_whole_job(call.client, *job);
+  if (!is_whole) return call.failed(is_whole.error());
+  if (!*is_whole) return call.usage("show takes a whole job", "for tasks: dunlin tasks");
   const std::string target =
       "/v1/jobs/" + job->id.text() + (call.args.has("stale") ? "?stale=1" : "");
   const auto answer = call.client.call("GET", target);

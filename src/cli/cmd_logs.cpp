@@ -138,12 +138,15 @@ Result<void> fetch_output(Client& client, const JobRef& job, const TaskOutput& o
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, output.mode & 0777));
   if (!file.is_open()) return fail(Code::kFailed, path + ": " + std::strerror(errno));
   std::uint64_t offset = 0;
-  return read_stream(client, output_target(job, output.task, output.name),
-                     [&](std::string_view bytes) {
-                       const std::uint64_t at = offset;
-                       offset += bytes.size();
-                       return write_at(file.get(), at, as_bytes(bytes), path);
-                     });
+  Result<void> written = read_stream(client, output_target(job, output.task, output.name),
+                                     [&](std::string_view bytes) {
+                                       const std::uint64_t at = offset;
+                                       offset += bytes.size();
+                                       return write_at(file.get(), at, as_bytes(bytes), path);
+                                     });
+  // Half a file must not be taken for the whole.
+  if (!written) unlink(path.c_str());
+  return written;
 }
 
 }  // namespace

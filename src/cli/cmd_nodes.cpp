@@ -11,16 +11,17 @@ namespace {
 
 // By whole id, by name, or by a prefix of the id that only one node has.
 Result<Member> find_node(const std::vector<Member>& nodes, const std::string& word) {
-  std::vector<const Member*> found;
+  std::vector<const Member*> found, named;
   for (const Member& node : nodes) {
     if (node.facts.id.text() == word) return node;
     // A host that came back under a new identity keeps its name: the old one is dead or has left.
     if (node.facts.name == word && node.state != MemberState::kDead &&
         node.state != MemberState::kLeft) {
-      return node;
+      named.push_back(&node);
     }
     if (node.facts.id.text().starts_with(word) || node.facts.name == word) found.push_back(&node);
   }
+  if (!named.empty()) found = std::move(named);
   if (found.size() == 1) return *found.front();
   if (found.empty()) {
     return fail(Code::kNotFound, "there is no node '" + word + "'", "see: dunlin nodes");
@@ -161,6 +162,10 @@ int run_leave(Invocation& call) {
     if (!nodes) return call.failed(nodes.error());
     const auto node = find_node(*nodes, call.args.words[0]);
     if (!node) return call.failed(node.error());
+    if (node->state == MemberState::kLeft) {
+      note("dunlin: " + node->facts.name + " has left already");
+      return kExitWell;
+    }
     request.node = node->facts.id;
   }
   Result<void> begun = call.client.begin("POST", "/v1/leave", leave_request_json(request));

@@ -193,7 +193,10 @@ class Runner {
                                         [&](const ShippedFile& file) { return file.name == word; });
     if (is_shipped) return note("dunlin: " + why + "; it was shipped: call it ./" + word);
     const std::string here = found_here(word);
-    note("dunlin: " + why + (here.empty() ? "" : "; it exists here: add --file " + here));
+    note("dunlin: " + why +
+         (here.empty() ? ""
+                       : "; it exists here: add --file " + here + ", and call it ./" +
+                             here.substr(here.rfind('/') + 1)));
   }
 
   Invocation& call_;

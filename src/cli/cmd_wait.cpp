@@ -164,7 +164,9 @@ int run_wait(Invocation& call) {
   for (const std::string& word : call.args.words) {
     const auto job = find_job(call.client, word);
     if (!job) return call.failed(job.error());
-    if (!job->tasks.empty()) return call.usage("wait takes whole jobs, not '" + word + "'");
+    const auto is_whole = is_whole_job(call.client, *job);
+    if (!is_whole) return call.failed(is_whole.error());
+    if (!*is_whole) return call.usage("wait takes whole jobs, not '" + word + "'");
     if (std::find(jobs.begin(), jobs.end(), job->id) == jobs.end()) jobs.push_back(job->id);
   }
   if (jobs.size() > kMaxJobs) {

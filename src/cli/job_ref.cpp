@@ -86,6 +86,16 @@ Result<JobRef> find_job(Client& client, std::string_view text) {
   return JobRef{*id, std::move(words->tasks)};
 }
 
+Result<bool> is_whole_job(Client& client, const JobRef& job) {
+  if (job.tasks.empty()) return true;
+  if (count_of(job.tasks) != 1 || job.tasks.front().first != 1) return false;
+  const auto answer = client.call("GET", "/v1/jobs/" + job.id.text());
+  if (!answer) return tl::unexpected(answer.error());
+  const auto summary = job_from_json(answer->body);
+  if (!summary) return tl::unexpected(summary.error());
+  return summary->tasks.total == 1;
+}
+
 std::string tasks_query(const JobRef& job) {
   return job.tasks.empty() ? std::string() : "tasks=" + url_encoded(text_of(job.tasks));
 }

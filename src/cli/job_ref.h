@@ -27,6 +27,9 @@ Result<JobWords> job_words_from(std::string_view text);
 // Asks the cluster where it must: for `last` and prefixes. kUsage: ambiguous, and with what.
 Result<JobRef> find_job(Client& client, std::string_view text);
 
+// Is it the job as a whole that is meant? JOB.1 is, of a job of one task.
+Result<bool> is_whole_job(Client& client, const JobRef& job);
+
 // "tasks=1-5" for a query; empty when none were named.
 std::string tasks_query(const JobRef& job);
 

@@ -34,6 +34,8 @@ TEST_F(Commands, HelpEverywhereHasAnExampleAndVersionIsSaid) {
     EXPECT_EQ(ran.code, 0) << name;
     EXPECT_NE(ran.out.find("For example\n  dunlin " + name), std::string::npos) << ran.out;
   }
+  EXPECT_NE(run({"token", "--help"}).out.find("dunlin token create"), std::string::npos);
+  EXPECT_EQ(run({"help", "submit"}).out, run({"submit", "--help"}).out);
   const Ran nothing = run({});
   EXPECT_EQ(nothing.code, 2);
   EXPECT_TRUE(nothing.out.empty());
@@ -261,7 +263,11 @@ TEST_F(Commands, WaitTellsHowEachJobEnded) {
   });
   EXPECT_EQ(waiting->end().code, 0);
   EXPECT_EQ(run({"wait", "zzzzzzzzzz"}).code, 4);
-  EXPECT_EQ(run({"wait", well + ".1"}).code, 2);
+  // A single task is 1, and the same as its job.
+  EXPECT_EQ(run({"wait", well + ".1"}).code, 0);
+  EXPECT_EQ(run({"show", well + ".1"}).code, 0);
+  EXPECT_EQ(run({"wait", well + ".2"}).code, 2);
+  EXPECT_EQ(run({"wait", submit({"--array", "1-2", "true"}) + ".1"}).code, 2);
 }
 
 TEST_F(Commands, CancelEndsJobsAndTasks) {
@@ -383,6 +389,15 @@ TEST_F(Commands, NodesAreListedAndFoundByNameOrPrefix) {
   EXPECT_EQ(nodes->size(), 1U);
   EXPECT_EQ(run({"nodes", "0"}).code, 2);
   EXPECT_EQ(run({"nodes", "gamma"}).code, 4);
+  // Whoever takes a node out must not take its namesake.
+  server.on_loop([](FakeNode& node) { node.members.push_back(fake_member(3, "beta")); });
+  EXPECT_EQ(run({"leave", "beta"}).code, 2);
+  server.on_loop([](FakeNode& node) {
+    for (Member& member : node.members) member.state = MemberState::kLeft;
+  });
+  const Ran left = run({"leave", "alpha"});
+  EXPECT_EQ(left.code, 0);
+  EXPECT_NE(left.err.find("alpha has left already"), std::string::npos) << left.err;
 }
 
 TEST_F(Commands, StatusBeginsWithWhatCanBeLost) {
