@@ -98,7 +98,7 @@ void Cluster::on(std::size_t host, const Propose& p) {
 
 void Cluster::on(std::size_t host, const FetchBlob& fetch) {
   ++fetches_;
-  later(host, microseconds(500), [this, fetch](Scheduler& s, Effects& out) {
+  later(host, hosts_[host].staging_time, [this, fetch](Scheduler& s, Effects& out) {
     const auto blob = blobs_.find(fetch.blob.id);
     Result<Bytes> content = fail(Code::kNotFound, "no such blob");
     if (blob != blobs_.end()) content = blob->second;

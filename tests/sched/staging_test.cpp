@@ -80,6 +80,7 @@ TEST(Staging, ANodeThatWaitsForFilesTakesNoMoreTasksThanItHasRoomFor) {
 
 TEST(Staging, MoreJobsWithEntriesThanANodeKeepsBlocksOfAllRun) {
   Cluster cluster({.nodes = 1, .cpus = 64});
+  cluster.slow_staging(0, seconds(2));
   std::vector<JobId> jobs;
   for (int i = 0; i < 40; ++i) {
     JobSpec spec = cluster.spec({"work", "300"});
@@ -91,7 +92,7 @@ TEST(Staging, MoreJobsWithEntriesThanANodeKeepsBlocksOfAllRun) {
     return std::all_of(jobs.begin(), jobs.end(),
                        [&](const JobId& j) { return cluster.is_final(j); });
   };
-  EXPECT_TRUE(cluster.run_until(all_done, seconds(30)));
+  EXPECT_TRUE(cluster.run_until(all_done, seconds(60)));
   EXPECT_EQ(cluster.fetches(), jobs.size());
 }
 
