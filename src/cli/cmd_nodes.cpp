@@ -188,7 +188,8 @@ int run_leave(Invocation& call) {
 }
 
 int run_down(Invocation& call) {
-  const auto answer = call.client.call("POST", "/v1/down", {}, seconds(60));
+  // The tasks have their grace first, however long that is.
+  const auto answer = call.client.call("POST", "/v1/down", {}, seconds(24 * 3600));
   return answer ? int{kExitWell} : call.failed(answer.error());
 }
 

@@ -1,5 +1,6 @@
 // What clients ask of the node itself; what they ask about jobs goes to the scheduler.
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "node/parts.h"
@@ -10,6 +11,9 @@ namespace {
 
 // How long a leaver waits for its good-bye to spread.
 constexpr Duration kFarewell = seconds(3);
+// How long a node that ends goes on for its coordinators to hear, and commit, that it holds
+// nothing.
+constexpr Duration kLastWords = milliseconds(500);
 
 }  // namespace
 
@@ -33,6 +37,7 @@ void Node::on_client_gone(client::RequestId request) {
   Parts& p = *parts_;
   p.waiting.erase(request);
   p.leaving.clients.erase(request);
+  p.ending.clients.erase(request);
   std::erase_if(p.leave_orders, [&](const auto& order) { return order.second.request == request; });
 }
 
@@ -134,8 +139,39 @@ void Node::Parts::serve(client::RequestId request, const client::CreateToken& bo
   admission.issue(request, AddToken{std::move(record), wall});
 }
 
+// ---- ending -------------------------------------------------------------------------------------
+
 void Node::Parts::serve(client::RequestId request, const client::StopNode&) {
-  answer(request, client::Answer(client::Done{}));
+  ending.clients.insert(request);
+  begin_ending();
+}
+
+// Returns when they are given up, if they are still there.
+Instant Node::Parts::hand_back_tasks() {
+  sched.hand_back(now, out);
+  return std::max(now, sched.hand_back_until()) + kAfterGrace;
+}
+
+void Node::Parts::begin_ending() {
+  if (ending.active) return;
+  ending.active = true;
+  ending.is_empty = !sched.has_tasks();
+  const Instant until = hand_back_tasks();
+  ending.at = ending.is_empty ? now : until;
+}
+
+// Called at the end of every turn. What nobody holds is bound anew at once, and not first when the
+// cluster misses this node: its coordinators are to hear of it before it goes.
+void Node::Parts::follow_ending() {
+  if (!ending.active) return;
+  if (!ending.is_empty && !sched.has_tasks()) {
+    ending.is_empty = true;
+    ending.at = std::min(ending.at, now + kLastWords);
+  }
+  if (now < ending.at) return;
+  for (const client::RequestId client : std::exchange(ending.clients, {})) {
+    answer(client, client::Answer(client::Done{}));
+  }
   output.stop = true;
 }
 
@@ -175,6 +211,7 @@ Result<void> Node::Parts::may_begin_leaving() const {
 }
 
 void Node::Parts::begin_leaving(bool at_once) {
+  if (!leaving.active) leaving.tasks_until = hand_back_tasks();
   leaving.active = true;
   leaving.at_once = leaving.at_once || at_once;
   load.draining = true;
@@ -196,7 +233,8 @@ std::size_t Node::Parts::seats() const {
 void Node::Parts::follow_leaving() {
   if (!leaving.active) return;
   const LeaveState state = blobs.leave_state();
-  const bool ready = (groups.may_leave() && state.ready) || leaving.at_once;
+  const bool has_tasks = sched.has_tasks() && now < leaving.tasks_until;
+  const bool ready = !has_tasks && ((groups.may_leave() && state.ready) || leaving.at_once);
   if (!ready) {
     groups.prepare_to_leave(now, out);
     const std::string dead = dead_members();

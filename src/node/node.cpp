@@ -55,6 +55,7 @@ Output Node::end_turn() {
   ASSERT(p.in_turn);
   // Applied state and its place in the log belong together: no checkpoint amid events, nor of what
   // could not be applied.
+  p.follow_ending();
   p.unsettled = !p.settle();
   if (!p.unsettled && !p.out.fatal) p.checkpoint_if_due();
   p.mark_peers();
@@ -115,7 +116,7 @@ Instant Node::next_deadline() const {
   return std::min({p.gossip.next_deadline(), p.liveness.next_deadline(), p.groups.next_deadline(),
                    p.router.next_deadline(), p.blobs.next_deadline(), p.sched.next_deadline(),
                    p.admission.next_deadline(), p.status.next_deadline(),
-                   p.checkpointer.next_deadline()});
+                   p.checkpointer.next_deadline(), p.ending.at});
 }
 
 void Node::tick() {
@@ -239,8 +240,10 @@ void Node::set_storage_stalled(bool stalled) {
 }
 
 void Node::stop() {
-  ASSERT(parts_->in_turn);
-  parts_->output.stop = true;
+  Parts& p = *parts_;
+  ASSERT(p.in_turn);
+  if (p.ending.active) p.ending.at = p.now;
+  p.begin_ending();
 }
 
 // ---- questions ----------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ class Node {
   void set_disk_space(std::uint64_t total, std::uint64_t free);
   // A write has been in flight for longer than the host's limit (or no longer is).
   void set_storage_stalled(bool stalled);
-  // SIGTERM: tasks are ended or handed over, leaderships too; Output::stop follows.
+  // SIGTERM: the tasks get their grace and are handed back; Output::stop follows when that is done,
+  // kAfterGrace behind the longest grace at the latest, or at once when told a second time.
   void stop();
 
   // ---- questions of the transport ----

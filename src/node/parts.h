@@ -17,6 +17,8 @@ namespace dunlin {
 
 constexpr std::size_t kMaxClientRequests = 10'000;  // waiting at one node
 constexpr std::size_t kMaxLeaveOrders = 256;        // of other nodes; further ones hear nothing
+// For what KILL does not end at once, and for results that no quorum commits.
+constexpr Duration kAfterGrace = seconds(5);
 
 // The fact that holds Groups::peer_marks().
 inline constexpr const char* kMarksFact = "node/marks";
@@ -106,6 +108,9 @@ struct Node::Parts {
   Error with_names(Error error) const;
   std::string dead_members() const;
   StatusShare share_of_status(std::uint64_t query) const;
+  void begin_ending();
+  void follow_ending();
+  Instant hand_back_tasks();
   void begin_leaving(bool at_once);
   void follow_leaving();
   void say_leaving(const std::string& line, bool done, bool refused);
@@ -169,9 +174,19 @@ struct Node::Parts {
   std::size_t retired_seen = 0;  // ids of the record that have been dealt with
   Load load;
 
+  // Ending in order, the id stays a member: who wants to hear of it, and when it is done.
+  struct Ending {
+    bool active = false;
+    bool is_empty = false;  // nothing runs here any more
+    Instant at = Instant::never();
+    std::set<client::RequestId> clients;
+  };
+  Ending ending;
+
   // Leaving: who wants to hear of it, and what was last said.
   struct Leaving {
     bool active = false;
+    Instant tasks_until;  // they are given up then
     bool gossip_said = false;
     std::set<client::RequestId> clients;
     std::set<std::pair<NodeId, std::uint64_t>> orders;  // of other nodes' clients

@@ -115,9 +115,10 @@ Result<void> NodeHost::open_doors() {
 void NodeHost::keep_identity() {
   identity_stale_ = false;
   const IdentityFile identity = identity_of(node_->membership(), node_->reachable_members());
-  if (Result<void> written = write_identity(options_.dir, identity); !written) {
-    say(written.error().message);
-  }
+  const Result<void> written = write_identity(options_.dir, identity);
+  // Tried again each second, and said once.
+  if (!written && !identity_failed_) say(written.error().message);
+  identity_failed_ = identity_stale_ = !written;
 }
 
 int NodeHost::run() {
@@ -125,7 +126,7 @@ int NodeHost::run() {
        {reinterpret_cast<uv_handle_t*>(&prepare_), reinterpret_cast<uv_handle_t*>(&check_),
         reinterpret_cast<uv_handle_t*>(&idle_), reinterpret_cast<uv_handle_t*>(&timer_),
         reinterpret_cast<uv_handle_t*>(&chores_), reinterpret_cast<uv_handle_t*>(&terminate_),
-        reinterpret_cast<uv_handle_t*>(&interrupt_)}) {
+        reinterpret_cast<uv_handle_t*>(&interrupt_), reinterpret_cast<uv_handle_t*>(&hangup_)}) {
     handle->data = this;
   }
   uv_prepare_init(loop_, &prepare_);
@@ -133,21 +134,30 @@ int NodeHost::run() {
   uv_idle_init(loop_, &idle_);
   uv_timer_init(loop_, &timer_);
   uv_timer_init(loop_, &chores_);
-  uv_signal_init(loop_, &terminate_);
-  uv_signal_init(loop_, &interrupt_);
   uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<NodeHost*>(h->data)->end_turn(); });
   uv_check_start(&check_, [](uv_check_t* h) { static_cast<NodeHost*>(h->data)->end_turn(); });
   uv_timer_start(
       &chores_, [](uv_timer_t* h) { static_cast<NodeHost*>(h->data)->check_storage(); }, 0,
       kChoresMs);
-  const auto on_signal = [](uv_signal_t* h, int) {
-    static_cast<NodeHost*>(h->data)->input().stop();
-  };
-  uv_signal_start(&terminate_, on_signal, SIGTERM);
-  uv_signal_start(&interrupt_, on_signal, SIGINT);
+  start_signals();
   input().tick();
   uv_run(loop_, UV_RUN_DEFAULT);
   return exit_code_;
+}
+
+void NodeHost::start_signals() {
+  const auto on_signal = [](uv_signal_t* h, int) {
+    static_cast<NodeHost*>(h->data)->input().stop();
+  };
+  uv_signal_init(loop_, &terminate_);
+  uv_signal_init(loop_, &interrupt_);
+  uv_signal_init(loop_, &hangup_);
+  uv_signal_start(&terminate_, on_signal, SIGTERM);
+  uv_signal_start(&interrupt_, on_signal, SIGINT);
+  // A terminal that closes ends the node in order, but not one that was started with nohup.
+  struct sigaction before {};
+  const bool is_ignored = sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
+  if (!is_ignored) uv_signal_start(&hangup_, on_signal, SIGHUP);
 }
 
 // ---- turns --------------------------------------------------------------------------------------
@@ -378,6 +388,7 @@ void NodeHost::close_all() {
   close_handle(chores_);
   close_handle(terminate_);
   close_handle(interrupt_);
+  close_handle(hangup_);
   storage_.reset();
 }
 

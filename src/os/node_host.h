@@ -51,6 +51,7 @@ class NodeHost {
   // Opens the turn if it is not open, and returns the node for an input.
   Node& input();
   void end_turn();
+  void start_signals();
   void perform(Output& output);
   void perform_processes(Output& output);
   void arm_timer();
@@ -81,6 +82,7 @@ class NodeHost {
   uv_timer_t chores_{};  // once a second: disk space, stalled writes
   uv_signal_t terminate_{};
   uv_signal_t interrupt_{};
+  uv_signal_t hangup_{};
 
   std::vector<Bytes> local_;  // frames of the node to itself, for the next turn
   bool in_turn_ = false;
@@ -89,6 +91,7 @@ class NodeHost {
   bool storage_stalled_ = false;
   bool founding_ = false;
   bool identity_stale_ = false;
+  bool identity_failed_ = false;
   std::uint64_t awaited_row_ = 0;  // while starting
   std::string address_;
   int exit_code_ = 0;

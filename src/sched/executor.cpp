@@ -233,6 +233,12 @@ void Executor::obey(Turn& turn, const Bind& message) {
   const Instant sent = job.pull->sent;
   end_pull(job);
   job.used_at = turn.now;
+  if (is_stopping_) {
+    // The list without them gives them back.
+    if (!message.tasks.empty()) lists_due_.insert(job.group);
+    status_at_ = turn.now;
+    return;
+  }
   if (message.spec) describe(turn, job, *message.spec);
   job.allowed = turn.now < job.refused_until ? 0 : message.allowed;
   for (const TaskRun& run : message.tasks) {
@@ -282,6 +288,22 @@ void Executor::hand_back(Turn& turn) {
     terminate(turn, key, process);
   }
   status_at_ = turn.now;
+}
+
+// What a pull on its way brings is given back too.
+bool Executor::has_tasks() const {
+  return !processes_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) {
+    return !job.second.held.is_empty() || job.second.pull;
+  });
+}
+
+Instant Executor::last_kill() const {
+  Instant last;
+  for (const auto& [key, process] : processes_) {
+    if (process.exit || process.kill_at == Instant::never()) continue;
+    last = std::max(last, process.kill_at);
+  }
+  return last;
 }
 
 // ---- time ---------------------------------------------------------------------------------------

@@ -61,7 +61,9 @@ class Executor {
   void set_disk_full(bool is_full) { is_disk_full_ = is_full; }
   // The node goes: its tasks are ended and given back, and none is taken any more.
   void hand_back(Turn& turn);
-  bool has_tasks() const { return !processes_.empty(); }
+  bool has_tasks() const;
+  // When the last of what runs gets KILL, once it was handed back.
+  Instant last_kill() const;
   // Another node leads the group now: what waits for an answer is sent there at once.
   void leader_changed(Turn& turn, GroupId group);
 

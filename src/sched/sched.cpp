@@ -362,6 +362,10 @@ bool Scheduler::has_tasks() const {
   return parts_->executor.has_tasks();
 }
 
+Instant Scheduler::hand_back_until() const {
+  return parts_->executor.last_kill();
+}
+
 // ---- clients ------------------------------------------------------------------------------------
 
 void Scheduler::request(Instant now, WallTime wall, std::uint64_t request, JobRequest what,

@@ -103,9 +103,11 @@ class Scheduler {
   void peer_dead(Instant now, NodeId node, Effects& out);
 
   // The node is to end: its tasks get TERM, grace, KILL and run again elsewhere, without using up a
-  // retry. It may go once has_tasks() is false.
+  // retry. It may go once has_tasks() is false: nothing runs, and every result is committed.
   void hand_back(Instant now, Effects& out);
   bool has_tasks() const;
+  // When the longest grace of what was handed back is over; long past when nothing runs.
+  Instant hand_back_until() const;
 
   // ---- clients --------------------------------------------------------------------------------
   void request(Instant now, WallTime wall, std::uint64_t request, JobRequest what, Effects& out);
