@@ -62,7 +62,8 @@ struct CompleteCommand {
 };
 
 // These attempts will bring no result: their node is gone or has forgotten them. `node_lost` counts
-// toward the crash limit; a retry is never used up. More runs travel in further commands.
+// toward the crash limit, once for each node and not for what was `waiting` to be started; a retry
+// is never used up. More runs travel in further commands.
 constexpr std::size_t kMaxLostRuns = 16 * 1024;
 struct LostCommand {
   JobId job;
@@ -70,22 +71,36 @@ struct LostCommand {
   bool node_lost = false;
   std::vector<TaskRun> attempts;
   WallTime at;
+  std::vector<TaskRun> waiting;
   static constexpr auto fields() {
     using L = LostCommand;
-    return Fields<&L::job, &L::node, &L::node_lost, &L::attempts, &L::at>{};
+    return Fields<&L::job, &L::node, &L::node_lost, &L::attempts, &L::at, &L::waiting>{};
   }
 };
 
-// Ends open tasks; nothing listed means the whole job, whose round is then closed.
+// Attempts that ran when their tasks were cancelled, on one node, since then.
+struct CancelledOn {
+  NodeId node;
+  WallTime since;
+  std::vector<TaskRun> attempts;
+  static constexpr auto fields() {
+    return Fields<&CancelledOn::node, &CancelledOn::since, &CancelledOn::attempts>{};
+  }
+};
+
+// Ends open tasks; nothing listed means the whole job, whose round is then closed. What ran of them
+// is named for the record, as far as it is no more than kMaxCancelledRuns.
 constexpr std::size_t kMaxCancelRuns = 16 * 1024;
+constexpr std::size_t kMaxCancelledRuns = 8 * 1024;
 struct CancelCommand {
   JobId job;
   std::vector<IndexRun> tasks;
   WallTime at;
   std::string by;
+  std::vector<CancelledOn> running;
   static constexpr auto fields() {
     using C = CancelCommand;
-    return Fields<&C::job, &C::tasks, &C::at, &C::by>{};
+    return Fields<&C::job, &C::tasks, &C::at, &C::by, &C::running>{};
   }
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "sched/task_command.h"
 
 namespace dunlin::sched {
 
@@ -72,6 +73,35 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
   const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{tasks}, kMaxProbed);
   command.probed = candidates(job, std::max(kLeastBreadth, breadth));
   command.bound_below = first_bound(spec, members_.cpus());
+  return command;
+}
+
+// Names what runs of the tasks: for the record, nothing is decided by it.
+CancelCommand Coordinator::cancellation(GroupId id, const Job& job, std::vector<IndexRun> tasks,
+                                        WallTime at, std::string by) const {
+  CancelCommand command{job.id, std::move(tasks), at, std::move(by), {}};
+  const auto group = groups_.find(id);
+  if (group == groups_.end() || is_no_op(*job.spec())) return command;
+  const auto led = group->second.jobs.find(job.id);
+  if (led == group->second.jobs.end()) return command;
+  std::size_t left = kMaxCancelledRuns;
+  for (const auto& [node, holding] : led->second->nodes) {
+    CancelledOn on{node, holding.bound_at, {}};
+    AttemptRuns running = holding.bound;
+    for (const TaskRun& run : holding.waiting.runs()) running.remove(run);
+    for (const TaskRun& run : running.runs()) {
+      // The first range that does not end before the run; they ascend.
+      const auto task =
+          std::partition_point(command.tasks.begin(), command.tasks.end(),
+                               [&](const IndexRun& t) { return t.first + t.count <= run.first; });
+      const bool is_meant =
+          command.tasks.empty() || (task != command.tasks.end() && task->first < run.end());
+      if (!is_meant || left == 0) continue;
+      --left;
+      on.attempts.push_back(run);
+    }
+    if (!on.attempts.empty()) command.running.push_back(std::move(on));
+  }
   return command;
 }
 

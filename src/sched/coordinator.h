@@ -59,6 +59,8 @@ class Coordinator {
 
   // ---- orders of clients: the command to be proposed ------------------------------------------
   SubmitCommand submission(const SubmitJob& request, const JobSpec& spec, WallTime at) const;
+  CancelCommand cancellation(GroupId group, const Job& job, std::vector<IndexRun> tasks,
+                             WallTime at, std::string by) const;
   // A client asked for the job then, and waits for the answer until then.
   void attend(GroupId group, const JobId& job, Instant from, Instant until);
 
@@ -181,6 +183,8 @@ class Coordinator {
   // coordinator_timers.cpp
   void tick_group(Turn& turn, GroupId group, LedGroup& led);
   void tick_job(Turn& turn, Led& at);
+  static std::uint32_t ending_of(const Job& job, const LedJob& led);
+  static void note_waiting(const Led& at, Holding& holding, const JobStatus& status);
   void check_holders(Turn& turn, LedGroup& led);
   void sweep(Turn& turn, GroupId group, LedGroup& led);
 

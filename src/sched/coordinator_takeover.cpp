@@ -251,9 +251,14 @@ void Coordinator::propose_loss(Turn& turn, Led& at, NodeId node, Holding& holdin
   if (holding.losing.is_empty() || holding.losing_token != 0) return;
   std::vector<TaskRun> runs = holding.losing.runs();
   if (runs.size() > kMaxLostRuns) runs.resize(kMaxLostRuns);
-  holding.losing_token =
-      propose(turn, at.id, at.group,
-              LostCommand{at.job.id, node, holding.node_lost, std::move(runs), turn.wall});
+  std::vector<TaskRun> waiting;
+  for (const TaskRun& run : runs) {
+    const std::vector<TaskRun> parts = holding.waiting.common(run);
+    waiting.insert(waiting.end(), parts.begin(), parts.end());
+  }
+  holding.losing_token = propose(turn, at.id, at.group,
+                                 LostCommand{at.job.id, node, holding.node_lost, std::move(runs),
+                                             turn.wall, std::move(waiting)});
 }
 
 void Coordinator::drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs) {
@@ -349,6 +354,10 @@ void Coordinator::node_gone(Turn& turn, NodeId node, bool left) {
       Holding& holding = at.led.nodes[node];
       holding.offered = 0;
       if (at.job.is_final()) {
+        // Also of one that no member list knows: nobody else will say that it holds nothing.
+        holding.bound.clear();
+        holding.losing.clear();
+        holding.dropping.clear();
         finish_job(turn, at);
         continue;
       }

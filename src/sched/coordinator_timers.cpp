@@ -62,7 +62,8 @@ void Coordinator::tick_job(Turn& turn, Led& at) {
   const bool is_attended = !at.job.is_final() && at.job.spec()->attended;
   if (is_attended && attended_until(led) <= turn.now) {
     led.asked_at = turn.now;
-    propose(turn, at.id, at.group, CancelCommand{at.job.id, {}, turn.wall, "nobody waits for it"});
+    propose(turn, at.id, at.group,
+            cancellation(at.id, at.job, {}, turn.wall, "nobody waits for it"));
   }
   changed(turn, at);
 }
@@ -136,6 +137,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
       continue;
     }
     const auto holding = at->led.nodes.find(from);
+    if (holding != at->led.nodes.end()) note_waiting(*at, holding->second, status);
     const bool agrees = holding != at->led.nodes.end() &&
                         holding->second.bound.digest() == status.digest &&
                         holding->second.boot == message.boot && !status.needs_spec;
@@ -149,7 +151,24 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
   }
 }
 
+void Coordinator::note_waiting(const Led& at, Holding& holding, const JobStatus& status) {
+  holding.waiting.clear();
+  for (const TaskRun& run : status.waiting) {
+    if (is_within(run, at.job.head.total)) holding.waiting.add(run);
+  }
+}
+
 // ---- what only the leader knows -----------------------------------------------------------------
+
+// A cancelled job is over for people when its processes are: tasks that have their grace still run.
+std::uint32_t Coordinator::ending_of(const Job& job, const LedJob& led) {
+  if (job.head.state != JobState::kCancelled) return 0;
+  std::uint32_t ending = 0;
+  for (const auto& [node, holding] : led.nodes) {
+    ending += holding.bound.size() + holding.dropping.size();
+  }
+  return std::min(ending, job.head.cancelled);
+}
 
 void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) const {
   const auto group = groups_.find(id);
@@ -158,11 +177,21 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
   summary.epoch = group->second.term;
   const auto at = group->second.jobs.find(job.id);
   const bool is_led = at != group->second.jobs.end();
-  const std::uint32_t soft = job.is_final() || !is_led ? UINT32_MAX : at->second->version;
+  const std::uint32_t ending = is_led ? ending_of(job, *at->second) : 0;
+  const bool is_over = !is_led || (job.is_final() && ending == 0);
+  const std::uint32_t soft = is_over ? UINT32_MAX : at->second->version;
   summary.version = (group->second.term << 32) | soft;
-  if (!is_led || job.is_final()) return;
+  if (is_over) return;
   const LedJob& led = *at->second;
   TaskCounts& counts = summary.tasks;
+  if (job.is_final()) {
+    summary.state = JobState::kRunning;
+    summary.finished_at = summary.expires_at = {};
+    summary.exit_code.reset();
+    counts.running = ending;
+    counts.cancelled -= ending;
+    return;
+  }
   counts.running = led.count(Soft::kBound) + led.count(Soft::kCommitting);
   counts.waiting = led.count(Soft::kBackoff) + (led.is_limited() ? led.count(Soft::kFree) : 0);
   counts.queued = job.head.open() - counts.running - counts.waiting;
@@ -182,8 +211,14 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
   const auto group = groups_.find(id);
   if (group == groups_.end()) return;
   const auto at = group->second.jobs.find(job.id);
-  if (at == group->second.jobs.end() || is_final(view.state)) return;
+  if (at == group->second.jobs.end()) return;
   const LedJob& led = *at->second;
+  if (view.state == TaskState::kCancelled && led.is_dropping(index)) {
+    view.state = TaskState::kRunning;
+    view.finished_at = {};
+    view.duration_ms = {};
+  }
+  if (is_final(view.state) || job.columns.state(index) != Closed::kOpen) return;
   switch (led.soft(index)) {
     case Soft::kBound:
     case Soft::kCommitting:

@@ -151,7 +151,11 @@ void Executor::send_status(Turn& turn) {
       status.span = {*status.span.up_to, std::nullopt};
       status.jobs.clear();
     }
-    status.jobs.push_back({id, job.held.digest(), !job.spec});
+    const std::size_t waiting = std::min(job.ready.size(), kMaxWaitingRuns);
+    status.jobs.push_back({id,
+                           job.held.digest(),
+                           !job.spec,
+                           {job.ready.begin(), job.ready.begin() + static_cast<long>(waiting)}});
   }
   for (const auto& [group, status] : by_group) send_to_coordinator(turn, group, status);
   status_at_ = by_group.empty() ? Instant::never() : turn.now + seconds(1);

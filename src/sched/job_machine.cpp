@@ -1,6 +1,7 @@
 #include "sched/job_machine.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/assert.h"
 
@@ -172,19 +173,52 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   detail.superseded = attempt;
   touch(job, index);
   note_start(job, command.at);
-  const auto on_living =
-      detail.closed - detail.failures - static_cast<std::uint32_t>(detail.lost_on.size());
-  if (!command.node_lost && on_living < kMaxLosses) return;
-  if (command.node_lost) detail.lost_on.push_back(command.node);
-  if (command.node_lost && detail.lost_on.size() < kCrashLimit) return;
+  auto& nodes = detail.lost_on;
+  const bool was_waiting =
+      std::any_of(command.waiting.begin(), command.waiting.end(), [&](const TaskRun& run) {
+        return run.attempt == attempt && run.first <= index && index - run.first < run.count;
+      });
+  const bool is_suspect = command.node_lost && !was_waiting &&
+                          std::find(nodes.begin(), nodes.end(), command.node) == nodes.end();
+  if (is_suspect) nodes.push_back(command.node);
+  const auto others = detail.closed - detail.failures - static_cast<std::uint32_t>(nodes.size());
+  if (is_suspect ? nodes.size() < kCrashLimit : others < kMaxLosses) return;
   record.reason = Reason::kCrashLimit;
-  record.detail = command.node_lost
-                      ? suspected(detail.lost_on)
-                      : "lost " + std::to_string(on_living) + " times by living nodes";
+  record.detail =
+      is_suspect ? suspected(nodes) : "lost " + std::to_string(others) + " times by living nodes";
   Row row;
   row.node = node_number(job, command.node);
   row.finished_ms = since_submission(job, command.at);
   fail_task(job, index, Reason::kCrashLimit, row);
+}
+
+struct UnderWay {
+  const CancelledOn* on = nullptr;
+  Attempt attempt;
+};
+
+std::map<std::uint32_t, UnderWay> running_of(const Job& job, const CancelCommand& command) {
+  std::map<std::uint32_t, UnderWay> found;
+  for (const CancelledOn& on : command.running) {
+    for (const TaskRun& run : on.attempts) {
+      if (!is_within(run, job.head.total) || run.attempt.round != job.head.round) continue;
+      for (std::uint32_t i = run.first; i < run.end(); ++i) found[i] = {&on, run.attempt};
+    }
+  }
+  return found;
+}
+
+void keep_cancelled(Job& job, std::uint32_t index, const UnderWay& running, WallTime at) {
+  TaskDetail& detail = job.details[index];
+  if (running.attempt <= detail.superseded) return;
+  AttemptRecord& record = record_of(detail, running.attempt, running.on->node);
+  record.end = AttemptEnd::kCancelled;
+  record.reason = Reason::kCancelled;
+  record.finished = at;
+  const std::int64_t ms = std::max<std::int64_t>(0, at.ms - running.on->since.ms);
+  record.duration_ms = static_cast<std::uint64_t>(ms);
+  ++detail.closed;
+  note_start(job, {at.ms - ms});
 }
 
 // Of an attempt that neither closed the task nor was met before that did.
@@ -351,13 +385,17 @@ void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& comma
     job->head.is_cancelled = true;
     job->head.cancelled_by = command.by;
   }
+  const std::map<std::uint32_t, UnderWay> under_way = running_of(*job, command);
   Row row;
   row.finished_ms = since_submission(*job, command.at);
   row.node = UINT16_MAX;
   for (const IndexRun& run : tasks) {
     if (!is_within({run.first, run.count, {}}, job->head.total)) continue;
     for (std::uint32_t i = run.first; i < run.first + run.count; ++i) {
-      if (job->columns.state(i) == Closed::kOpen) close(*job, i, Closed::kCancelled, row);
+      if (job->columns.state(i) != Closed::kOpen) continue;
+      const auto attempt = under_way.find(i);
+      if (attempt != under_way.end()) keep_cancelled(*job, i, attempt->second, command.at);
+      close(*job, i, Closed::kCancelled, row);
     }
   }
   note_change(group, index, *job);

@@ -59,7 +59,7 @@ struct AttemptRecord {
 struct TaskDetail {
   std::uint32_t failures = 0;
   std::uint32_t closed = 0;     // attempts that ended in the log, failures and losses together
-  std::vector<NodeId> lost_on;  // nodes lost under it
+  std::vector<NodeId> lost_on;  // nodes lost under it, each once
   // The highest attempt whose failure or loss was counted: no other up to it counts any more.
   Attempt superseded;
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them

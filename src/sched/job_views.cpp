@@ -15,6 +15,7 @@ const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
   for (const AttemptRecord& record : detail->attempts) {
     if (state == Closed::kDone && record.end == AttemptEnd::kSuccess) return &record;
     if (state == Closed::kFailed && record.attempt == detail->superseded) return &record;
+    if (state == Closed::kCancelled && record.end == AttemptEnd::kCancelled) return &record;
   }
   return state == Closed::kCancelled ? &detail->attempts.back() : nullptr;
 }
@@ -113,7 +114,12 @@ TaskView view_of(const Job& job, std::uint32_t index) {
       view.state = TaskState::kCancelled;
       view.reason = Reason::kCancelled;
       view.finished_at = {job.head.submitted.ms + row.finished_ms};
-      if (record != nullptr) view.attempt = record->attempt.number;
+      if (record == nullptr) return view;
+      view.attempt = record->attempt.number;
+      if (record->end != AttemptEnd::kCancelled) return view;
+      view.node = record->node;
+      view.duration_ms = static_cast<std::int64_t>(record->duration_ms);
+      view.started_at = {record->finished.ms - *view.duration_ms};
       return view;
   }
   return view;

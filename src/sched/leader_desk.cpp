@@ -321,8 +321,9 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const C
   request.stage = Stage::kCommitting;
   request.token = next_token_++;
   tokens_[request.token] = handle;
-  turn.raise(Propose{request.group, coordinator_.term(request.group), request.token,
-                     encode_command(CancelCommand{job.id, tasks, turn.wall, what.user})});
+  turn.raise(Propose{
+      request.group, coordinator_.term(request.group), request.token,
+      encode_command(coordinator_.cancellation(request.group, job, tasks, turn.wall, what.user))});
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const LocateLog& what,

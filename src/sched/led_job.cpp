@@ -195,6 +195,12 @@ bool LedJob::is_held() const {
   });
 }
 
+bool LedJob::is_dropping(std::uint32_t index) const {
+  return std::any_of(nodes.begin(), nodes.end(), [&](const auto& entry) {
+    return entry.second.dropping.find(index).has_value();
+  });
+}
+
 std::optional<std::pair<NodeId, Attempt>> LedJob::holder(std::uint32_t index) const {
   for (const auto& [node, holding] : nodes) {
     if (const std::optional<Attempt> attempt = holding.bound.find(index)) {

@@ -38,6 +38,7 @@ struct Holding {
   AttemptRuns bound;               // given to it, or adopted from it
   AttemptRuns losing;              // it is known to hold them no more: a loss is being committed
   AttemptRuns dropping;            // told to end them
+  AttemptRuns waiting;             // not started when it last said so
   bool node_lost = false;          // of `losing`
   std::uint64_t losing_token = 0;  // the proposal that commits the loss; 0: none is on its way
   std::uint64_t last_pull = 0;
@@ -84,6 +85,7 @@ class LedJob {
   std::set<NodeId> awaited;  // named in the log before this lead, not heard of yet
   bool is_held() const;      // by any node, as far as is known
   std::optional<std::pair<NodeId, Attempt>> holder(std::uint32_t index) const;
+  bool is_dropping(std::uint32_t index) const;  // some node was told to end an attempt at it
 
   // ---- probing --------------------------------------------------------------------------------
   Instant next_probe = Instant::never();

@@ -190,12 +190,15 @@ struct HeldList {
 // Once a second while anything is held; a digest that differs from the coordinator's is answered by
 // AskHeld. Many jobs are spread over several messages, each about a span of them.
 constexpr std::size_t kMaxStatusJobs = 8192;
+constexpr std::size_t kMaxWaitingRuns = 64;  // told of one job
 struct JobStatus {
   JobId job;
   std::uint64_t digest = 0;
   bool needs_spec = false;
+  std::vector<TaskRun> waiting;  // of what is held, not started yet
   static constexpr auto fields() {
-    return Fields<&JobStatus::job, &JobStatus::digest, &JobStatus::needs_spec>{};
+    using S = JobStatus;
+    return Fields<&S::job, &S::digest, &S::needs_spec, &S::waiting>{};
   }
 };
 struct Status {

@@ -54,7 +54,7 @@ struct Log {
   }
   void lost(std::uint32_t first, std::uint32_t count, Attempt attempt, std::uint8_t on,
             bool node_lost) {
-    apply(LostCommand{id, node(on), node_lost, {{first, count, attempt}}, {1'000'900}});
+    apply(LostCommand{id, node(on), node_lost, {{first, count, attempt}}, {1'000'900}, {}});
   }
 };
 
@@ -131,11 +131,43 @@ TEST(JobMachine, AFinalJobRemembersNobodyWhoWasProbed) {
   EXPECT_TRUE(log.job().head.probed.empty());
 }
 
+TEST(JobMachine, ANodeLostAgainAndAgainIsOneAndWhatWaitedOnItIsNotSuspected) {
+  Log log;
+  log.submit(2);
+  for (std::uint32_t n = 1; n <= 9; ++n) log.lost(0, 1, {1, 5, n}, 4, true);
+  for (std::uint8_t n = 1; n <= 9; ++n) {
+    const TaskRun run{1, 1, {1, 5, n}};
+    log.apply(LostCommand{log.id, node(n), true, {run}, {1'000'900}, {run}});
+  }
+  EXPECT_EQ(log.job().head.failed, 0u);
+  EXPECT_EQ(log.job().details.at(0).lost_on.size(), 1u);
+  EXPECT_TRUE(log.job().details.at(1).lost_on.empty());
+}
+
+TEST(JobMachine, ACancelledAttemptKeepsItsNodeItsStartAndItsNumber) {
+  Log log;
+  log.submit(3);
+  log.lost(1, 1, {1, 5, 1}, 2, false);
+  const CancelledOn on{node(7), {1'000'200}, {{0, 1, {1, 5, 1}}, {1, 1, {1, 6, 2}}}};
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {on}});
+  const TaskView view = view_of(log.job(), 1);
+  EXPECT_EQ(view.state, TaskState::kCancelled);
+  EXPECT_EQ(view.node, node(7));
+  EXPECT_EQ(view.attempt, 2u);
+  EXPECT_EQ(view.started_at.ms, 1'000'200);
+  EXPECT_EQ(view.finished_at.ms, 1'000'600);
+  EXPECT_EQ(view.duration_ms, 400);
+  const TaskView never_ran = view_of(log.job(), 2);
+  EXPECT_EQ(never_ran.attempt, 0u);
+  EXPECT_EQ(never_ran.started_at.ms, 0);
+  EXPECT_EQ(log.job().head.started.ms, 1'000'200);
+}
+
 TEST(JobMachine, WhatComesAfterACancellationIsDiscarded) {
   Log log;
   log.submit(3);
   log.plain(0, 1, {1, 5, 1});
-  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u"});
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {}});
   log.plain(1, 2, {1, 5, 1});
   EXPECT_EQ(log.job().head.state, JobState::kCancelled);
   EXPECT_EQ(log.job().head.done, 1u);

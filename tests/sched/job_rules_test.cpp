@@ -81,8 +81,27 @@ TEST(Cancel, EndsEveryProcessOfTheJobEvenAStubbornOne) {
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
   const Result<JobAnswer> answer = cluster.call(2, CancelTasks{job, {}, "u", false});
   ASSERT_TRUE(answer.has_value());
-  EXPECT_EQ(std::get<Cancelled>(*answer).job.state, JobState::kCancelled);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(3)));
+  // What has its grace still runs, and is counted so; what had not begun is over.
+  const JobSummary ending = std::get<Cancelled>(*answer).job;
+  EXPECT_EQ(ending.state, JobState::kRunning);
+  EXPECT_EQ(ending.reason, Reason::kCancelled);
+  EXPECT_EQ(ending.tasks.running, 12u);
+  EXPECT_EQ(ending.tasks.cancelled, 18u);
+  JobSummary seen = ending;
+  for (int changes = 0; !dunlin::is_final(seen.state) && changes < 20; ++changes) {
+    const Result<JobAnswer> next = cluster.call(1, WatchJob{job, seen.version, seconds(20)});
+    ASSERT_TRUE(next.has_value());
+    seen = std::get<JobChanged>(*next).job;
+  }
+  EXPECT_EQ(cluster.running(job), 0u);
+  EXPECT_LT(cluster.now().us, seconds(6).us);
+  const JobSummary over = cluster.show(job);
+  EXPECT_EQ(over.state, JobState::kCancelled);
+  EXPECT_EQ(over.tasks.cancelled, 30u);
+  const TaskView first = task(cluster, job, 1);
+  EXPECT_EQ(first.attempt, 1u);
+  EXPECT_TRUE(first.node.has_value());
+  EXPECT_GT(first.started_at.ms, 0);
   cluster.run_for(seconds(5));
   EXPECT_EQ(cluster.starts(job), 12u);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(cluster.processes(i).empty());
@@ -501,6 +520,25 @@ TEST(Handback, ANodeThatEndsGivesItsTasksToOthersWithoutUsingUpARetry) {
   EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
   EXPECT_EQ(cluster.show(job).tasks.done, 12u);
   EXPECT_EQ(cluster.starts(job), 16u);
+}
+
+TEST(Handback, ARestartInOrderIsNoHostThatDiedUnderItsTasks) {
+  Cluster cluster({.nodes = 2, .cpus = 1});
+  cluster.lead(GroupId{1}, 0);
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "600000"}, 2));
+  for (int round = 0; round < 4; ++round) {
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 2; }, seconds(20)));
+    cluster.hand_back(1);
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.processes(1).empty(); }, seconds(2)));
+    cluster.run_for(milliseconds(500));
+    cluster.crash(1);
+    cluster.restart(1);
+  }
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 2; }, seconds(20)));
+  EXPECT_EQ(cluster.show(job).tasks.failed, 0u);
+  for (const auto& [index, detail] : cluster.job(job)->details) {
+    EXPECT_TRUE(detail.lost_on.empty());
+  }
 }
 
 }  // namespace

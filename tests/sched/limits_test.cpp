@@ -348,7 +348,7 @@ TEST(Fatal, ACommittedEntryThatMakesNoSenseStopsTheNode) {
   const JobId id = *JobId::from_text("ab00000000");
   EXPECT_NE(fatal_line(encode_command(SubmitCommand{id, "u", "", Bytes{1}, {1}, {}, 1})), "");
   // What is merely too late is none of that.
-  EXPECT_EQ(fatal_line(encode_command(CancelCommand{id, {}, {1}, "u"})), "");
+  EXPECT_EQ(fatal_line(encode_command(CancelCommand{id, {}, {1}, "u", {}})), "");
 }
 
 }  // namespace

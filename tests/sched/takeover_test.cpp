@@ -270,7 +270,7 @@ TEST(Cancel, OfAMillionTasksAtAThousandNodesTakesOneLookAtEach) {
   }
   // Looking for each task at all nodes would take a minute; its own time is some milliseconds.
   const std::clock_t before = std::clock();
-  const CancelCommand cancel{id, {{1, kTasks - 1}}, {1}, "u"};
+  const CancelCommand cancel{id, {{1, kTasks - 1}}, {1}, "u", {}};
   scheduler.apply(Instant{6}, group, 2, 5, encode_command(cancel), out);
   EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 5);
   std::set<NodeId> ordered;

@@ -30,9 +30,18 @@ std::string outcome(const JobSummary& job) {
   return text;
 }
 
+// A cancelled job is over in the log at once; its leader shows as running what has its grace.
+JobSummary as_in_the_log(JobSummary job) {
+  if (job.state != JobState::kRunning || job.reason != Reason::kCancelled) return job;
+  job.state = JobState::kCancelled;
+  job.tasks.cancelled += std::exchange(job.tasks.running, 0);
+  return job;
+}
+
 }  // namespace
 
-void HistoryChecker::seen(Instant at, Instant asked, const JobSummary& job) {
+void HistoryChecker::seen(Instant at, Instant asked, const JobSummary& shown) {
+  const JobSummary job = as_in_the_log(shown);
   const auto known = jobs_.find(job.id);
   if (known == jobs_.end()) return;
   const TaskCounts& c = job.tasks;
