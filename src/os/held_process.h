@@ -52,6 +52,8 @@ struct HeldProcess {
   int pidfd = -1;
   bool has_cgroup = false;
   bool is_cut = false;  // its descendants were killed: an empty pipe is at its end
+  bool has_grace =
+      false;  // told to end by TERM, not yet by KILL: its whole group may take its time
   bool killed_for_memory = false;
   std::uint64_t peak = 0;
   HeldStream streams[2];
@@ -68,7 +70,7 @@ inline void HeldProcess::reset() {
   phase = Phase::kRunning;
   pid = 0;
   pidfd = -1;
-  has_cgroup = is_cut = killed_for_memory = false;
+  has_cgroup = is_cut = has_grace = killed_for_memory = false;
   peak = 0;
   for (HeldStream& stream : streams) stream = {};
   end = {};

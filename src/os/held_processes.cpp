@@ -4,15 +4,18 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/assert.h"
 #include "os/clock.h"
 #include "os/file_descriptor.h"
+#include "os/process_tree.h"
 
 namespace dunlin {
 
@@ -45,13 +48,37 @@ std::string path_in(const std::vector<char*>& environment) {
   return "/usr/local/bin:/usr/bin:/bin";
 }
 
-// The file is open and has no name any more; closed, with errno, when that cannot be had.
-FileDescriptor take_input(const std::string& path) {
-  FileDescriptor file(
-      fcntl(FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)).get(),
-            F_DUPFD_CLOEXEC, 3));
-  if (file.is_open()) ::unlink(path.c_str());
-  return file;
+// The file is open and has no name any more; closed, with errno, when that cannot be had. Tasks of
+// one account can reach each other's directories, and this process may be root: what is opened and
+// removed lies below `directory` whatever a task does meanwhile, belongs to the account, and is no
+// FIFO that would stop this loop.
+FileDescriptor take_input(const std::string& directory, const std::string& name,
+                          const std::optional<Account>& account) {
+  constexpr int kHow = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  FileDescriptor above(::open(directory.c_str(), kHow | O_DIRECTORY));
+  std::size_t begin = 0;
+  for (std::size_t slash; (slash = name.find('/', begin)) != std::string::npos; begin = slash + 1) {
+    const std::string component = name.substr(begin, slash - begin);
+    if (component.empty() || component == "." || component == "..") {
+      errno = EINVAL;
+      return {};
+    }
+    above = FileDescriptor(openat(above.get(), component.c_str(), kHow | O_DIRECTORY));
+    if (!above.is_open()) return {};
+  }
+  const std::string last = name.substr(begin);
+  const FileDescriptor file(openat(above.get(), last.c_str(), kHow));
+  if (!file.is_open()) return {};
+  struct stat info {};
+  const bool is_sound = fstat(file.get(), &info) == 0 && S_ISREG(info.st_mode) &&
+                        (!account || info.st_uid == account->uid);
+  if (!is_sound) {
+    errno = EINVAL;
+    return {};
+  }
+  fcntl(file.get(), F_SETFL, 0);
+  unlinkat(above.get(), last.c_str(), 0);
+  return FileDescriptor(fcntl(file.get(), F_DUPFD_CLOEXEC, 3));
 }
 
 }  // namespace
@@ -137,7 +164,7 @@ bool HeldProcesses::prepare(HeldProcess& held, Instant now) {
 int HeldProcesses::launch(HeldProcess& held, Instant now) {
   FileDescriptor input;
   if (!held.command.stdin_file.empty()) {
-    input = take_input(held.command.directory + "/" + held.command.stdin_file);
+    input = take_input(held.command.directory, held.command.stdin_file, options_.account);
     if (!input.is_open()) return errno;
   }
   int out[2] = {-1, -1};
@@ -328,7 +355,7 @@ void HeldProcesses::on_exit(HeldProcess& held, Instant now) {
   }
   finish_if_done(held, now);
   if (held.phase != HeldProcess::Phase::kExited) return;
-  cuts_.insert({now + kOutputGrace, held.index});
+  cuts_.insert({now + (held.has_grace ? kGroupCheck : kOutputGrace), held.index});
   young_.push_front({now, held.index, held.generation});
 }
 
@@ -346,7 +373,7 @@ void HeldProcesses::cut(HeldProcess& held, Instant now) {
 }
 
 void HeldProcesses::finish_if_done(HeldProcess& held, Instant now) {
-  if (held.phase != HeldProcess::Phase::kExited || !held.is_read()) return;
+  if (held.phase != HeldProcess::Phase::kExited || !held.is_read() || held.has_grace) return;
   held.phase = HeldProcess::Phase::kFinished;
   std::erase_if(cuts_, [&](const auto& cut) { return cut.second == held.index; });
   kill(-held.pid, SIGKILL);
@@ -420,13 +447,25 @@ void HeldProcesses::watch_memory(Instant now) {
   watch_at_ = limited_.empty() ? Instant::never() : now + kMemoryWatch;
 }
 
-void HeldProcesses::tick(Instant now) {
-  watch_grown(now);
+// One look at /proc for all whose leader died of the TERM that others of its group still handle.
+void HeldProcesses::cut_due(Instant now) {
+  std::optional<std::set<pid_t>> groups;
   while (!cuts_.empty() && cuts_.begin()->first <= now) {
     HeldProcess& held = *slots_[cuts_.begin()->second];
     cuts_.erase(cuts_.begin());
+    if (held.has_grace && !groups) groups = living_groups();
+    if (held.has_grace && groups->contains(held.pid)) {
+      cuts_.insert({now + kGroupCheck, held.index});
+      continue;
+    }
+    held.has_grace = false;
     cut(held, now);
   }
+}
+
+void HeldProcesses::tick(Instant now) {
+  watch_grown(now);
+  if (!cuts_.empty() && cuts_.begin()->first <= now) cut_due(now);
   if (sweep_at_ <= now) {
     const bool is_clean = cgroups_.tidy();
     const bool is_over = leaders_.empty() && !escapees_.has_any() && is_clean;

@@ -27,6 +27,8 @@ namespace dunlin {
 constexpr std::uint64_t kMaxUntakenTotal = 128 * 1024 * 1024;
 // How long descendants may keep the output of an ended process open.
 constexpr Duration kOutputGrace = milliseconds(200);
+// How often is looked whether the group of an ended process, which has its grace, is gone.
+constexpr Duration kGroupCheck = milliseconds(25);
 constexpr Duration kMemoryWatch = milliseconds(500);
 // Output is looked for this long after the start, or when the process ends: registering the
 // streams of a process that is over sooner would cost more than all else but its clone.
@@ -85,6 +87,7 @@ class HeldProcesses {
   std::uint64_t room(const HeldStream& stream) const;
   void on_exit(HeldProcess& held, Instant now);
   void cut(HeldProcess& held, Instant now);
+  void cut_due(Instant now);
   void finish_if_done(HeldProcess& held, Instant now);
   void describe_end(HeldProcess& held, int status, const rusage& usage);
   void sweep(Instant now);
@@ -117,8 +120,9 @@ class HeldProcesses {
   };
   std::deque<Young> young_;  // their streams are not watched yet
   std::set<std::pair<std::uint32_t, int>> paused_;
-  std::set<std::pair<Instant, std::uint32_t>> cuts_;  // ended, their output still open
-  std::set<std::uint32_t> limited_;                   // running with a memory limit
+  // Ended, with output still open or with others of the group that have their grace.
+  std::set<std::pair<Instant, std::uint32_t>> cuts_;
+  std::set<std::uint32_t> limited_;  // running with a memory limit
   std::deque<std::uint32_t> reporting_;
   bool is_urgent_ = false;
   Instant sweep_at_ = Instant::never();

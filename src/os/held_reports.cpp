@@ -27,7 +27,9 @@ void HeldProcesses::signal(ProcessKey key, int signal) {
   if (held == nullptr || held->phase == HeldProcess::Phase::kFinished) return;
   // A child that has not come to setpgid() yet has no group of its own.
   if (kill(-held->pid, signal) != 0) kill(held->pid, signal);
-  // What holds the output of an ended process open does not wait for its grace when killed.
+  if (signal == SIGTERM && held->phase == HeldProcess::Phase::kRunning) held->has_grace = true;
+  if (signal == SIGKILL) held->has_grace = false;
+  // What is left of an ended process does not wait for its grace when killed.
   if (signal == SIGKILL && held->phase == HeldProcess::Phase::kExited && !held->is_cut) {
     std::erase_if(cuts_, [&](const auto& cut) { return cut.second == held->index; });
     cuts_.insert({Instant{}, held->index});

@@ -27,11 +27,13 @@ std::optional<ProcessStat> stat_of(pid_t pid) {
   ProcessStat process;
   process.pid = pid;
   std::uint64_t pages = 0;
+  char state = 0;
   const int read = std::sscanf(text.c_str() + name_end + 1,
-                               " %*c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+                               " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
                                "%*d %*d %*u %*u %lu",
-                               &process.parent, &process.group, &process.session, &pages);
-  if (read != 4) return std::nullopt;
+                               &state, &process.parent, &process.group, &process.session, &pages);
+  if (read != 5) return std::nullopt;
+  process.is_zombie = state == 'Z' || state == 'X';
   process.resident = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   return process;
 }
@@ -74,6 +76,14 @@ std::vector<ProcessStat> all_processes() {
     if (auto process = stat_of(pid)) processes.push_back(*process);
   }
   return processes;
+}
+
+std::set<pid_t> living_groups() {
+  std::set<pid_t> groups;
+  for (const ProcessStat& process : all_processes()) {
+    if (!process.is_zombie) groups.insert(process.group);
+  }
+  return groups;
 }
 
 OwnChildren::OwnChildren() {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,14 @@ struct ProcessStat {
   pid_t parent = 0;
   pid_t group = 0;
   pid_t session = 0;
+  bool is_zombie = false;
   std::uint64_t resident = 0;  // bytes
 };
 
 std::vector<ProcessStat> all_processes();
+
+// Process groups in which anything lives; zombies do not.
+std::set<pid_t> living_groups();
 
 // The children of this process, which must be single-threaded and not fork away from this object.
 class OwnChildren {

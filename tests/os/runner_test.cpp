@@ -206,6 +206,33 @@ TEST_F(RunnerTest, SignalsReachTheWholeGroup) {
   for (int pid = 0; pids >> pid;) EXPECT_TRUE(process_is_gone(pid));
 }
 
+TEST_F(RunnerTest, TheGraceIsThatOfTheWholeGroup) {
+  // The leader dies of TERM at once; what it started saves its work first, in silence.
+  node_->start_shell(1,
+                     "(exec >/dev/null 2>&1; trap 'sleep 0.5; echo yes >saved; exit' TERM; "
+                     "echo 1 >armed; while :; do sleep 0.05; done) & "
+                     "until [ -e armed ]; do sleep 0.02; done; echo $!; wait");
+  EXPECT_TRUE(node_->wait([&] { return !node_->seen[1].text[0].empty(); }));
+  node_->runner().signal({1, SIGTERM});
+  ASSERT_TRUE(node_->wait_end(1));
+  EXPECT_EQ(node_->seen[1].end->signal, SIGTERM);
+  EXPECT_EQ(read_text(directory_ / "tasks/1/saved"), "yes\n");
+}
+
+TEST_F(RunnerTest, TheGraceOfAGroupEndsWithKill) {
+  node_->start_shell(1,
+                     "(trap '' TERM; echo on; exec sleep 100) & "
+                     "until false; do sleep 0.1; done");
+  EXPECT_TRUE(node_->wait([&] { return !node_->seen[1].text[0].empty(); }));
+  node_->runner().signal({1, SIGTERM});
+  // Whatever the first has to say is said before the second has ended.
+  node_->run_shell(2, "sleep 0.5");
+  EXPECT_FALSE(node_->seen[1].end);
+  node_->runner().signal({1, SIGKILL});
+  ASSERT_TRUE(node_->wait_end(1));
+  EXPECT_EQ(node_->seen[1].end->signal, SIGTERM);
+}
+
 TEST_F(RunnerTest, WhatTheProcessLeavesInItsGroupEndsWithIt) {
   const SeenProcess seen = node_->run_shell(1, "sleep 100 >/dev/null 2>&1 & echo $!");
   EXPECT_EQ(seen.end->exit_code, 0);
