@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,10 @@ constexpr std::uint64_t kRetryMs = 1000;
 constexpr std::size_t kReadSize = 256 * 1024;
 constexpr int kReadsPerTurn = 8;
 constexpr std::size_t kMaxStatusText = 4096;
+// Said and not yet read by the runner, which may be stopped. What is lost beyond it shows when the
+// runner next lists what it holds.
+constexpr std::size_t kMaxUnread = 64 * 1024 * 1024;
+constexpr timeval kLastWordsLimit{1, 0};
 
 }  // namespace
 
@@ -61,6 +66,12 @@ void RunnerLink::open() {
 void RunnerLink::close() {
   if (!is_open_) return;
   flush();
+  if (socket_ >= 0 && out_sent_ < out_.size()) {
+    // The last command may be to end everything: worth a moment of waiting for a busy runner.
+    fcntl(socket_, F_SETFL, 0);
+    setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &kLastWordsLimit, sizeof kLastWordsLimit);
+    flush();
+  }
   is_open_ = false;
   detach();
   stop_status();
@@ -247,6 +258,10 @@ void RunnerLink::wake() {
 
 void RunnerLink::send(const RunnerCommand& command) {
   if (socket_ < 0) return;
+  if (out_.size() - out_sent_ > kMaxUnread) {
+    detach();
+    return problem("the runner does not read what it is told; connecting again");
+  }
   append_frame(out_, command);
   wake();
 }
