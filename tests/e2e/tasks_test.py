@@ -1,7 +1,9 @@
 """Tasks that misbehave, and what they are given."""
 
 import os
+import pathlib
 import subprocess
+import time
 import unittest
 
 from dunlin_cluster import ClusterTest, wait_for
@@ -34,8 +36,40 @@ class Tasks(ClusterTest):
         job = cluster.good("submit", "--quiet", "--grace", "1s", "--", *stubborn).strip()
         pid = wait_for("its pid", lambda: cluster.good("logs", job).strip())
         cluster.good("cancel", job)
+        self.assertEqual(cluster.json("show", job)["state"], "running")
         self.assertEqual(cluster.run("wait", job).returncode, 1)
-        wait_for("its end", lambda: not os.path.exists(f"/proc/{pid}"), 5)
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        task = cluster.json("tasks", job)[0]
+        self.assertEqual((task["state"], task["attempt"], task["node"]),
+                         ("cancelled", 1, cluster.id_of(1)))
+        self.assertIsNotNone(task["started_at"])
+
+    def test_a_node_that_ends_gives_its_tasks_their_grace_and_another_start(self):
+        cluster = self.cluster
+        saved = pathlib.Path(cluster.root) / "saved"
+        # The shell dies of TERM at once; what it started saves its work first.
+        job = cluster.good("submit", "--quiet", "--grace", "20s", "--", "sh", "-c", f"""
+            (trap 'sleep 1; echo $DUNLIN_ATTEMPT >>{saved}; exit' TERM; exec >/dev/null 2>&1
+             while :; do sleep 0.1; done) &
+            sleep 0.5; echo on; wait""").strip()
+
+        def attempt():
+            tasks = cluster.try_json("tasks", job) or [{}]
+            return tasks[0].get("state") == "running" and tasks[0]["attempt"]
+        for number, end in ((1, ["stop", "1"]), (2, None)):
+            wait_for("the task", lambda: attempt() == number)
+            wait_for("its trap", lambda: cluster.run("logs", job).stdout == "on\n")
+            if end:
+                cluster.script(*end)
+            else:
+                cluster.good("down")
+            wait_for("the node's end", lambda: not processes_with(str(cluster.dir(1))))
+            self.assertEqual(saved.read_text().split(), [str(n + 1) for n in range(number)])
+            cluster.restart(1)
+        wait_for("the task", lambda: attempt() == 3)
+        began = time.monotonic()
+        cluster.script("stop", "1")
+        self.assertLess(time.monotonic() - began, 8)
 
     def test_what_forks_away_ends_with_its_task(self):
         marks = [f"77{os.getpid()}{n}" for n in range(3)]
@@ -44,6 +78,25 @@ class Tasks(ClusterTest):
         self.assertEqual(self.cluster.good("run", "--", "sh", "-c", script), "started\n")
         for mark in marks:
             wait_for("the end of what it left", lambda: not processes_with(mark), 5)
+
+    def test_a_host_that_is_killed_runs_nothing_more_and_down_leaves_nothing(self):
+        cluster = self.cluster
+
+        def start(mark):
+            job = cluster.good("submit", "--quiet", "--", "sh", "-c",
+                               f"trap '' TERM; setsid sleep {mark} & sleep {mark}; wait").strip()
+            wait_for("the task", lambda: len(processes_with(mark)) == 3)
+            return job
+        first, second = f"78{os.getpid()}", f"79{os.getpid()}"
+        job = start(first)
+        cluster.kill(1)
+        self.assertEqual(processes_with(first), [])
+        cluster.restart(1)
+        wait_for("its end", lambda: cluster.run("cancel", job).returncode == 0)
+        start(second)
+        cluster.script("down")
+        self.assertEqual(processes_with(second), [])
+        self.assertEqual(processes_with(str(cluster.dir(1))), [])
 
     def test_resources_that_no_node_has_are_named(self):
         cluster = self.cluster
