@@ -47,9 +47,17 @@ std::uint64_t least_of(std::uint32_t value_class) {
 
 Result<void> validate_facts(const NodeFacts& facts) {
   std::size_t text = 0;
-  for (const std::string* one : {&facts.name, &facts.address, &facts.zone, &facts.version}) {
-    if (one->size() > kMaxNameSize)
-      return fail(Code::kLimit, "a name of a node is too long: " + *one);
+  const std::pair<const char*, const std::string*> names[] = {{"name", &facts.name},
+                                                              {"address", &facts.address},
+                                                              {"zone", &facts.zone},
+                                                              {"version", &facts.version}};
+  for (const auto& [what, one] : names) {
+    if (one->size() > kMaxNameSize) {
+      return fail(Code::kLimit,
+                  std::string("the ") + what + " of a node has " + std::to_string(one->size()) +
+                      " characters",
+                  std::to_string(kMaxNameSize) + " are allowed");
+    }
     text += one->size();
   }
   if (facts.labels.size() > kMaxLabels || facts.resources.size() > kMaxLabels) {

@@ -33,12 +33,15 @@ struct NodeFacts {
   std::uint32_t gpus = 0;
   std::string version;
   std::uint64_t disk_total = 0;  // bytes
+  // Its tasks would run as root, so that it takes none of other users' jobs.
+  bool root_jobs_only = false;
 
   bool operator==(const NodeFacts&) const = default;
   static constexpr auto fields() {
     using F = NodeFacts;
     return Fields<&F::id, &F::key, &F::name, &F::address, &F::zone, &F::labels, &F::cpus,
-                  &F::memory, &F::resources, &F::gpus, &F::version, &F::disk_total>{};
+                  &F::memory, &F::resources, &F::gpus, &F::version, &F::disk_total,
+                  &F::root_jobs_only>{};
   }
 };
 

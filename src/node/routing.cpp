@@ -170,7 +170,7 @@ void Node::Parts::members_changed() {
     for_store.push_back({id, store_state(member.state), weight, member.facts.zone});
     for_sched[id] = {sched_state(member.state), member.load.draining, member.boot,
                      member.facts.cpus,         member.facts.memory,  member.load.cpus_free,
-                     member.facts.zone,         member.facts.name};
+                     member.facts.zone,         member.facts.name,    member.facts.root_jobs_only};
     if (member.state == MemberState::kAlive || member.state == MemberState::kSuspect) {
       on_ring.push_back({id, member.facts.zone, weight});
     }

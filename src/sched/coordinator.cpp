@@ -68,6 +68,7 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
   SubmitCommand command{request.id, request.user, request.key, encode(spec), at, {}, 0};
   Job job;
   job.id = request.id;
+  job.head.user = request.user;
   job.spec_bytes = command.spec;
   const std::uint32_t tasks = spec.task_count();
   const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{tasks}, kMaxProbed);

@@ -164,6 +164,7 @@ class Coordinator {
   void offer_to_hungry(Turn& turn, Led& at);
   void ask_for_bound(Turn& turn, Led& at);
   std::vector<NodeId> candidates(const Job& job, std::size_t breadth) const;
+  static Wanted wanted_by(const Job& job);
 
   // coordinator_takeover.cpp
   void begin_reading(Turn& turn, GroupId group, LedGroup& led);

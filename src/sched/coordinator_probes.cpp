@@ -8,8 +8,13 @@
 namespace dunlin::sched {
 
 std::vector<NodeId> Coordinator::candidates(const Job& job, std::size_t breadth) const {
+  return members_.candidates(job.id, wanted_by(job), std::min(breadth, kMaxProbed));
+}
+
+// Valid as long as the job is.
+Wanted Coordinator::wanted_by(const Job& job) {
   const std::shared_ptr<const JobSpec> spec = job.spec();
-  return members_.candidates(job.id, spec->cpus, spec->memory, std::min(breadth, kMaxProbed));
+  return {job.head.user, spec->cpus, spec->memory};
 }
 
 void Coordinator::offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed) {
@@ -24,9 +29,9 @@ void Coordinator::send_probes(Turn& turn, Led& at, const std::vector<NodeId>& no
   const std::uint32_t bindable = at.led.bindable();
   if (bindable == 0) return;
   std::vector<NodeId> usable;
-  const std::shared_ptr<const JobSpec> spec = at.job.spec();
+  const Wanted wanted = wanted_by(at.job);
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(usable),
-               [&](const NodeId& node) { return members_.fits(node, spec->cpus, spec->memory); });
+               [&](const NodeId& node) { return members_.fits(node, wanted); });
   // Twice as many reservations as tasks: the first node that has room takes the task.
   const std::uint64_t places = std::max<std::uint64_t>(1, usable.size());
   const std::uint64_t share = (2ULL * bindable + places - 1) / places;
@@ -81,11 +86,11 @@ void Coordinator::probe_round(Turn& turn, Led& at) {
 // Those whom the log does not name yet are named first.
 void Coordinator::probe(Turn& turn, Led& at, const std::vector<NodeId>& nodes) {
   const std::set<NodeId> probed(at.job.head.probed.begin(), at.job.head.probed.end());
-  const std::shared_ptr<const JobSpec> spec = at.job.spec();
+  const Wanted wanted = wanted_by(at.job);
   std::vector<NodeId> unnamed;
   std::vector<NodeId> named;
   for (const NodeId& node : nodes) {
-    if (!members_.fits(node, spec->cpus, spec->memory)) continue;
+    if (!members_.fits(node, wanted)) continue;
     (probed.contains(node) ? named : unnamed).push_back(node);
   }
   send_probes(turn, at, named);

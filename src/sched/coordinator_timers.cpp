@@ -200,11 +200,10 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
     if (summary.started_at.ms == 0) summary.started_at = job.head.submitted;
     return;
   }
-  const std::shared_ptr<const JobSpec> spec = job.spec();
-  summary.reason = members_.feasible(spec->cpus, spec->memory) == 0 ? Reason::kImpossible
-                   : led.is_limited()                               ? Reason::kLimit
-                   : counts.queued == 0                             ? Reason::kBackoff
-                                                                    : Reason::kResources;
+  summary.reason = members_.feasible(wanted_by(job)) == 0 ? Reason::kImpossible
+                   : led.is_limited()                     ? Reason::kLimit
+                   : counts.queued == 0                   ? Reason::kBackoff
+                                                          : Reason::kResources;
 }
 
 void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view) const {
@@ -235,14 +234,12 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
       view.reason = Reason::kBackoff;
       return;
     default: {
-      const std::shared_ptr<const JobSpec> spec = job.spec();
+      const Wanted wanted = wanted_by(job);
       view.state = led.is_limited() ? TaskState::kWaiting : TaskState::kQueued;
-      view.reason = led.is_limited()                                   ? Reason::kLimit
-                    : members_.feasible(spec->cpus, spec->memory) == 0 ? Reason::kImpossible
-                                                                       : Reason::kResources;
-      if (view.reason == Reason::kImpossible) {
-        view.detail = members_.why_impossible(spec->cpus, spec->memory);
-      }
+      view.reason = led.is_limited()                 ? Reason::kLimit
+                    : members_.feasible(wanted) == 0 ? Reason::kImpossible
+                                                     : Reason::kResources;
+      if (view.reason == Reason::kImpossible) view.detail = members_.why_impossible(wanted);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "sched/members.h"
 #include "sched/task_command.h"
 
 namespace dunlin::sched {
@@ -211,6 +212,8 @@ void Executor::obey(Turn& turn, const Probe& message) {
   if (message.cpus > config_.cpus || is_stopping_) return;
   // A claim that can never fit would in time keep the room of all others for itself.
   if (config_.memory != 0 && message.memory > config_.memory) return;
+  // A job may come from any host: what its coordinator knows of this node is no safeguard.
+  if (config_.root_jobs_only && message.user != kRootUser) return;
   if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
   HeldJob& job = job_of(message.job, message.group);
   // Room already taken is given back by the same figures: they change only while none is.

@@ -3,12 +3,24 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "dht/ring.h"
 #include "sched/sched.h"
 
 namespace dunlin::sched {
+
+// What a task of a job asks of a node.
+struct Wanted {
+  std::string_view user;
+  std::uint32_t cpus = 0;
+  std::uint64_t memory = 0;  // bytes; 0: whatever there is
+};
+
+// Whose jobs a node may run whose tasks run as root.
+inline constexpr std::string_view kRootUser = "root";
 
 class Members {
  public:
@@ -27,16 +39,15 @@ class Members {
   void set_state(const NodeId& node, SchedMemberState state);
 
   // Up to `count` usable nodes big enough for such a task, in ring order from the job's position.
-  std::vector<NodeId> candidates(const JobId& job, std::uint32_t cpus, std::uint64_t memory,
-                                 std::size_t count) const;
+  std::vector<NodeId> candidates(const JobId& job, const Wanted& wanted, std::size_t count) const;
   // How many candidates there are at all.
-  std::size_t feasible(std::uint32_t cpus, std::uint64_t memory) const;
+  std::size_t feasible(const Wanted& wanted) const;
   // What a task asks for that no node has: a line for people.
-  std::string why_impossible(std::uint32_t cpus, std::uint64_t memory) const;
+  std::string why_impossible(const Wanted& wanted) const;
   // Of all usable nodes.
   std::uint32_t cpus() const { return cpus_; }
   // Usable, and big enough for such a task.
-  bool fits(const NodeId& node, std::uint32_t cpus, std::uint64_t memory) const;
+  bool fits(const NodeId& node, const Wanted& wanted) const;
   std::string name_of(const NodeId& node) const;
 
  private:

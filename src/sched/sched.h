@@ -37,6 +37,8 @@ struct SchedConfig {
   std::uint16_t group_count = 256;
   std::string node_name;  // DUNLIN_NODE of tasks
   std::string server;     // DUNLIN_SERVER of tasks
+  // Tasks run as root here: only jobs of root himself are taken.
+  bool root_jobs_only = false;
 };
 
 constexpr std::uint64_t kDiskShare = 20;  // one part in so many
@@ -52,6 +54,7 @@ struct SchedMember {
   std::uint32_t cpus_free = 0;  // as gossiped; says what is feasible, never who is best
   std::string zone;
   std::string name;
+  bool root_jobs_only = false;
 };
 
 // A row of applied state for Node's checkpoint; no value erases it. Keys: "job/<group>/<job>" and

@@ -235,6 +235,29 @@ TEST(Submit, AJobThatFitsNoNodeWaitsAndSaysSo) {
   EXPECT_EQ(summary.reason, Reason::kImpossible);
 }
 
+TEST(Submit, AJobOfAnotherUserNeverRunsWhereTasksRunAsRoot) {
+  // Whether the coordinator knows it of that host, or only the host itself.
+  for (const bool is_told : {true, false}) {
+    Cluster cluster({.nodes = 2, .root_jobs_only = {0}, .root_jobs_only_is_told = is_told});
+    const JobSpec spec = cluster.spec({"work", "1"}, 20);
+    const JobId job = cluster.submit(0, GroupId{1}, spec, "ann");
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+    for (std::uint32_t number = 1; number <= 20; ++number) {
+      EXPECT_EQ(task(cluster, job, number).node, cluster.id(1));
+    }
+    cluster.submit(0, GroupId{1}, cluster.spec({"work", "9000"}, 4), "root");
+    EXPECT_TRUE(cluster.run_until([&] { return cluster.processes(0).size() == 2; }, seconds(5)));
+  }
+}
+
+TEST(Submit, AJobThatOnlyRootCouldRunWaitsAndSaysWhy) {
+  Cluster cluster({.nodes = 2, .root_jobs_only = {0, 1}});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "1"}), "ann");
+  cluster.run_for(seconds(3));
+  EXPECT_EQ(cluster.show(job).reason, Reason::kImpossible);
+  EXPECT_NE(task(cluster, job, 1).detail.find("--run-as"), std::string::npos);
+}
+
 TEST(Many, AnArrayWithStepsGivesEachTaskItsNumber) {
   Cluster cluster({.nodes = 2, .cpus = 8});
   JobSpec spec = cluster.spec({"work", "5000"});

@@ -94,6 +94,8 @@ void Cluster::tell_members() {
       member.state = host.state;
       member.boot = host.boot;
       member.cpus = options_.cpus;
+      member.root_jobs_only =
+          options_.root_jobs_only_is_told && options_.root_jobs_only.contains(index_of(host.id));
       members[host.id] = member;
       if (host.state != SchedMemberState::kDead) ring.push_back({host.id, "", 1});
     }
@@ -108,6 +110,7 @@ void Cluster::start(std::size_t host) {
   here.state = SchedMemberState::kAlive;
   SchedConfig config;
   config.cpus = options_.cpus;
+  config.root_jobs_only = options_.root_jobs_only.contains(host);
   config.group_count = options_.groups;
   config.node_name = "n" + std::to_string(host);
   here.scheduler =

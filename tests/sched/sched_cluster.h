@@ -63,6 +63,8 @@ struct ClusterOptions {
   Duration least_delay = microseconds(100);
   Duration most_delay = microseconds(300);
   bool check = true;
+  std::set<std::size_t> root_jobs_only = {};  // hosts whose tasks run as root
+  bool root_jobs_only_is_told = true;         // to the other hosts
 };
 
 // What happened to attempts, seen from outside: keyed by job, task index, attempt.
