@@ -187,12 +187,6 @@ int run_leave(Invocation& call) {
   return call.failed(begun.error());
 }
 
-int run_down(Invocation& call) {
-  // The tasks have their grace first, however long that is.
-  const auto answer = call.client.call("POST", "/v1/down", {}, seconds(24 * 3600));
-  return answer ? int{kExitWell} : call.failed(answer.error());
-}
-
 int run_token_create(Invocation& call) {
   client::CreateToken request;
   if (call.args.has("role")) request.role = call.args.text("role");

@@ -437,8 +437,14 @@ TEST_F(Commands, LeaveDownAndTokensReachTheNode) {
   EXPECT_EQ(run({"leave"}).code, 5);
   EXPECT_EQ(run({"token", "create", "--uses", "5"}).out, "dunlin-token-5\n");
   EXPECT_EQ(run({"token", "create", "--role", "user"}).code, 2);
-  EXPECT_EQ(run({"down"}).code, 0);
-  server.on_loop([](FakeNode& node) { EXPECT_TRUE(node.stopped); });
+}
+
+TEST_F(Commands, DownWaitsForTheEndOfTheProcessThatServes) {
+  const auto down = start({"down"});
+  EXPECT_TRUE(server.wait_until([](FakeNode& node) { return node.stopped; }));
+  // Which is this one: it will not end.
+  down->interrupt();
+  EXPECT_EQ(down->end().code, 130);
 }
 
 TEST_F(Commands, AGroupWithoutQuorumExitsWithSix) {

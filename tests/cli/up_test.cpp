@@ -110,6 +110,10 @@ TEST_F(UpCommand, PrintsAUnitForItsOptions) {
   EXPECT_NE(unit.out.find(" up --join x:1 --token-file " + (files / "t") + " --zone \"a b%%c\"\n"),
             std::string::npos)
       << unit.out;
+  // What was stopped on purpose stays so; what may pass is tried for ever.
+  EXPECT_NE(unit.out.find("\nRestart=on-failure\nRestartPreventExitStatus=2 5\n"),
+            std::string::npos);
+  EXPECT_NE(unit.out.find("\nStartLimitIntervalSec=0\n"), std::string::npos);
   // Started again and again, it must not begin anew each time.
   EXPECT_EQ(run({"up", "--unit", "--reset"}).out.find("--reset"), std::string::npos);
 }
