@@ -21,7 +21,7 @@ Result<void> Admission::merge_record(ByteView copy) {
 }
 
 void Admission::on_join(JoinId join, const TokenId& token, const PublicKey& key, ByteView request,
-                        WallTime wall) {
+                        const std::map<NodeId, Member>& members, WallTime wall) {
   const Result<AdmissionRequest> asked = decode<AdmissionRequest>(request);
   if (!asked) return refuse(join, {Code::kUsage, "malformed request to join", ""});
   if (joins_.size() >= kMaxJoinsUnderWay) {
@@ -32,9 +32,28 @@ void Admission::on_join(JoinId join, const TokenId& token, const PublicKey& key,
       !allowed && !record_.is_admitted(node_id_of(key))) {
     return refuse(join, allowed.error());
   }
+  if (Result<void> fine = check_name(node_id_of(key), *asked, members); !fine) {
+    return refuse(join, fine.error());
+  }
   const std::uint64_t ask = next_token_++;
   joins_.emplace(ask, join);
   events_.push_back(Ask{ask, encode(RecordCommand(Admit{token, key, asked->name, WallTime{}}))});
+}
+
+Result<void> Admission::check_name(const NodeId& joiner, const AdmissionRequest& asked,
+                                   const std::map<NodeId, Member>& members) {
+  for (const auto& [id, member] : members) {
+    const bool may_live =
+        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
+    if (!may_live || id == joiner || member.facts.name != asked.name ||
+        member.facts.address == asked.address) {
+      continue;
+    }
+    return fail(Code::kRefused,
+                "the name " + asked.name + " is taken by the node at " + member.facts.address,
+                "give this one another name: --name NAME");
+  }
+  return {};
 }
 
 void Admission::on_succession(JoinId join, const PublicKey& key, const AdmissionRequest& asked) {

@@ -64,8 +64,10 @@ class Admission {
   // From a snapshot, a checkpoint or a peer; an older copy is ignored.
   Result<void> merge_record(ByteView copy);
 
+  // Names are unique: one that a member bears is refused, unless that one is dead or gone, or was
+  // at the joiner's own address, where it cannot be any more.
   void on_join(JoinId join, const TokenId& token, const PublicKey& key, ByteView request,
-               WallTime wall);
+               const std::map<NodeId, Member>& members, WallTime wall);
   // A command of this node's own (a token, a retirement); ends in Ended{request}.
   void issue(std::uint64_t request, const RecordCommand& command);
 
@@ -92,6 +94,8 @@ class Admission {
   std::vector<Event> take_events();
 
  private:
+  static Result<void> check_name(const NodeId& joiner, const AdmissionRequest& asked,
+                                 const std::map<NodeId, Member>& members);
   void on_succession(JoinId join, const PublicKey& key, const AdmissionRequest& asked);
   void refuse(JoinId join, const Error& error);
   void welcome(JoinId join, const std::vector<Member>& members);

@@ -222,7 +222,7 @@ void Node::on_process(ProcessEvent event) {
 void Node::on_join(JoinId join, const TokenId& token, const PublicKey& key, ByteView request) {
   Parts& p = *parts_;
   ASSERT(p.in_turn);
-  p.admission.on_join(join, token, key, request, p.wall);
+  p.admission.on_join(join, token, key, request, p.gossip.members(), p.wall);
 }
 
 void Node::set_disk_space(std::uint64_t total, std::uint64_t free) {
