@@ -43,7 +43,7 @@ struct NodeConfig {
 struct NodeStart {
   Membership membership;
   Boot boot = 1;              // durable already
-  bool founding = false;      // mint the cluster's groups; first life of the founder
+  bool founding = false;      // mint the cluster's groups; see put_founding
   std::vector<Member> seeds;  // members to find the others by
 };
 

@@ -42,6 +42,7 @@ void Node::Parts::recover(Recovered recovered) {
   blobs.start(now, out);
   if (start.founding) {
     groups.found(now, out);
+    erase_founding(out);
   } else {
     groups.recover(now, std::move(recovery), out);
   }

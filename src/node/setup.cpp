@@ -13,6 +13,8 @@ constexpr const char* kSeedFact = "node/identity";
 constexpr const char* kClusterFact = "node/cluster";
 constexpr const char* kBootFact = "node/boot";
 constexpr const char* kSeedsFact = "node/seeds";
+constexpr const char* kFoundingFact = "node/founding";
+constexpr const char* kNewbornFact = "node/newborn";
 constexpr std::size_t kMaxSeeds = 64;
 
 using Secret = OpaqueId<struct SecretTag, 32>;
@@ -87,6 +89,29 @@ void put_seeds(const std::vector<Member>& members, Effects& out) {
   out.put_fact(kSeedsFact, encode(seeds));
 }
 
+void put_founding(Effects& out) {
+  out.put_fact(kFoundingFact, encode(true));
+}
+
+void erase_founding(Effects& out) {
+  out.erase_fact(kFoundingFact);
+}
+
+void put_newborn(const Key32& seed, Effects& out) {
+  out.put_fact(kNewbornFact, encode(to_secret(seed)));
+}
+
+void erase_newborn(Effects& out) {
+  out.erase_fact(kNewbornFact);
+}
+
+std::optional<Key32> remembered_newborn(const std::map<std::string, Bytes>& facts) {
+  if (!facts.contains(kNewbornFact)) return std::nullopt;
+  const Result<Secret> seed = read_fact<Secret>(facts, kNewbornFact);
+  if (!seed) return std::nullopt;
+  return seed->raw;
+}
+
 Result<Remembered> remembered(const std::map<std::string, Bytes>& facts) {
   if (!facts.contains(kBootFact)) return fail(Code::kNotFound, "an empty directory");
   const Result<Secret> seed = read_fact<Secret>(facts, kSeedFact);
@@ -104,6 +129,7 @@ Result<Remembered> remembered(const std::map<std::string, Bytes>& facts) {
   result.membership.group_count = cluster->group_count;
   result.membership.key_ring = std::move(*ring);
   result.boot = *boot;
+  result.founding = facts.contains(kFoundingFact);
   if (facts.contains(kSeedsFact)) {
     if (const auto seeds = read_fact<std::vector<Bytes>>(facts, kSeedsFact)) {
       for (const Bytes& bytes : *seeds) {

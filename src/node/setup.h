@@ -35,11 +35,24 @@ void put_membership(const Membership& membership, const Key32& identity_seed, Ef
 void put_boot(Boot boot, Effects& out);
 void put_seeds(const std::vector<Member>& members, Effects& out);
 
-// What a disk knows. kNotFound: the directory is empty; kCorrupt: facts that belong together are
-// not all there.
+// A founder's groups are not made yet: stands beside the membership until the batch that makes them
+// erases it, so that a founder that ends in between founds them in its next life.
+void put_founding(Effects& out);
+void erase_founding(Effects& out);
+
+// The key of a node that is about to ask to be let in. An admission is bound to the key, so that
+// one that was committed without the joiner's knowing is given to it again, in its next life, and
+// the use of the token is not lost.
+void put_newborn(const Key32& seed, Effects& out);
+void erase_newborn(Effects& out);
+std::optional<Key32> remembered_newborn(const std::map<std::string, Bytes>& facts);
+
+// What a disk knows. kNotFound: the directory is nobody's yet; kCorrupt: facts that belong together
+// are not all there.
 struct Remembered {
   Membership membership;
-  Boot boot = 0;  // of the life before
+  Boot boot = 0;          // of the life before
+  bool founding = false;  // see put_founding
   std::vector<Member> seeds;
 };
 Result<Remembered> remembered(const std::map<std::string, Bytes>& facts);

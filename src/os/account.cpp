@@ -40,4 +40,16 @@ Result<FileOwner> owner_for(const std::string& user) {
   return FileOwner{entry->pw_uid, entry->pw_gid};
 }
 
+Result<FileOwner> owner_of_tasks(const std::string& user) {
+  const FileOwner self{geteuid(), getegid()};
+  if (user.empty()) return self;
+  Result<FileOwner> owner = owner_for(user);
+  if (!owner) return fail(Code::kUsage, owner.error().message, "--run-as takes an account's name");
+  if (self.uid != 0 && owner->uid != self.uid) {
+    return fail(Code::kRefused, "only root can run tasks as " + user,
+                "start the node as root, or without --run-as");
+  }
+  return owner;
+}
+
 }  // namespace dunlin

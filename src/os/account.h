@@ -19,4 +19,8 @@ Environment account_environment(const std::string& user);
 // kNotFound: no such user.
 Result<FileOwner> owner_for(const std::string& user);
 
+// The account that tasks would have with --run-as `user` (empty: that of this process). kUsage: no
+// such user; kRefused: only root may run tasks as somebody else.
+Result<FileOwner> owner_of_tasks(const std::string& user);
+
 }  // namespace dunlin

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/assert.h"
+#include "os/bound_sockets.h"
 #include "os/exchange.h"
 #include "os/json.h"
 #include "os/task_ranges.h"
@@ -292,7 +293,13 @@ Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
 Api::~Api() = default;
 
 Result<void> Api::listen(const std::string& socket, unsigned mode) {
-  Result<void> listening = server_.listen(socket, mode);
+  Result<FileDescriptor> bound = bind_local_socket(socket, mode);
+  if (!bound) return tl::unexpected(bound.error());
+  return listen(socket, std::move(*bound));
+}
+
+Result<void> Api::listen(const std::string& socket, FileDescriptor bound) {
+  Result<void> listening = server_.listen(socket, std::move(bound));
   if (!listening) return listening;
   uv_timer_init(loop_, &timer_);
   uv_timer_init(loop_, &life_timer_);

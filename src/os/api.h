@@ -43,6 +43,7 @@ class Api {
 
   // Serves at this path. See HttpServer::listen.
   Result<void> listen(const std::string& socket, unsigned mode);
+  Result<void> listen(const std::string& socket, FileDescriptor bound);
   // The node's reply; may be called from within `submit`. Unknown requests are ignored.
   void deliver(client::Reply reply);
   void close();

@@ -41,6 +41,8 @@ NodeStart found(const NodeOptions& options, Effects& first) {
   child.membership.key_ring.keys = {{std::uint8_t{1}, secret_key()}};
   put_membership(child.membership, child.seed, first);
   put_boot(1, first);
+  put_founding(first);
+  erase_newborn(first);
   NodeStart start;
   start.membership = std::move(child.membership);
   start.founding = true;
@@ -130,6 +132,7 @@ Result<NodeStart> take_welcome(Newborn child, const AdmissionReply& reply, Effec
   put_membership(child.membership, child.seed, first);
   put_boot(1, first);
   put_seeds(start.seeds, first);
+  erase_newborn(first);
   start.membership = std::move(child.membership);
   return start;
 }
@@ -160,10 +163,17 @@ Result<NodeStart> ask(uv_loop_t* loop, Newborn child, const JoinKey& key,
 }
 
 Result<NodeStart> join(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
-                       Effects& first) {
+                       const KeepFirst& keep, const Recovered& recovered, Effects& first) {
   const Result<JoinToken> token = JoinToken::parse(options.token);
   if (!token) return tl::unexpected(token.error());
-  return ask(loop, newborn(secret_key()), JoinKey::of_token(*token),
+  std::optional<Key32> seed = remembered_newborn(recovered.facts);
+  if (!seed) {
+    seed = secret_key();
+    Effects before;
+    put_newborn(*seed, before);
+    keep(before);
+  }
+  return ask(loop, newborn(*seed), JoinKey::of_token(*token),
              {facts.name, facts.address, facts.version, {}}, options.join, first);
 }
 
@@ -197,6 +207,7 @@ Result<NodeStart> resume(const NodeOptions& options, Remembered remembered, Effe
   }
   NodeStart start;
   start.boot = remembered.boot + 1;
+  start.founding = remembered.founding;
   start.membership = std::move(remembered.membership);
   start.seeds = std::move(remembered.seeds);
   put_boot(start.boot, first);
@@ -207,12 +218,12 @@ Result<NodeStart> resume(const NodeOptions& options, Remembered remembered, Effe
 
 Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
                              const Recovered& recovered, const std::optional<IdentityFile>& former,
-                             Effects& first) {
+                             const KeepFirst& keep, Effects& first) {
   Result<Remembered> before = remembered(recovered.facts);
   if (before) return resume(options, std::move(*before), first);
   if (before.error().code != Code::kNotFound) return tl::unexpected(before.error());
   if (former) return succeed(loop, options, facts, *former, first);
-  if (!options.join.empty()) return join(loop, options, facts, first);
+  if (!options.join.empty()) return join(loop, options, facts, keep, recovered, first);
   return found(options, first);
 }
 

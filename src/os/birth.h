@@ -5,6 +5,8 @@
 
 #include <uv.h>
 
+#include <functional>
+
 #include "base/effects.h"
 #include "base/result.h"
 #include "dht/journal.h"
@@ -14,12 +16,15 @@
 
 namespace dunlin {
 
+// Makes a batch of its own durable, and returns when it is.
+using KeepFirst = std::function<void(Effects&)>;
+
 // The start of this life, and in `first` what must be durable before anybody hears of it. Blocks
-// (runs the loop) while it joins, saying on stderr what it tries. kRefused: the cluster says no,
-// or the directory belongs to another cluster.
+// (runs the loop) while it joins, saying on stderr what it tries; a joiner's key is durable before
+// it asks. kRefused: the cluster says no, or the directory belongs to another cluster.
 Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
                              const Recovered& recovered, const std::optional<IdentityFile>& former,
-                             Effects& first);
+                             const KeepFirst& keep, Effects& first);
 
 // What DIR/identity is to say about this life.
 IdentityFile identity_of(const Membership& membership, const std::vector<Member>& members);

@@ -2,8 +2,11 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -28,6 +31,25 @@ FileDescriptor bound_socket(const SocketAddress& address, int type) {
   made = FileDescriptor();
   errno = error;
   return made;
+}
+
+bool is_answered(const sockaddr_un& address) {
+  const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return probe.is_open() &&
+         connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+// /run is empty after each start of the host.
+Result<void> make_folder_of(const std::string& path) {
+  const std::string folder = path.substr(0, path.find_last_of('/'));
+  if (folder.empty() || folder == path) return {};
+  if (mkdir(folder.c_str(), 0755) == 0) {
+    // Whatever the umask: everybody on the host may come by here, the socket's mode decides.
+    if (chmod(folder.c_str(), 0755) == 0) return {};
+  } else if (errno == EEXIST) {
+    return {};
+  }
+  return system_error("cannot create " + folder, errno);
 }
 
 }  // namespace
@@ -58,6 +80,33 @@ Result<BoundSockets> bind_sockets(const SocketAddress& address) {
       return cannot_listen(out.address, "UDP", errno);
     }
   }
+}
+
+Result<FileDescriptor> bind_local_socket(const std::string& path, unsigned mode) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return fail(Code::kUsage,
+                "socket path " + path + " is longer than " +
+                    std::to_string(sizeof address.sun_path - 1) + " bytes",
+                "choose a shorter --dir");
+  }
+  std::copy(path.begin(), path.end(), address.sun_path);
+  if (Result<void> made = make_folder_of(path); !made) return tl::unexpected(made.error());
+  if (is_answered(address)) {
+    return fail(Code::kConflict, "another process answers at " + path,
+                "stop it with: dunlin down --server " + path);
+  }
+  FileDescriptor made(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!made.is_open()) return system_error("cannot make a socket", errno);
+  unlink(path.c_str());
+  // Before bind, the mode of the descriptor becomes the file's: nobody slips in between.
+  if (fchmod(made.get(), mode) != 0 ||
+      bind(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      chmod(path.c_str(), mode) != 0) {
+    return system_error("cannot listen at " + path, errno);
+  }
+  return made;
 }
 
 }  // namespace dunlin

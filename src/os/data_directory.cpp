@@ -23,6 +23,9 @@ constexpr int kMaxSetAside = 1000;
 constexpr std::array<const char*, 7> kSetAside = {
     "log.db", "log.db-wal", "state.db", "state.db-wal", "packs", "identity", "witness"};
 
+constexpr std::array<const char*, 4> kDatabaseFiles = {"log.db", "log.db-wal", "state.db",
+                                                       "state.db-wal"};
+
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
@@ -42,11 +45,67 @@ Result<void> take_lock(int file, const std::string& path) {
               "stop that one, or choose another --dir");
 }
 
+// A folder in it that is no node's; empty when there is none.
+std::string foreign_folder_in(const std::string& path) {
+  DIR* open = ::opendir(path.c_str());
+  if (open == nullptr) return {};
+  std::string found;
+  while (const dirent* entry = ::readdir(open)) {
+    const std::string name = entry->d_name;
+    struct stat about {};
+    if (name == "." || name == ".." || name == "lost+found" || name == "packs" || name == "tasks" ||
+        name.starts_with("rotten-") ||
+        ::fstatat(::dirfd(open), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISDIR(about.st_mode)) {
+      continue;
+    }
+    found = name;
+    break;
+  }
+  ::closedir(open);
+  return found;
+}
+
+// A directory that was there before: it must be this account's alone, since the node's key and all
+// jobs' environments lie in it, and not somebody's home by mistake.
+Result<void> take_over(const std::string& path) {
+  struct stat about {};
+  if (::stat(path.c_str(), &about) != 0) return system_error("cannot look at " + path, errno);
+  if (!S_ISDIR(about.st_mode)) return fail(Code::kUsage, path + " is no directory");
+  if (about.st_uid != ::geteuid()) {
+    return fail(Code::kRefused,
+                path + " belongs to another account (uid " + std::to_string(about.st_uid) + ")",
+                "choose another --dir, or give it to this account with chown");
+  }
+  if (!exists(path + "/lock") && !exists(path + "/log.db")) {
+    const std::string foreign = foreign_folder_in(path);
+    if (!foreign.empty()) {
+      return fail(Code::kRefused, path + " is in use for other things: it holds " + foreign + "/",
+                  "give a node a directory of its own: --dir " + path + "/dunlin");
+    }
+  }
+  // Whoever may pass through is settled by whoever knows whether tasks run as another account.
+  const mode_t mode = about.st_mode & 07777;
+  if ((mode & ~mode_t{0711}) != 0 && ::chmod(path.c_str(), mode & 0711) != 0) {
+    return system_error("cannot set the mode of " + path, errno);
+  }
+  for (const char* name : kDatabaseFiles) {
+    const std::string file = path + "/" + name;
+    if (::chmod(file.c_str(), 0600) != 0 && errno != ENOENT) {
+      return system_error("cannot set the mode of " + file, errno);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<DataDirectory> DataDirectory::open(const std::string& path) {
   const bool created = ::mkdir(path.c_str(), 0700) == 0;
   if (!created && errno != EEXIST) return system_error("cannot create " + path, errno);
+  if (!created) {
+    if (Result<void> done = take_over(path); !done) return tl::unexpected(done.error());
+  }
   // A record lock: unlike flock() it is not shared with children, so that a runner process that
   // outlives its node does not keep the directory, and the kernel knows the holder's pid.
   FileDescriptor lock = open_file(path + "/lock", O_RDWR | O_CREAT);

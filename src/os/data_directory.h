@@ -24,8 +24,10 @@ class DataDirectory {
  public:
   static constexpr std::uint64_t kReserve = 16 * 1024 * 1024;
 
-  // Creates the directory (mode 0700, not its parents) and takes it. kRefused, with the pid, when
-  // another process has it; kFailed when it cannot be written.
+  // Creates the directory (mode 0700, not its parents) and takes it. One that was there is closed
+  // to others, but for passing through (0711). kRefused when another process has it (its pid is
+  // said), when it is another account's, or holds folders of others; kFailed when it cannot be
+  // written.
   static Result<DataDirectory> open(const std::string& path);
 
   const std::string& path() const { return path_; }

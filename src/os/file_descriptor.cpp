@@ -1,11 +1,14 @@
 #include "os/file_descriptor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <span>
+
+#include "os/clock.h"
 
 namespace dunlin {
 
@@ -22,6 +25,22 @@ tl::unexpected<Error> system_error(std::string what, int error_number) {
 
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode) {
   return FileDescriptor(::open(path.c_str(), flags | O_CLOEXEC, mode));
+}
+
+FileDescriptor open_patiently(const std::string& path, int flags, unsigned mode) {
+  constexpr int kPauseMs = 20;
+  const Instant until = monotonic_now() + kOpenPatience;
+  for (;;) {
+    FileDescriptor file = open_file(path, flags, mode);
+    const int error = errno;
+    const bool may_pass = error == EMFILE || error == ENFILE || error == ENOMEM;
+    if (file.is_open() || !may_pass || monotonic_now() >= until) {
+      errno = error;
+      return file;
+    }
+    // Nobody tells when a descriptor is free again.
+    ::poll(nullptr, 0, kPauseMs);
+  }
 }
 
 Result<void> write_at(int file, std::uint64_t offset, ByteView data, const std::string& path) {

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace dunlin {
 
@@ -35,6 +36,11 @@ tl::unexpected<Error> system_error(std::string what, int error_number);
 
 // Open for reading (and writing), never inherited by another program.
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0600);
+
+// The same for a thread that may wait: where this process or the system has no descriptor or memory
+// left for it, it is tried again for kOpenPatience. Nothing is lost by that, as nothing was begun.
+FileDescriptor open_patiently(const std::string& path, int flags, unsigned mode = 0600);
+constexpr Duration kOpenPatience = seconds(60);
 
 // Writes all of it at `offset`; `path` is for the error.
 Result<void> write_at(int file, std::uint64_t offset, ByteView data, const std::string& path);

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/crypto.h"
 #include "os/address.h"
 
 namespace dunlin {
@@ -71,6 +72,11 @@ Result<NodeFacts> host_facts(const NodeOptions& options) {
   struct statvfs space {};
   if (statvfs(options.dir.c_str(), &space) == 0) {
     facts.disk_total = static_cast<std::uint64_t>(space.f_blocks) * space.f_frsize;
+  }
+  // The id is not known yet; whoever takes the facts over asserts that they are within the limits.
+  facts.id = node_id_of(facts.key);
+  if (Result<void> fine = validate_facts(facts); !fine) {
+    return fail(Code::kUsage, fine.error().message, fine.error().hint);
   }
   return facts;
 }

@@ -1,21 +1,17 @@
 #include "os/http_server.h"
 
-#include <fcntl.h>
 #include <http_parser.h>
 #include <pwd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <utility>
 
 #include "base/assert.h"
-#include "os/system_error.h"
+#include "os/bound_sockets.h"
 
 namespace dunlin {
 
@@ -56,43 +52,6 @@ std::string chunk_of(std::string_view data) {
   return out;
 }
 
-bool is_answered(const sockaddr_un& address) {
-  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return false;
-  const bool answered =
-      connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  ::close(probe);
-  return answered;
-}
-
-Result<int> bound_socket(const std::string& path, unsigned mode) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return fail(Code::kUsage,
-                "socket path " + path + " is longer than " +
-                    std::to_string(sizeof address.sun_path - 1) + " bytes",
-                "choose a shorter --dir");
-  }
-  std::copy(path.begin(), path.end(), address.sun_path);
-  if (is_answered(address)) {
-    return fail(Code::kConflict, "another process answers at " + path,
-                "stop it with: dunlin down --server " + path);
-  }
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return fail_with_errno("socket", errno);
-  unlink(path.c_str());
-  // Before bind, the mode of the descriptor becomes the file's: nobody slips in between.
-  if (fchmod(fd, mode) != 0 ||
-      bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      chmod(path.c_str(), mode) != 0) {
-    const int error = errno;
-    ::close(fd);
-    return fail_with_errno("cannot listen at " + path, error);
-  }
-  return fd;
-}
-
 }  // namespace
 
 struct HttpServer::Connection {
@@ -117,6 +76,7 @@ struct HttpServer::Connection {
   bool has_asked = false;      // at least one request was whole
   std::uint32_t uid = 0;
   std::string user;
+  bool is_counted = false;  // among those of its user
 
   // The answer being given.
   ExchangeId exchange = 0;
@@ -143,14 +103,18 @@ HttpServer::~HttpServer() {
 }
 
 Result<void> HttpServer::listen(const std::string& path, unsigned mode) {
-  const Result<int> fd = bound_socket(path, mode);
-  if (!fd) return tl::unexpected(fd.error());
+  Result<FileDescriptor> bound = bind_local_socket(path, mode);
+  if (!bound) return tl::unexpected(bound.error());
+  return listen(path, std::move(*bound));
+}
+
+Result<void> HttpServer::listen(const std::string& path, FileDescriptor bound) {
   uv_pipe_init(loop_, &listener_, 0);
   uv_timer_init(loop_, &sweeper_);
   listener_.data = sweeper_.data = this;
   listening_ = true;
   path_ = path;
-  int error = uv_pipe_open(&listener_, *fd);
+  int error = uv_pipe_open(&listener_, bound.release());
   if (error == 0) {
     error = uv_listen(reinterpret_cast<uv_stream_t*>(&listener_), kBacklog,
                       [](uv_stream_t* stream, int status) {
@@ -176,12 +140,13 @@ void HttpServer::accept() {
     const auto swept = [](uv_timer_t* t) { static_cast<HttpServer*>(t->data)->sweep(); };
     uv_timer_start(&sweeper_, swept, patience_.sweep, patience_.sweep);
   }
-  const bool is_over_limit = connections_.size() >= kMaxHttpConnections;
+  const std::size_t before = connections_.size();
   connections_.emplace(c.key, std::move(connection));
   if (uv_accept(reinterpret_cast<uv_stream_t*>(&listener_),
                 reinterpret_cast<uv_stream_t*>(&c.pipe)) != 0) {
     return close(c);
   }
+  if (before >= kMaxHttpConnections + kMaxHttpRefusals) return close(c);
   int fd = -1;
   ucred peer{};
   socklen_t length = sizeof peer;
@@ -191,13 +156,18 @@ void HttpServer::accept() {
   }
   c.uid = peer.uid;
   c.user = name_of_user(peer.uid);
-  if (is_over_limit) {
+  c.is_counted = true;
+  const std::size_t of_user = ++connections_of_[c.uid];
+  const bool has_share = c.uid != 0 && c.uid != geteuid();
+  if (before >= kMaxHttpConnections || (has_share && of_user > kMaxHttpConnectionsOfUser)) {
     return refuse(c, 503, Error{Code::kLimit, "too many connections", "try again in a moment"});
   }
   set_reading(c);
 }
 
 std::string HttpServer::name_of_user(std::uint32_t uid) {
+  // Whose jobs may run as root is told by the name: it is root's alone, whatever the accounts say.
+  if (uid == 0) return "root";
   const auto known = users_.find(uid);
   if (known != users_.end()) return known->second;
   std::array<char, 4096> buffer;
@@ -205,7 +175,9 @@ std::string HttpServer::name_of_user(std::uint32_t uid) {
   passwd* found = nullptr;
   getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
   if (users_.size() >= kMaxRememberedUsers) users_.clear();
-  return users_[uid] = found != nullptr ? std::string(found->pw_name) : std::to_string(uid);
+  std::string name = found != nullptr ? found->pw_name : std::to_string(uid);
+  if (name == "root") name = std::to_string(uid);
+  return users_[uid] = std::move(name);
 }
 
 // Reads on while an answer is awaited too, within limits: that is how a client that leaves is
@@ -433,6 +405,7 @@ void HttpServer::close(Connection& c) {
   if (c.closing) return;
   c.closing = true;
   body_bytes_ -= std::exchange(c.body_bytes, 0);
+  if (c.is_counted && --connections_of_[c.uid] == 0) connections_of_.erase(c.uid);
   if (c.exchange != 0) {
     const ExchangeId gone = std::exchange(c.exchange, 0);
     exchanges_.erase(gone);

@@ -2,10 +2,11 @@
 // bytes, not meanings: it hands over whole requests, one at a time for each connection, and takes
 // answers whole or as a stream. The peer is who the kernel says he is.
 //
-// Limits (Q10): connections, header and body bytes, body bytes of all connections together, what
-// a pipelining client may send ahead, what a slow reader may leave unread. Over the first four the
-// client gets an error; over the last two the server stops reading, or asks the sender to wait.
-// A connection that is idle, or stuck in the middle of a request, is closed after a while.
+// Limits (Q10): connections, of all and of each user, header and body bytes, body bytes of all
+// connections together, what a pipelining client may send ahead, what a slow reader may leave
+// unread. Over the first five the client gets an error; over the last two the server stops reading,
+// or asks the sender to wait. A connection that is idle, or stuck in the middle of a request, is
+// closed after a while.
 #pragma once
 
 #include <uv.h>
@@ -20,11 +21,14 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "os/file_descriptor.h"
 #include "os/http_request_reader.h"
 
 namespace dunlin {
 
 constexpr std::size_t kMaxHttpConnections = 512;
+constexpr std::size_t kMaxHttpConnectionsOfUser = 256;  // of one that is not root or the node's
+constexpr std::size_t kMaxHttpRefusals = 64;  // being told of it; any more are closed at once
 constexpr std::size_t kMaxHttpBodies = 128 * 1024 * 1024;  // being received, all connections
 constexpr std::size_t kMaxHttpAhead = 64 * 1024;           // sent before the last answer is done
 constexpr std::size_t kMaxHttpUnsent = 256 * 1024;         // streamed, not yet taken by the client
@@ -76,8 +80,10 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // kConflict when another process answers there; a dead process's socket is replaced.
+  // See bind_local_socket.
   Result<void> listen(const std::string& path, unsigned mode);
+  // The same, where the socket is bound already.
+  Result<void> listen(const std::string& path, FileDescriptor bound);
 
   // The whole answer. An exchange that has ended or whose client left is ignored by all of these.
   void respond(ExchangeId id, int status, std::string_view content_type, std::string_view body,
@@ -131,6 +137,7 @@ class HttpServer {
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<ExchangeId, Connection*> exchanges_;
   std::map<std::uint32_t, std::string> users_;
+  std::map<std::uint32_t, std::size_t> connections_of_;  // by uid
   std::size_t body_bytes_ = 0;
   std::uint64_t next_connection_ = 1;
   ExchangeId next_exchange_ = 1;

@@ -1,9 +1,15 @@
 #include "os/node_host.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
+#include "os/account.h"
 #include "os/birth.h"
+#include "os/bound_sockets.h"
 #include "os/chance.h"
 #include "os/clock.h"
 #include "os/host_facts.h"
@@ -44,17 +50,19 @@ Result<void> NodeHost::start() {
   Result<NodeFacts> facts = host_facts(options_);
   if (!facts) return tl::unexpected(facts.error());
   address_ = facts->address;
+  if (Result<void> settled = settle_account(*facts); !settled) return settled;
   // Before there is anything to regret: a cluster is not founded, and no token used up, for a node
-  // that then cannot open its port.
-  if (Result<void> taken = take_port(); !taken) return taken;
+  // that then cannot open its doors.
+  if (Result<void> taken = take_places(); !taken) return taken;
   storage_->start(loop_, storage_callbacks());
 
   Effects first;
-  first.row = journal.next_row();
-  Result<NodeStart> life = begin_life(loop_, options_, *facts, recovered, found_.former, first);
+  const auto keep = [&](Effects& before) { make_durable(journal, before); };
+  Result<NodeStart> life =
+      begin_life(loop_, options_, *facts, recovered, found_.former, keep, first);
   if (!life) return tl::unexpected(life.error());
-  founding_ = life->founding;
-  if (Result<void> durable = make_durable(journal, first); !durable) return durable;
+  if (Result<void> promised = promise_token(*life); !promised) return promised;
+  make_durable(journal, first);
   if (found_.former) remove_succession(options_.dir);
 
   NodeConfig config;
@@ -63,6 +71,7 @@ Result<void> NodeHost::start() {
   config.sched.memory = config.facts.memory;
   config.sched.node_name = config.facts.name;
   config.sched.server = options_.socket;
+  config.sched.root_jobs_only = config.facts.root_jobs_only;
   node_ = std::make_unique<Node>(std::move(config), std::move(*life), std::move(journal),
                                  std::move(recovered), Random(random_seed()), monotonic_now(),
                                  wall_now());
@@ -70,17 +79,39 @@ Result<void> NodeHost::start() {
   return open_doors();
 }
 
+// Whom tasks run as, and whether they are let through to their directories, which lie in this one.
+Result<void> NodeHost::settle_account(NodeFacts& facts) {
+  const Result<FileOwner> owner = owner_of_tasks(options_.run_as);
+  if (!owner) return tl::unexpected(owner.error());
+  facts.root_jobs_only = root_jobs_only_ = owner->uid == 0;
+  const mode_t mode = owner->uid == geteuid() ? 0700 : 0711;
+  if (::chmod(options_.dir.c_str(), mode) != 0) {
+    return system_error("cannot set the mode of " + options_.dir, errno);
+  }
+  return {};
+}
+
+// Before the founding is durable: whichever life of the founder comes to it makes the token.
+Result<void> NodeHost::promise_token(const NodeStart& life) {
+  if (life.boot == 1 && !life.founding) forget_promised_join_token(options_.dir);
+  if (life.boot == 1 && life.founding) {
+    if (Result<void> done = promise_join_token(options_.dir); !done) return done;
+  }
+  owes_token_ = is_join_token_promised(options_.dir);
+  return {};
+}
+
 // Nobody hears of this life before its boot is on disk.
-Result<void> NodeHost::make_durable(Journal& journal, Effects& first) {
+void NodeHost::make_durable(Journal& journal, Effects& first) {
+  first.row = journal.next_row();
   DiskBatch batch = journal.seal(first);
   awaited_row_ = batch.row;
   storage_->submit(std::move(batch));
   while (awaited_row_ != 0) uv_run(loop_, UV_RUN_ONCE);
   journal.on_durable(journal.last_row());
-  return {};
 }
 
-Result<void> NodeHost::take_port() {
+Result<void> NodeHost::take_places() {
   const Result<HostPort> place = parse_host_port(options_.listen);
   if (!place) return tl::unexpected(place.error());
   const auto address = SocketAddress::from_ip(place->host, place->port);
@@ -88,6 +119,9 @@ Result<void> NodeHost::take_port() {
   Result<BoundSockets> bound = bind_sockets(*address);
   if (!bound) return tl::unexpected(bound.error());
   port_ = std::move(*bound);
+  Result<FileDescriptor> socket = bind_local_socket(options_.socket, options_.socket_mode);
+  if (!socket) return tl::unexpected(socket.error());
+  socket_ = std::move(*socket);
   return {};
 }
 
@@ -104,7 +138,9 @@ Result<void> NodeHost::open_doors() {
         input().on_client(id, std::move(request));
       },
       [this](client::RequestId id) { input().on_client_gone(id); });
-  if (Result<void> open = api_->listen(options_.socket, options_.socket_mode); !open) return open;
+  if (Result<void> open = api_->listen(options_.socket, std::move(socket_)); !open) {
+    return open;
+  }
   Result<std::unique_ptr<Runner>> runner = Runner::open(loop_, runner_options(), runner_listener());
   if (!runner) return tl::unexpected(runner.error());
   runner_ = std::move(*runner);
@@ -325,7 +361,7 @@ void NodeHost::on_first_ready() {
   if (is_ready_ || !node_->is_ready()) return;
   is_ready_ = true;
   // A founder's first word is worth waiting for only when others can join by it.
-  if (founding_) {
+  if (owes_token_) {
     make_first_token();
   } else {
     say_ready();
@@ -333,6 +369,9 @@ void NodeHost::on_first_ready() {
 }
 
 void NodeHost::say_ready() {
+  if (root_jobs_only_ && options_.cpus != 0U) {
+    say("tasks run as root here, so only root's jobs are taken; --run-as USER takes everybody's");
+  }
   std::printf("ready %s %s %s\n", node_->id().text().c_str(), address_.c_str(),
               node_->membership().cluster.text().c_str());
   std::fflush(stdout);
@@ -350,18 +389,23 @@ void NodeHost::on_reply(client::Reply reply) {
     api_->deliver(std::move(reply));
     return;
   }
-  if (!reply.answer) {
-    say("no token for joiners could be made: " + reply.answer.error().message);
+  keep_first_token(std::move(reply.answer));
+  say_ready();
+}
+
+// A node that could not make it works all the same, and tries again in its next life.
+void NodeHost::keep_first_token(Result<client::Answer> answer) {
+  if (!answer) {
+    say("no token for joiners could be made: " + answer.error().message +
+        "; make one with: dunlin token create");
     return;
   }
-  const auto& made = std::get<client::TokenCreated>(*reply.answer);
-  if (Result<void> written = write_join_token(options_.dir, made.token); !written) {
-    say(written.error().message);
-    return;
-  }
+  const auto& made = std::get<client::TokenCreated>(*answer);
   say("founded cluster " + node_->membership().cluster.text() + "; on the next host run:\n  " +
       "dunlin up --join " + address_ + " --token " + made.token);
-  say_ready();
+  if (Result<void> written = write_join_token(options_.dir, made.token); !written) {
+    say(written.error().message);
+  }
 }
 
 // ---- end ----------------------------------------------------------------------------------------

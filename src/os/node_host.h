@@ -40,8 +40,10 @@ class NodeHost {
   int run();
 
  private:
-  Result<void> make_durable(Journal& journal, Effects& first);
-  Result<void> take_port();
+  Result<void> settle_account(NodeFacts& facts);
+  Result<void> promise_token(const NodeStart& life);
+  void make_durable(Journal& journal, Effects& first);
+  Result<void> take_places();
   Result<void> open_doors();
   StorageCallbacks storage_callbacks();
   Transport::Callbacks transport_callbacks();
@@ -61,6 +63,7 @@ class NodeHost {
   void on_first_ready();
   void say_ready();
   void make_first_token();
+  void keep_first_token(Result<client::Answer> answer);
   void on_reply(client::Reply reply);
   void stop(int exit_code);
   void close_all();
@@ -69,6 +72,7 @@ class NodeHost {
   NodeOptions options_;
   RecoveredDirectory found_;  // emptied by start()
   BoundSockets port_;         // until the transport has it
+  FileDescriptor socket_;     // of the API, until it has it
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Transport> transport_;
@@ -89,7 +93,8 @@ class NodeHost {
   bool is_closing_ = false;
   bool is_ready_ = false;
   bool storage_stalled_ = false;
-  bool founding_ = false;
+  bool root_jobs_only_ = false;
+  bool owes_token_ = false;  // the first one, see join_token_file.h
   bool identity_stale_ = false;
   bool identity_failed_ = false;
   std::uint64_t awaited_row_ = 0;  // while starting

@@ -1,6 +1,8 @@
 #include "os/node_process.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include <csignal>
@@ -28,6 +30,14 @@ void keep_memory_small() {
   mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
+// A connection is a descriptor, here and to each peer; the usual limit of 1024 is soon reached.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int live(const NodeOptions& options) {
   Result<RecoveredDirectory> found = recover_directory(options);
   if (!found) return complain(found.error());
@@ -53,6 +63,10 @@ int live(const NodeOptions& options) {
 int run_node(const NodeOptions& options) {
   keep_memory_small();
   std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  // Keys and other people's jobs lie in the directory: nothing in it is anyone else's to read. What
+  // others may use (the API's socket, tasks' files) is given its mode by name.
+  umask(077);
   initialise_crypto();
   NodeOptions now = options;
   for (;;) {

@@ -27,6 +27,14 @@ std::string folder_of(const std::string& file) {
   return file.substr(0, file.find('/'));
 }
 
+// A new name that cannot be synced for want of a descriptor just now waits, as does the batch.
+Result<void> sync_folder(const std::string& path) {
+  const FileDescriptor folder = open_patiently(path, O_RDONLY | O_DIRECTORY);
+  if (!folder.is_open()) return system_error("cannot open " + path, errno);
+  if (::fsync(folder.get()) != 0) return system_error("cannot sync " + path, errno);
+  return {};
+}
+
 }  // namespace
 
 Result<void> PackFiles::make_room() {
@@ -53,17 +61,17 @@ Result<PackFiles::Open*> PackFiles::open(const std::string& file) {
   const std::string folder = folder_of(file);
   const std::string path = directory_ + "/" + file;
   Open opened;
-  opened.descriptor = open_file(path, O_RDWR);
+  opened.descriptor = open_patiently(path, O_RDWR);
   if (!opened.descriptor.is_open() && errno == ENOENT) {
     const std::string parent = directory_ + "/" + folder;
     if (::mkdir(parent.c_str(), 0700) == 0) {
-      if (Result<void> done = sync_directory(directory_); !done) {
+      if (Result<void> done = sync_folder(directory_); !done) {
         return fail(Code::kFailed, done.error().message);
       }
     } else if (errno != EEXIST) {
       return system_error("cannot create " + parent, errno);
     }
-    opened.descriptor = open_file(path, O_RDWR | O_CREAT);
+    opened.descriptor = open_patiently(path, O_RDWR | O_CREAT);
     unsynced_folders_.insert(folder);
   }
   if (!opened.descriptor.is_open()) return system_error("cannot open " + path, errno);
@@ -88,7 +96,7 @@ Result<void> PackFiles::sync() {
     opened.touched = false;
   }
   for (const std::string& folder : unsynced_folders_) {
-    if (Result<void> done = sync_directory(directory_ + "/" + folder); !done) return done;
+    if (Result<void> done = sync_folder(directory_ + "/" + folder); !done) return done;
   }
   unsynced_folders_.clear();
   return {};

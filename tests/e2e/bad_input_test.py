@@ -1,11 +1,13 @@
 """What a node says to those who have no business with it, or err."""
 
+import itertools
 import os
 import pathlib
 import random
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -115,6 +117,70 @@ class BadInput(ClusterTest):
         trying.terminate()
         rest = trying.communicate(timeout=5)
         self.assertEqual(rest, ("", ""))  # one line is enough for the same trouble
+
+    def test_a_node_killed_at_its_birth_comes_to_life_the_next_time(self):
+        # What a start leaves behind it, in this order; each is a moment to be killed at.
+        stages = ["lock", "log.db", "state.db", "witness", "identity", "runner.lock"]
+        for kind, stage in itertools.product(("founder", "joiner"), stages):
+            home = pathlib.Path(self.cluster.root, f"{kind}-{stage}")
+            words = ["--dir", str(home), "--listen", self.listen(), "--name", home.name]
+            if kind == "joiner":
+                # One use: an admission that the joiner did not hear of must not cost it.
+                token = self.cluster.good("token", "create").strip()
+                words += ["--join", self.address, "--token", token]
+            first = subprocess.Popen([PROGRAM, "up", *words], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+            while not (home / stage).exists() and first.poll() is None:
+                time.sleep(0.0002)
+            first.kill()
+            first.wait()
+            with self.subTest(kind=kind, stage=stage):
+                again = subprocess.Popen([PROGRAM, "up", *words], stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, text=True,
+                                         stdin=subprocess.DEVNULL)
+                patience = threading.Timer(15, again.kill)
+                patience.start()
+                said = again.stdout.readline()
+                patience.cancel()
+                again.terminate()
+                rest = again.communicate(timeout=20)
+                self.assertTrue(said.startswith("ready "), rest)
+                if kind == "founder":
+                    self.assertTrue((home / "join-token").read_text())
+
+    def test_names_and_directories_that_do_not_fit(self):
+        self.refused(self.up("long", "--listen", self.listen(), "--name", "n" * 5000), 2,
+                     "5000 characters")
+        self.refused(self.up("twice", "--listen", self.listen(), "--name", "n1", "--join",
+                             self.address, "--token", self.good), 5, "the name n1 is taken")
+        os.makedirs(f"{self.cluster.root}/home/Documents")
+        self.refused(self.up("home", "--listen", self.listen()), 5, "holds Documents/")
+        self.refused(self.up("who", "--listen", self.listen(), "--run-as", "nobody-here"), 2,
+                     "no user nobody-here")
+
+    def test_down_returns_when_the_directory_is_free(self):
+        for _ in range(5):
+            self.cluster.good("down")
+            again = subprocess.run([PROGRAM, "up", "--dir", str(self.cluster.dir(1)), "--listen",
+                                    self.address, "--name", "n" * 65], capture_output=True,
+                                   text=True, timeout=15, stdin=subprocess.DEVNULL)
+            self.assertNotIn("in use", again.stderr)
+            self.cluster.restart(1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs two accounts")
+    def test_a_root_node_runs_no_other_users_job(self):
+        os.chmod(self.cluster.root, 0o711)
+        where = self.cluster.dir(1)
+        os.chmod(where.parent, 0o711)
+        os.chmod(where, 0o711)
+        os.chmod(where / "api.sock", 0o666)
+        done = subprocess.run([*self.cluster.command(), "run", "--timeout", "3s", "--", "id", "-u"],
+                              capture_output=True, text=True, timeout=30, user=65534,
+                              cwd="/", stdin=subprocess.DEVNULL,
+                              env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"})
+        self.assertEqual(done.stdout, "")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(self.cluster.good("run", "--", "id", "-u"), "0\n")
 
     def test_no_node_at_the_socket(self):
         done = subprocess.run([PROGRAM, "--server", "/nonexistent/api.sock", "jobs"],

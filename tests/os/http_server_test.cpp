@@ -283,6 +283,64 @@ TEST_F(HttpServerTest, TurnsAwayWhoeverComesWhenAllConnectionsAreTaken) {
   EXPECT_TRUE(pump_until(next, "GET /in"));
 }
 
+TEST_F(HttpServerTest, ClosesAtOnceWhatNobodyCanBeToldOf) {
+  start();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (std::size_t i = 0; i < kMaxHttpConnections + 2 * kMaxHttpRefusals; ++i) {
+    clients.push_back(std::make_unique<RawClient>(path));
+    uv_run(&loop, UV_RUN_NOWAIT);
+    EXPECT_LE(server->connections(), kMaxHttpConnections + kMaxHttpRefusals + 1);
+  }
+  RawClient& last = *clients.back();
+  EXPECT_TRUE(pump(last, [&] { return last.ended; }));
+  EXPECT_EQ(last.received, "");
+}
+
+TEST_F(HttpServerTest, NoUserButItsOwnTakesAllConnections) {
+  if (geteuid() != 0) return;  // it takes two accounts
+  start();
+  echo();
+  ASSERT_EQ(chmod(directory.path().c_str(), 0755), 0);
+  ASSERT_EQ(chmod(path.c_str(), 0666), 0);
+  // The kernel keeps who connected, however late it is accepted.
+  const auto connect_as_another = [&] {
+    EXPECT_EQ(seteuid(65534), 0);
+    auto client = std::make_unique<RawClient>(path);
+    EXPECT_EQ(seteuid(0), 0);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    return client;
+  };
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (std::size_t i = 0; i <= kMaxHttpConnectionsOfUser; ++i) {
+    clients.push_back(connect_as_another());
+  }
+  EXPECT_TRUE(pump_until(*clients.back(), "503"));
+  RawClient own(path);
+  own.send("GET /own HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(pump_until(own, "GET /own"));
+  clients.pop_back();
+  clients.pop_back();
+  ASSERT_TRUE(pump(own, [&] { return server->connections() == kMaxHttpConnectionsOfUser; }));
+  const auto next = connect_as_another();
+  next->send("GET /next HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(pump_until(*next, "GET /next"));
+}
+
+TEST_F(HttpServerTest, MakesTheFolderOfItsSocketForEverybodyToPass) {
+  const mode_t before = umask(077);
+  const std::string place = directory / "run/api.sock";
+  {
+    HttpServer other(&loop, {});
+    ASSERT_TRUE(other.listen(place, 0666));
+    other.close();
+    uv_run(&loop, UV_RUN_DEFAULT);
+  }
+  umask(before);
+  struct stat status {};
+  ASSERT_EQ(stat((directory / "run").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0755U);
+}
+
 TEST_F(HttpServerTest, ReplacesADeadProcessesSocketButNotALivingOnes) {
   start();
   uv_loop_t other_loop;

@@ -16,6 +16,7 @@
 
 #include "base/random.h"
 #include "os/clock.h"
+#include "os/pack_files.h"
 #include "os/storage_life.h"
 #include "os/temporary_directory.h"
 
@@ -115,6 +116,71 @@ TEST(Storage, MakesItsDirectoryForItsAccountAlone) {
   struct stat about {};
   ASSERT_EQ(::stat((directory / "node").c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 07777, 0700u);
+}
+
+unsigned mode_of(const std::string& path) {
+  struct stat about {};
+  EXPECT_EQ(::stat(path.c_str(), &about), 0) << path;
+  return about.st_mode & 07777;
+}
+
+TEST(Storage, ClosesADirectoryThatWasThereToOthers) {
+  const TemporaryDirectory directory;
+  const std::string node = directory / "node";
+  {
+    StorageLife life;
+    ASSERT_TRUE(life.open(node).has_value());
+    life.write_durably(1);
+  }
+  ASSERT_EQ(::chmod(node.c_str(), 0777), 0);
+  for (const char* name : {"/log.db", "/state.db"}) {
+    ASSERT_EQ(::chmod((node + name).c_str(), 0666), 0);
+  }
+  StorageLife life;
+  ASSERT_TRUE(life.open(node).has_value());
+  EXPECT_EQ(mode_of(node), 0711u);
+  EXPECT_EQ(mode_of(node + "/log.db"), 0600u);
+  EXPECT_EQ(mode_of(node + "/state.db"), 0600u);
+}
+
+TEST(Storage, RefusesADirectoryOfSomebodyElseAndLeavesItAsItWas) {
+  const TemporaryDirectory directory;
+  const std::string home = directory / "home";
+  fs::create_directories(home + "/Documents");
+  ASSERT_EQ(::chmod(home.c_str(), 0755), 0);
+  const auto in_use = Storage::open(home);
+  ASSERT_FALSE(in_use.has_value());
+  EXPECT_EQ(in_use.error().code, Code::kRefused);
+  EXPECT_NE(in_use.error().message.find("it holds Documents/"), std::string::npos);
+  EXPECT_EQ(mode_of(home), 0755u);
+  EXPECT_FALSE(fs::exists(home + "/lock"));
+  if (::geteuid() != 0) return;
+  const std::string foreign = directory / "foreign";
+  ASSERT_EQ(::mkdir(foreign.c_str(), 0755), 0);
+  ASSERT_EQ(::chown(foreign.c_str(), 65534, 65534), 0);
+  const auto refused = Storage::open(foreign);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kRefused);
+  EXPECT_EQ(mode_of(foreign), 0755u);
+}
+
+int last_taken = -1;  // for a signal's handler
+
+TEST(Storage, WaitsForADescriptorWhenAllAreTaken) {
+  const TemporaryDirectory directory;
+  Child child([&](int) {
+    PackFiles packs(directory.path());
+    const rlimit limit{64, 64};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(9);
+    for (int next; (next = ::open("/dev/null", O_RDONLY)) >= 0;) last_taken = next;
+    // One is free again after a while: by then the writer, who does all in this thread, waits.
+    ::signal(SIGALRM, [](int) { ::close(last_taken); });
+    ::ualarm(50'000, 0);
+    const bool written = packs.write({"packs/000001", 0, to_bytes("content")}).has_value();
+    ::_exit(written ? 0 : 8);
+  });
+  EXPECT_EQ(child.finish(), 0) << child.stderr_text;
+  EXPECT_EQ(fs::file_size(directory / "packs/000001"), 7u);
 }
 
 TEST(Storage, EveryAcknowledgedBatchSurvivesKillNine) {

@@ -314,6 +314,7 @@ void SimHost::found() {
   start.founding = true;
   put_membership(start.membership, seed, first);
   put_boot(1, first);
+  put_founding(first);
   bear(std::move(journal), std::move(recovered), std::move(start), first);
 }
 
@@ -327,6 +328,7 @@ void SimHost::resume() {
   first.row = journal.next_row();
   NodeStart start;
   start.boot = before->boot + 1;
+  start.founding = before->founding;
   start.membership = std::move(before->membership);
   start.seeds = std::move(before->seeds);
   put_boot(start.boot, first);
