@@ -131,6 +131,9 @@ client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
     for (const GroupStatus& group : share.led) groups[group.group] = &group;
   }
 
+  // A blob that several owners lack is counted by each of their heirs.
+  status.blocks_under_replicated = std::min(status.blocks_under_replicated, status.blocks);
+
   // A leader that answers has a quorum; how many more voters may go says what can be lost.
   std::size_t spare = shares.empty() ? 0 : kFullReplication;
   // Two hosts cannot outvote each other's loss: until the third comes one voter is all there is.

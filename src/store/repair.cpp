@@ -100,8 +100,6 @@ void Repair::count(StoreStats& stats) const {
   for (const auto& [node, shared] : inventory_.peers()) {
     if (has_others && !members_.is_present(node)) stats.under_replicated += shared.heir_of;
   }
-  // One that several owners lack is one.
-  stats.under_replicated = std::min(stats.under_replicated, stats.total);
 }
 
 }  // namespace dunlin::store
