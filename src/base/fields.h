@@ -1,5 +1,5 @@
-// The fields by which a struct travels and is stored; see base/codec.h. A type without a value, so
-// that hundreds of structs may name theirs: a std::tuple in each adds more than a second to every compile.
+// The fields by which a struct travels and is stored; see base/codec.h. A type without a value,
+// since hundreds of structs name theirs: a std::tuple in each adds a second to every compile.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,6 @@
 #include "base/fields.h"
 #include "node/setup.h"
 #include "os/file_descriptor.h"
-#include "os/system_error.h"
 
 namespace dunlin {
 
@@ -49,10 +48,10 @@ Result<void> write_file(const std::string& directory, const char* name,
   const std::string path = directory + "/" + name;
   const std::string fresh = path + ".new";
   const FileDescriptor to = open_file(fresh, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!to.is_open()) return fail_with_errno("cannot write " + fresh, errno);
+  if (!to.is_open()) return system_error("cannot write " + fresh, errno);
   if (Result<void> written = write_at(to.get(), 0, content, fresh); !written) return written;
   if (::fsync(to.get()) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
-    return fail_with_errno("cannot write " + path, errno);
+    return system_error("cannot write " + path, errno);
   }
   return sync_directory(directory);
 }
