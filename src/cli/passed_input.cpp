@@ -14,8 +14,8 @@ namespace dunlin {
 
 namespace {
 
-constexpr int kStdinSilenceMs =
-    1000;  // without a byte or an end: then it is said what is waited for
+// Without a byte or an end: then it is said what is waited for.
+constexpr int kStdinSilenceMs = 1000;
 constexpr std::size_t kStdinPiece = 256 * 1024;
 constexpr const char* kStdinName = ".dunlin-stdin";
 

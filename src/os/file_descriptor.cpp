@@ -82,4 +82,16 @@ void end_process(const std::string& line) {
   ::_exit(kDiskFailedExit);
 }
 
+Result<void> replace_file(const std::string& directory, const std::string& name, ByteView content) {
+  const std::string path = directory + "/" + name;
+  const std::string fresh = path + ".new";
+  const FileDescriptor file = open_file(fresh, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file.is_open()) return system_error("cannot write " + fresh, errno);
+  if (Result<void> written = write_at(file.get(), 0, content, fresh); !written) return written;
+  if (::fsync(file.get()) != 0) return system_error("cannot sync " + fresh, errno);
+  if (::rename(fresh.c_str(), path.c_str()) != 0)
+    return system_error("cannot write " + path, errno);
+  return sync_directory(directory);
+}
+
 }  // namespace dunlin

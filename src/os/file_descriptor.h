@@ -49,6 +49,8 @@ Result<std::size_t> read_at(int file, std::uint64_t offset, std::span<std::uint8
                             const std::string& path);
 // The names in a directory are durable after it.
 Result<void> sync_directory(const std::string& path);
+// Writes DIRECTORY/NAME (0600) whole or not at all, durably. `name` + ".new" may be left behind.
+Result<void> replace_file(const std::string& directory, const std::string& name, ByteView content);
 
 // Writes "dunlin: LINE" to stderr and ends the process at once, without destructors: for a disk
 // that no longer can be trusted. Nothing that is not durable has been promised to anyone.

@@ -52,8 +52,8 @@ struct HeldProcess {
   int pidfd = -1;
   bool has_cgroup = false;
   bool is_cut = false;  // its descendants were killed: an empty pipe is at its end
-  bool has_grace =
-      false;  // told to end by TERM, not yet by KILL: its whole group may take its time
+  // Told to end by TERM, not yet by KILL: its whole group may take its time.
+  bool has_grace = false;
   bool killed_for_memory = false;
   std::uint64_t peak = 0;
   HeldStream streams[2];

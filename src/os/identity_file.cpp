@@ -45,15 +45,7 @@ Result<void> write_file(const std::string& directory, const char* name,
   Bytes content = encode(wire);
   append(content, blake2b_256(content));
 
-  const std::string path = directory + "/" + name;
-  const std::string fresh = path + ".new";
-  const FileDescriptor to = open_file(fresh, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!to.is_open()) return system_error("cannot write " + fresh, errno);
-  if (Result<void> written = write_at(to.get(), 0, content, fresh); !written) return written;
-  if (::fsync(to.get()) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
-    return system_error("cannot write " + path, errno);
-  }
-  return sync_directory(directory);
+  return replace_file(directory, name, content);
 }
 
 std::optional<IdentityFile> read_file(const std::string& directory, const char* name) {
