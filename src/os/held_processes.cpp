@@ -13,7 +13,9 @@
 #include <set>
 
 #include "base/assert.h"
+#include "base/inner_path.h"
 #include "os/clock.h"
+#include "os/descriptor_limit.h"
 #include "os/file_descriptor.h"
 #include "os/process_tree.h"
 
@@ -54,15 +56,15 @@ std::string path_in(const std::vector<char*>& environment) {
 // FIFO that would stop this loop.
 FileDescriptor take_input(const std::string& directory, const std::string& name,
                           const std::optional<Account>& account) {
+  if (!is_inner_path(name)) {
+    errno = EINVAL;
+    return {};
+  }
   constexpr int kHow = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   FileDescriptor above(::open(directory.c_str(), kHow | O_DIRECTORY));
   std::size_t begin = 0;
   for (std::size_t slash; (slash = name.find('/', begin)) != std::string::npos; begin = slash + 1) {
     const std::string component = name.substr(begin, slash - begin);
-    if (component.empty() || component == "." || component == "..") {
-      errno = EINVAL;
-      return {};
-    }
     above = FileDescriptor(openat(above.get(), component.c_str(), kHow | O_DIRECTORY));
     if (!above.is_open()) return {};
   }
@@ -93,9 +95,8 @@ HeldProcesses::HeldProcesses(int epoll_fd, HeldOptions options)
   ASSERT(null_fd_ > 2);
   // Three descriptors a process are needed here; the tasks get back the limit that we were given.
   getrlimit(RLIMIT_NOFILE, &open_files_);
-  rlimit most = open_files_;
-  most.rlim_cur = most.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &most);
+  raise_descriptor_limit();
+  rlimit most{};
   getrlimit(RLIMIT_NOFILE, &most);
   most_running_ =
       (std::max(most.rlim_cur, kDescriptorsSpared) - kDescriptorsSpared) / kDescriptorsEach;

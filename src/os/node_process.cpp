@@ -1,7 +1,6 @@
 #include "os/node_process.h"
 
 #include <malloc.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <uv.h>
 
@@ -10,6 +9,7 @@
 #include <cstdlib>
 
 #include "base/crypto.h"
+#include "os/descriptor_limit.h"
 #include "os/directory_recovery.h"
 #include "os/node_host.h"
 #include "os/say.h"
@@ -28,14 +28,6 @@ void keep_memory_small() {
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 64 * 1024);
   mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-}
-
-// A connection is a descriptor, here and to each peer; the usual limit of 1024 is soon reached.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int live(const NodeOptions& options) {
@@ -63,6 +55,7 @@ int live(const NodeOptions& options) {
 int run_node(const NodeOptions& options) {
   keep_memory_small();
   std::signal(SIGPIPE, SIG_IGN);
+  // A connection is a descriptor, here and to each peer; the usual limit of 1024 is soon reached.
   raise_descriptor_limit();
   // Keys and other people's jobs lie in the directory: nothing in it is anyone else's to read. What
   // others may use (the API's socket, tasks' files) is given its mode by name.

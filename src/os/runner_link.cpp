@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "os/descriptor_limit.h"
 
 namespace dunlin {
 
@@ -116,8 +117,12 @@ void RunnerLink::start_runner() {
   argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  const int error =
-      posix_spawn(&starter_, options_.program.c_str(), nullptr, nullptr, argv.data(), environ);
+  int error = 0;
+  {
+    const OriginalDescriptorLimit for_tasks;
+    error =
+        posix_spawn(&starter_, options_.program.c_str(), nullptr, nullptr, argv.data(), environ);
+  }
   ::close(passed);
   if (error != 0) {
     ::close(status[0]);

@@ -13,10 +13,10 @@ constexpr std::chrono::seconds kStateRetryDelay{1};
 
 // Each row may touch pages of its own, in the write-ahead log and then in the database.
 std::uint64_t space_for(const CheckpointBatch& batch) {
-  constexpr std::uint64_t kPage = 4096;
+  constexpr std::uint64_t kDatabasePage = 4096;
   std::uint64_t size = 0;
   for (const auto& [key, value] : batch.rows) {
-    size += kPage + key.size() + (value ? value->size() : 0);
+    size += kDatabasePage + key.size() + (value ? value->size() : 0);
   }
   return 2 * size;
 }

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import subprocess
 import time
 import unittest
@@ -26,6 +27,22 @@ def processes_with(word):
 
 class Tasks(ClusterTest):
     nodes = 1
+
+    @classmethod
+    def setUpClass(cls):
+        # Less than the node takes for itself: its tasks get what it was started with.
+        cls.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (cls.open_files[1] // 2, cls.open_files[1]))
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        resource.setrlimit(resource.RLIMIT_NOFILE, cls.open_files)
+
+    def test_tasks_may_open_as_many_files_as_the_node_was_given(self):
+        limits = self.cluster.good("run", "--", "sh", "-c", "ulimit -Sn; ulimit -Hn").split()
+        self.assertEqual(limits, [str(self.open_files[1] // 2), str(self.open_files[1])])
 
     def test_what_ignores_term_is_killed_after_its_grace(self):
         cluster = self.cluster
