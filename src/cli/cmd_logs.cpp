@@ -6,9 +6,9 @@
 #include <cstring>
 #include <deque>
 
+#include "base/inner_path.h"
 #include "cli/commands.h"
 #include "cli/follow_printer.h"
-#include "cli/inner_path.h"
 #include "cli/job_text.h"
 #include "cli/reconnect.h"
 #include "cli/table.h"

@@ -10,8 +10,8 @@
 #include <cstring>
 #include <set>
 
+#include "base/inner_path.h"
 #include "cli/ignore_rules.h"
-#include "cli/inner_path.h"
 #include "cli/report.h"
 #include "os/file_descriptor.h"
 #include "os/json.h"

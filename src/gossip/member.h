@@ -82,6 +82,11 @@ struct Member {
   Instant since;    // of the state, by this node's clock
 };
 
+// Alive or suspect: reckoned with wherever a member's part is asked for.
+inline bool is_present(const Member& member) {
+  return member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
+}
+
 // For other modules' messages and facts (seeds on disk, a joiner's first view). Times by this
 // node's clock mean nothing elsewhere and are left out.
 Bytes encode_member(const Member& member);

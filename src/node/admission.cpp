@@ -43,9 +43,7 @@ void Admission::on_join(JoinId join, const TokenId& token, const PublicKey& key,
 Result<void> Admission::check_name(const NodeId& joiner, const AdmissionRequest& asked,
                                    const std::map<NodeId, Member>& members) {
   for (const auto& [id, member] : members) {
-    const bool may_live =
-        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
-    if (!may_live || id == joiner || member.facts.name != asked.name ||
+    if (!is_present(member) || id == joiner || member.facts.name != asked.name ||
         member.facts.address == asked.address) {
       continue;
     }

@@ -171,9 +171,7 @@ void Node::Parts::members_changed() {
     for_sched[id] = {sched_state(member.state), member.load.draining, member.boot,
                      member.facts.cpus,         member.facts.memory,  member.load.cpus_free,
                      member.facts.zone,         member.facts.name,    member.facts.root_jobs_only};
-    if (member.state == MemberState::kAlive || member.state == MemberState::kSuspect) {
-      on_ring.push_back({id, member.facts.zone, weight});
-    }
+    if (is_present(member)) on_ring.push_back({id, member.facts.zone, weight});
     if (id != self) {
       output.peers.push_back({id, member.facts.key, member.facts.address, member.boot});
     }

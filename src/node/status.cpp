@@ -24,9 +24,7 @@ void count_members(const std::map<NodeId, Member>& members, client::Status& stat
       case MemberState::kDead: ++status.dead; break;
       case MemberState::kLeft: ++status.left; break;
     }
-    const bool is_there =
-        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
-    if (is_there && member.load.draining) ++status.draining;
+    if (is_present(member) && member.load.draining) ++status.draining;
   }
 }
 
@@ -50,9 +48,7 @@ bool StatusGatherer::begin(Instant now, client::RequestId request,
   query.deadline = now + kPatience;
   query.silent.insert(self_);
   for (const auto& [id, member] : members) {
-    if (member.state == MemberState::kAlive || member.state == MemberState::kSuspect) {
-      query.silent.insert(id);
-    }
+    if (is_present(member)) query.silent.insert(id);
   }
   ask(now, number, query, members, out);
   return true;
@@ -63,9 +59,7 @@ void StatusGatherer::ask(Instant now, std::uint64_t number, Query& query,
   query.ask_at = now + kAskAgain;
   out.send(self_, Channel::kStream, node_frame(StatusQuery{number}));
   for (const auto& [id, member] : members) {
-    const bool may_answer =
-        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
-    if (may_answer && id != self_) {
+    if (is_present(member) && id != self_) {
       out.send(id, Channel::kStream, node_frame(StatusQuery{number}));
     }
   }

@@ -292,12 +292,6 @@ Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
 
 Api::~Api() = default;
 
-Result<void> Api::listen(const std::string& socket, unsigned mode) {
-  Result<FileDescriptor> bound = bind_local_socket(socket, mode);
-  if (!bound) return tl::unexpected(bound.error());
-  return listen(socket, std::move(*bound));
-}
-
 Result<void> Api::listen(const std::string& socket, FileDescriptor bound) {
   Result<void> listening = server_.listen(socket, std::move(bound));
   if (!listening) return listening;

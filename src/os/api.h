@@ -42,7 +42,6 @@ class Api {
   Api& operator=(const Api&) = delete;
 
   // Serves at this path. See HttpServer::listen.
-  Result<void> listen(const std::string& socket, unsigned mode);
   Result<void> listen(const std::string& socket, FileDescriptor bound);
   // The node's reply; may be called from within `submit`. Unknown requests are ignored.
   void deliver(client::Reply reply);

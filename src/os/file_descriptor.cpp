@@ -28,14 +28,17 @@ FileDescriptor open_file(const std::string& path, int flags, unsigned mode) {
   return FileDescriptor(::open(path.c_str(), flags | O_CLOEXEC, mode));
 }
 
+bool is_want_of_descriptors(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 FileDescriptor open_patiently(const std::string& path, int flags, unsigned mode) {
   constexpr int kPauseMs = 20;
   const Instant until = monotonic_now() + kOpenPatience;
   for (;;) {
     FileDescriptor file = open_file(path, flags, mode);
     const int error = errno;
-    const bool may_pass = error == EMFILE || error == ENFILE || error == ENOMEM;
-    if (file.is_open() || !may_pass || monotonic_now() >= until) {
+    if (file.is_open() || !is_want_of_descriptors(error) || monotonic_now() >= until) {
       errno = error;
       return file;
     }

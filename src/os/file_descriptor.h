@@ -37,8 +37,11 @@ tl::unexpected<Error> system_error(std::string what, int error_number);
 // Open for reading (and writing), never inherited by another program.
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0600);
 
-// The same for a thread that may wait: where this process or the system has no descriptor or memory
-// left for it, it is tried again for kOpenPatience. Nothing is lost by that, as nothing was begun.
+// EMFILE, ENFILE, ENOMEM: this process or the system has no descriptor or memory left, just now.
+bool is_want_of_descriptors(int error);
+
+// The same as open_file() for a thread that may wait: for want of descriptors it is tried again for
+// kOpenPatience. Nothing is lost by that, as nothing was begun.
 FileDescriptor open_patiently(const std::string& path, int flags, unsigned mode = 0600);
 constexpr Duration kOpenPatience = seconds(60);
 

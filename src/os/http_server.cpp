@@ -102,12 +102,6 @@ HttpServer::~HttpServer() {
   ASSERT(connections_.empty() && !listening_);
 }
 
-Result<void> HttpServer::listen(const std::string& path, unsigned mode) {
-  Result<FileDescriptor> bound = bind_local_socket(path, mode);
-  if (!bound) return tl::unexpected(bound.error());
-  return listen(path, std::move(*bound));
-}
-
 Result<void> HttpServer::listen(const std::string& path, FileDescriptor bound) {
   uv_pipe_init(loop_, &listener_, 0);
   uv_timer_init(loop_, &sweeper_);

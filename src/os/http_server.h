@@ -80,9 +80,7 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // See bind_local_socket.
-  Result<void> listen(const std::string& path, unsigned mode);
-  // The same, where the socket is bound already.
+  // At a socket from bind_local_socket(path).
   Result<void> listen(const std::string& path, FileDescriptor bound);
 
   // The whole answer. An exchange that has ended or whose client left is ignored by all of these.

@@ -114,7 +114,7 @@ Result<Bytes> read_pack(const std::string& directory, const FileExtent& extent) 
   }
   const FileDescriptor file = open_file(path, O_RDONLY);
   if (!file.is_open() && errno == ENOENT) return fail(Code::kNotFound, path + " is missing");
-  if (!file.is_open() && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+  if (!file.is_open() && is_want_of_descriptors(errno)) {
     return fail(Code::kLimit, path + " cannot be opened now: " + ::strerror(errno));
   }
   if (!file.is_open()) return system_error("cannot open " + path, errno);

@@ -69,9 +69,6 @@ class Workdirs {
 
 // ---- for any thread ----------------------------------------------------------------------------
 
-// No `..`, no `.`, not absolute, nothing empty.
-bool is_inner_name(const std::string& name);
-
 // Puts the files into `workdir` from extents of files below `pack_root`. On an error some may lie
 // there already. EINVAL: a name would leave the directory. EIO: an extent is short.
 tl::expected<void, int> stage_files(const std::string& workdir, const std::string& pack_root,

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 
+#include "base/inner_path.h"
 #include "os/file_descriptor.h"
 #include "os/glob.h"
 #include "os/workdir.h"
@@ -50,6 +52,14 @@ std::vector<std::string> split_name(const std::string& name) {
     components.push_back(name.substr(begin, end - begin));
     begin = end + 1;
   }
+  return components;
+}
+
+// Nothing where the name would lead out of the directory or too deep.
+std::optional<std::vector<std::string>> inner_components(const std::string& name) {
+  if (!is_inner_path(name)) return std::nullopt;
+  std::vector<std::string> components = split_name(name);
+  if (components.size() > kMaxWorkdirDepth) return std::nullopt;
   return components;
 }
 
@@ -102,8 +112,9 @@ struct Stager {
   }
 
   int stage(const FileDescriptor& top, const StagedFile& file) {
-    if (!is_inner_name(file.name)) return EINVAL;
-    const std::vector<std::string> components = split_name(file.name);
+    const auto inside = inner_components(file.name);
+    if (!inside) return EINVAL;
+    const std::vector<std::string>& components = *inside;
     FileDescriptor inner;
     for (std::size_t i = 0; i + 1 < components.size(); ++i) {
       const int above = inner.is_open() ? inner.get() : top.get();
@@ -251,14 +262,6 @@ struct Remover {
 
 }  // namespace
 
-bool is_inner_name(const std::string& name) {
-  const std::vector<std::string> components = split_name(name);
-  if (components.size() > kMaxWorkdirDepth || name.find('\0') != std::string::npos) return false;
-  return std::none_of(components.begin(), components.end(), [](const std::string& component) {
-    return component.empty() || component == "." || component == "..";
-  });
-}
-
 tl::expected<void, int> stage_files(const std::string& workdir, const std::string& pack_root,
                                     const std::vector<StagedFile>& files,
                                     const std::optional<FileOwner>& owner) {
@@ -292,14 +295,14 @@ Result<std::vector<FoundOutput>> find_outputs_in(const std::string& workdir,
 
 Result<Bytes> read_output_of(const std::string& workdir, const std::string& name,
                              std::uint64_t offset, std::uint32_t length) {
-  if (!is_inner_name(name)) return fail(Code::kUsage, "no output can be named \"" + name + "\"");
+  const auto components = inner_components(name);
+  if (!components) return fail(Code::kUsage, "no output can be named \"" + name + "\"");
   if (length > kMaxOutputRead) return fail(Code::kLimit, "too much of an output at once");
   FileDescriptor at = open_directory(workdir);
-  const std::vector<std::string> components = split_name(name);
-  for (std::size_t i = 0; at.is_open() && i < components.size(); ++i) {
+  for (std::size_t i = 0; at.is_open() && i < components->size(); ++i) {
     // A pipe in the file's place must not make us wait for its writer.
-    const int kind = i + 1 < components.size() ? O_DIRECTORY : O_NONBLOCK;
-    at = FileDescriptor(openat(at.get(), components[i].c_str(), O_RDONLY | kind | kInner));
+    const int kind = i + 1 < components->size() ? O_DIRECTORY : O_NONBLOCK;
+    at = FileDescriptor(openat(at.get(), (*components)[i].c_str(), O_RDONLY | kind | kInner));
   }
   struct stat info {};
   if (!at.is_open() || fstat(at.get(), &info) != 0) return file_error("open the output", name);

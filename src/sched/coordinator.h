@@ -185,6 +185,7 @@ class Coordinator {
   void tick_group(Turn& turn, GroupId group, LedGroup& led);
   void tick_job(Turn& turn, Led& at);
   static std::uint32_t ending_of(const Job& job, const LedJob& led);
+  const LedJob* led_job(GroupId group, const JobId& job) const;
   static void note_waiting(const Led& at, Holding& holding, const JobStatus& status);
   void check_holders(Turn& turn, LedGroup& led);
   void sweep(Turn& turn, GroupId group, LedGroup& led);

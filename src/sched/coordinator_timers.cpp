@@ -12,6 +12,16 @@ constexpr Duration kRepeatInterval = seconds(1);
 constexpr Duration kCheckInterval = seconds(2);
 constexpr Duration kSilence = seconds(3);  // executors with work say something each second
 
+// Of a task that is not closed.
+TaskState open_state(const LedJob& led, std::uint32_t index) {
+  switch (led.soft(index)) {
+    case Soft::kBound:
+    case Soft::kCommitting: return TaskState::kRunning;
+    case Soft::kBackoff: return TaskState::kWaiting;
+    default: return led.is_limited() ? TaskState::kWaiting : TaskState::kQueued;
+  }
+}
+
 }  // namespace
 
 Instant Coordinator::next_deadline() const {
@@ -206,68 +216,59 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
                                                           : Reason::kResources;
 }
 
-void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view) const {
+const LedJob* Coordinator::led_job(GroupId id, const JobId& job) const {
   const auto group = groups_.find(id);
-  if (group == groups_.end()) return;
-  const auto at = group->second.jobs.find(job.id);
-  if (at == group->second.jobs.end()) return;
-  const LedJob& led = *at->second;
-  if (view.state == TaskState::kCancelled && led.is_dropping(index)) {
+  if (group == groups_.end()) return nullptr;
+  const auto at = group->second.jobs.find(job);
+  return at == group->second.jobs.end() ? nullptr : at->second.get();
+}
+
+void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view) const {
+  const LedJob* const led = led_job(id, job.id);
+  if (led == nullptr) return;
+  if (view.state == TaskState::kCancelled && led->is_dropping(index)) {
     view.state = TaskState::kRunning;
     view.finished_at = {};
     view.duration_ms = {};
   }
   if (is_final(view.state) || job.columns.state(index) != Closed::kOpen) return;
-  switch (led.soft(index)) {
-    case Soft::kBound:
-    case Soft::kCommitting:
-      view.state = TaskState::kRunning;
-      view.reason = Reason::kNone;
-      if (const auto holder = led.holder(index)) {
-        view.node = holder->first;
-        view.attempt = holder->second.number;
-        view.started_at = led.nodes.at(holder->first).bound_at;
-      }
-      return;
-    case Soft::kBackoff:
-      view.state = TaskState::kWaiting;
-      view.reason = Reason::kBackoff;
-      return;
-    default: {
-      const Wanted wanted = wanted_by(job);
-      view.state = led.is_limited() ? TaskState::kWaiting : TaskState::kQueued;
-      view.reason = led.is_limited()                 ? Reason::kLimit
-                    : members_.feasible(wanted) == 0 ? Reason::kImpossible
-                                                     : Reason::kResources;
-      if (view.reason == Reason::kImpossible) view.detail = members_.why_impossible(wanted);
+  view.state = open_state(*led, index);
+  if (view.state == TaskState::kRunning) {
+    view.reason = Reason::kNone;
+    if (const auto holder = led->holder(index)) {
+      view.node = holder->first;
+      view.attempt = holder->second.number;
+      view.started_at = led->nodes.at(holder->first).bound_at;
     }
+  } else if (led->soft(index) == Soft::kBackoff) {
+    view.reason = Reason::kBackoff;
+  } else if (led->is_limited()) {
+    view.reason = Reason::kLimit;
+  } else {
+    const Wanted wanted = wanted_by(job);
+    const bool is_impossible = members_.feasible(wanted) == 0;
+    view.reason = is_impossible ? Reason::kImpossible : Reason::kResources;
+    if (is_impossible) view.detail = members_.why_impossible(wanted);
   }
 }
 
 TaskState Coordinator::state(const Job& job, GroupId id, std::uint32_t index) const {
+  const LedJob* const led = led_job(id, job.id);
   switch (job.columns.state(index)) {
     case Closed::kDone: return TaskState::kDone;
     case Closed::kFailed: return TaskState::kFailed;
-    case Closed::kCancelled: return TaskState::kCancelled;
+    case Closed::kCancelled:
+      return led != nullptr && led->is_dropping(index) ? TaskState::kRunning
+                                                       : TaskState::kCancelled;
     case Closed::kOpen: break;
   }
-  const auto group = groups_.find(id);
-  if (group == groups_.end()) return TaskState::kQueued;
-  const auto at = group->second.jobs.find(job.id);
-  if (at == group->second.jobs.end()) return TaskState::kQueued;
-  const LedJob& led = *at->second;
-  const Soft soft = led.soft(index);
-  if (soft == Soft::kBound || soft == Soft::kCommitting) return TaskState::kRunning;
-  const bool waits = soft == Soft::kBackoff || led.is_limited();
-  return waits ? TaskState::kWaiting : TaskState::kQueued;
+  return led == nullptr ? TaskState::kQueued : open_state(*led, index);
 }
 
 std::optional<std::pair<NodeId, Attempt>> Coordinator::holder(GroupId id, const JobId& job,
                                                               std::uint32_t index) const {
-  const auto group = groups_.find(id);
-  if (group == groups_.end()) return std::nullopt;
-  const auto at = group->second.jobs.find(job);
-  return at == group->second.jobs.end() ? std::nullopt : at->second->holder(index);
+  const LedJob* const led = led_job(id, job);
+  return led == nullptr ? std::nullopt : led->holder(index);
 }
 
 }  // namespace dunlin::sched

@@ -4,23 +4,12 @@
 #include <set>
 
 #include "base/codec.h"
+#include "base/inner_path.h"
 #include "sched/task_numbers.h"
 
 namespace dunlin::sched {
 
 namespace {
-
-bool is_inside(const std::string& path) {
-  if (path.empty() || path.front() == '/' || path.find('\0') != std::string::npos) return false;
-  std::size_t from = 0;
-  while (from <= path.size()) {
-    const std::size_t slash = std::min(path.find('/', from), path.size());
-    const std::string_view part = std::string_view(path).substr(from, slash - from);
-    if (part.empty() || part == "." || part == "..") return false;
-    from = slash + 1;
-  }
-  return true;
-}
 
 bool has_nul(const std::string& text) {
   return text.find('\0') != std::string::npos;
@@ -94,7 +83,7 @@ Result<void> validate_files(const JobSpec& spec) {
   }
   std::set<std::string> names;
   for (const ShippedFile& file : spec.files) {
-    if (!is_inside(file.name))
+    if (!is_inner_path(file.name))
       return usage("'" + file.name + "' lies outside the task's directory");
     if (!names.insert(file.name).second) return usage("two shipped files are called " + file.name);
     std::uint64_t size = 0;
@@ -108,7 +97,7 @@ Result<void> validate_files(const JobSpec& spec) {
     return over("too many output patterns", kMaxOutputGlobs);
   }
   for (const std::string& glob : spec.outputs) {
-    if (!is_inside(glob))
+    if (!is_inner_path(glob))
       return usage("the output '" + glob + "' lies outside the task's directory");
   }
   return {};

@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "os/api.h"
+#include "os/bound_sockets.h"
 #include "os/fake_node.h"
 #include "os/temporary_directory.h"
 
@@ -36,7 +37,8 @@ class ApiServer {
         },
         [this](client::RequestId id) { node_.leave(id); });
     node_.deliver = [this](client::Reply reply) { api_->deliver(std::move(reply)); };
-    listening_ = api_->listen(socket, 0600);
+    Result<FileDescriptor> bound = bind_local_socket(socket, 0600);
+    listening_ = bound ? api_->listen(socket, std::move(*bound)) : tl::unexpected(bound.error());
     thread_ = std::thread([this] { uv_run(&loop_, UV_RUN_DEFAULT); });
   }
   // As if the node's process had ended: its clients are cut off, and nobody answers any more.

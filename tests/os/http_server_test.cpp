@@ -7,11 +7,18 @@
 #include <csignal>
 
 #include "base/random.h"
+#include "os/bound_sockets.h"
 #include "os/raw_client.h"
 #include "os/temporary_directory.h"
 
 namespace dunlin {
 namespace {
+
+Result<void> listen_at(HttpServer& server, const std::string& path, unsigned mode) {
+  Result<FileDescriptor> bound = bind_local_socket(path, mode);
+  if (!bound) return tl::unexpected(bound.error());
+  return server.listen(path, std::move(*bound));
+}
 
 // A server and its clients in one thread: `pump` turns the loop until something is so.
 class HttpServerTest : public ::testing::Test {
@@ -45,7 +52,7 @@ class HttpServerTest : public ::testing::Test {
     };
     handlers.error_body = [](const Error& error) { return error.message; };
     server = std::make_unique<HttpServer>(&loop, std::move(handlers), patience);
-    ASSERT_TRUE(server->listen(path, 0600));
+    ASSERT_TRUE(listen_at(*server, path, 0600));
   }
   void echo() {
     answer = [this](const HttpRequest& request) {
@@ -331,7 +338,7 @@ TEST_F(HttpServerTest, MakesTheFolderOfItsSocketForEverybodyToPass) {
   const std::string place = directory / "run/api.sock";
   {
     HttpServer other(&loop, {});
-    ASSERT_TRUE(other.listen(place, 0666));
+    ASSERT_TRUE(listen_at(other, place, 0666));
     other.close();
     uv_run(&loop, UV_RUN_DEFAULT);
   }
@@ -347,7 +354,7 @@ TEST_F(HttpServerTest, ReplacesADeadProcessesSocketButNotALivingOnes) {
   uv_loop_init(&other_loop);
   {
     HttpServer other(&other_loop, {});
-    const Result<void> second = other.listen(path, 0600);
+    const Result<void> second = listen_at(other, path, 0600);
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, Code::kConflict);
   }

@@ -1,4 +1,4 @@
-#include "cli/inner_path.h"
+#include "base/inner_path.h"
 
 namespace dunlin {
 
