@@ -1,5 +1,6 @@
 // HeldProcesses, the part that faces the node: its commands about what is held, and the reports.
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -75,6 +76,7 @@ void HeldProcesses::queue_report(HeldProcess& held, bool is_urgent) {
 
 void HeldProcesses::list(Bytes& out) {
   RunnerList list;
+  list.uid = options_.account ? options_.account->uid : getuid();
   for (const auto& [key, index] : by_key_) {
     HeldProcess& held = *slots_[index];
     RunnerHeldProcess& entry = list.held.emplace_back();
@@ -92,8 +94,9 @@ void HeldProcesses::list(Bytes& out) {
     queue_report(held, true);
     if (list.held.size() < kProcessesPerList) continue;
     list.is_last = false;
-    append_frame(out, RunnerReport(std::move(list)));
-    list = {};
+    append_frame(out, RunnerReport(list));
+    list.held.clear();
+    list.is_last = true;
   }
   append_frame(out, RunnerReport(std::move(list)));
 }

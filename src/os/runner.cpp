@@ -299,8 +299,12 @@ void Runner::on_report(RunnerReport report) {
 }
 
 void Runner::on_list(RunnerList list) {
-  if (list.protocol != kRunnerProtocol) {
-    listener_.on_problem("the runner is of another version: its tasks are ended");
+  const char* const other = list.protocol != kRunnerProtocol               ? "version"
+                            : list.uid != (owner_ ? owner_->uid : getuid()) ? "account"
+                                                                            : nullptr;
+  if (other != nullptr) {
+    listener_.on_problem(std::string("the runner is of another ") + other +
+                         ": its tasks are ended");
     link_.send(RunnerShutdown{});
     return;
   }

@@ -97,8 +97,10 @@ struct RunnerList {
   std::uint32_t protocol = kRunnerProtocol;
   std::vector<RunnerHeldProcess> held;
   bool is_last = true;
+  std::uint32_t uid = 0;  // of the account that the processes run as
   static constexpr auto fields() {
-    return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last>{};
+    return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last,
+                  &RunnerList::uid>{};
   }
 };
 

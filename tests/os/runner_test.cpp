@@ -536,6 +536,21 @@ TEST_F(RunnerTest, ADirectoryWithALongNameServes) {
   EXPECT_EQ(node_->run(1, {"true"}).end->exit_code, 0);
 }
 
+TEST_F(RunnerTest, ANodeWithAnotherAccountForTasksEndsThoseOfTheOldOne) {
+  node_->start_shell(1, "exec sleep 100");
+  EXPECT_TRUE(node_->wait([&] { return node_->seen[1].pid != 0; }));
+  const int pid = node_->seen[1].pid;
+  RunnerOptions options = test_options(directory_.path());
+  options.run_as = "nobody";
+  TestNode newer(std::move(options));
+  ASSERT_TRUE(newer.wait_ready());
+  EXPECT_TRUE(newer.held.empty());
+  EXPECT_EQ(newer.problems,
+            std::vector<std::string>{"the runner is of another account: its tasks are ended"});
+  EXPECT_TRUE(process_is_gone(pid));
+  newer.shut_down();
+}
+
 TEST_F(RunnerTest, TasksOfAnotherUserRunAsThatUserOrNotAtAll) {
   RunnerOptions options = test_options(directory_.path());
   options.run_as = "nobody";
