@@ -299,7 +299,7 @@ void Runner::on_report(RunnerReport report) {
 }
 
 void Runner::on_list(RunnerList list) {
-  const char* const other = list.protocol != kRunnerProtocol               ? "version"
+  const char* const other = list.protocol != kRunnerProtocol                ? "version"
                             : list.uid != (owner_ ? owner_->uid : getuid()) ? "account"
                                                                             : nullptr;
   if (other != nullptr) {
