@@ -265,8 +265,9 @@ int run_tasks(Invocation& call) {
     }
     if (is_table) add_rows(table, *tasks, names);
     found_any = found_any || !tasks->empty();
-    if (answer->header("dunlin-more") != "1" || tasks->empty()) break;
-    after = "&after=" + std::to_string(tasks->back().task);
+    const std::string last = answer->header("dunlin-after");
+    if (last.empty()) break;
+    after = "&after=" + last;
   }
   if (!found_any && !job->tasks.empty() && !call.args.has("state")) {
     return call.failed({Code::kNotFound, "job " + job->id.text() + " has no such task",

@@ -113,7 +113,9 @@ class Tasks : public SimpleExchange {
   Result<Rendered> render(Result<client::Answer> answer) override {
     const auto list = answer_as<TaskList>(std::move(answer));
     if (!list) return tl::unexpected(list.error());
-    return Rendered{tasks_json(list->tasks), {{"Dunlin-More", list->more ? "1" : "0"}}};
+    Rendered page{tasks_json(list->tasks), {}};
+    if (list->next) page.headers.push_back({"Dunlin-After", std::to_string(*list->next - 1)});
+    return page;
   }
 };
 

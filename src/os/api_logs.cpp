@@ -51,14 +51,15 @@ class PlainLogs {
   }
 
   void on_tasks(const TaskList& page) {
-    more_ = page.more && !page.tasks.empty();
-    if (from_ == 0 && page.tasks.empty() && !wish_.tasks.empty()) {
+    const bool is_first = std::exchange(is_first_, false);
+    if (is_first && page.tasks.empty() && !wish_.tasks.empty()) {
       return ways_.failed({Code::kNotFound,
                            "the job " + wish_.job.text() + " has no task " + text_of(wish_.tasks),
                            "see: dunlin tasks " + wish_.job.text()});
     }
+    from_ = page.next.value_or(0);
+    more_ = page.next.has_value();
     for (const TaskView& task : page.tasks) {
-      from_ = task.task + 1;
       if (task.attempt == 0 || task.attempt < attempt_) continue;
       has_any_ = true;
       if (wish_.want_stdout) queue_.push_back({task.task, false});
@@ -114,6 +115,7 @@ class PlainLogs {
   Ways ways_;
   std::uint32_t from_ = 0;  // where the next page of tasks begins
   bool more_ = false;
+  bool is_first_ = true;  // page
   bool has_any_ = false;  // of the tasks has the attempt
   std::vector<std::pair<std::uint32_t, bool>> queue_;
   std::size_t at_ = 0;
@@ -263,14 +265,17 @@ class Run : public Exchange {
   // The task that decides the exit code: the first failed one. A job done needs none.
   void ask_for_worst(const JobSummary& job) {
     if (job.state == JobState::kDone || !is_final(job.state)) return finish();
-    ListTasks question;
-    question.id = id_;
-    question.state = job.tasks.failed > 0 ? TaskState::kFailed : TaskState::kCancelled;
-    question.limit = 1;
-    ask_job(kWorst, std::move(question));
+    worst_.id = id_;
+    worst_.state = job.tasks.failed > 0 ? TaskState::kFailed : TaskState::kCancelled;
+    worst_.limit = 1;
+    ask_job(kWorst, worst_);
   }
 
   void on_worst(const Result<TaskList>& list) {
+    if (list && list->tasks.empty() && list->next) {
+      worst_.from = *list->next;
+      return ask_job(kWorst, worst_);
+    }
     if (list && !list->tasks.empty()) {
       const TaskView& task = list->tasks.front();
       write(frame_text(FrameKind::kTask, task.task, task_json(task)));
@@ -285,6 +290,7 @@ class Run : public Exchange {
 
   JobId id_;
   std::vector<TaskRange> tasks_;
+  ListTasks worst_;
   std::optional<LogFollower> follower_;
 };
 

@@ -38,7 +38,6 @@ class ListOutputs : public Exchange {
     if (!has_begun()) begin("application/json");
     std::string text;
     for (const TaskView& task : list->tasks) {
-      page_.from = task.task + 1;
       for (const OutputFile& file : task.outputs) {
         text += first_ ? "[" : ",";
         first_ = false;
@@ -46,7 +45,8 @@ class ListOutputs : public Exchange {
         write_output(out, task.task, file);
       }
     }
-    is_last_ = !list->more || list->tasks.empty();
+    is_last_ = !list->next;
+    page_.from = list->next.value_or(0);
     if (is_last_) text += first_ ? "[]\n" : "]\n";
     const bool has_room = write(text);
     if (is_last_) return end();

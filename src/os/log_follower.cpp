@@ -159,7 +159,7 @@ void LogFollower::on_tasks(Result<TaskList> page) {
     tasks_[view.task].attempt = view.attempt;
     want(view.task);
   }
-  if (page->more && !page->tasks.empty()) return list(page->tasks.back().task + 1, {});
+  if (page->next) return list(*page->next, {});
   if (listing_since_final_) {
     listed_when_final_ = true;
   } else {

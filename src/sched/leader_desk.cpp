@@ -275,19 +275,22 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
   const std::shared_ptr<const JobSpec> spec = job.spec();  // held: each view asks for it
   TaskList list;
   std::size_t bytes = 0;
+  std::uint32_t scanned = 0;
+  const auto next_page_from = [&](std::uint32_t index) {
+    list.next = numbers->number_of(index);
+    reply(turn, handle, list);
+  };
   for (const IndexRun& run : runs) {
-    for (std::uint32_t i = std::max(run.first, first); i < run.first + run.count; ++i) {
+    for (std::uint32_t i = std::max(run.first, first); i < run.end(); ++i) {
+      if (++scanned > kMaxTasksScanned) return next_page_from(i);
       // Of millions of tasks few may be meant: a view is made of those alone.
       if (what.state && coordinator_.state(job, group, i) != *what.state) continue;
       TaskView view = view_of(job, i);
       coordinator_.complete(job, group, i, view);
       bytes += 300 + view.entry.size() + view.detail.size();
       for (const OutputFile& output : view.outputs) bytes += 60 + 45 * output.content.size();
-      if (list.tasks.size() == limit || (bytes > kMaxTaskListBytes && !list.tasks.empty())) {
-        list.more = true;
-        reply(turn, handle, list);
-        return;
-      }
+      const bool is_full = list.tasks.size() == limit || bytes > kMaxTaskListBytes;
+      if (is_full && !list.tasks.empty()) return next_page_from(i);
       list.tasks.push_back(std::move(view));
     }
   }

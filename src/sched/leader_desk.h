@@ -18,6 +18,8 @@ constexpr std::size_t kMaxDeskRequests = 20'000;  // unanswered ones
 constexpr Duration kLongestHold = seconds(30);
 constexpr std::uint32_t kMaxTaskList = 10'000;
 constexpr std::size_t kMaxTaskListBytes = 3 * 1024 * 1024;
+// Looked at for one page, listed or not: some 10 ms of the node's time.
+constexpr std::uint32_t kMaxTasksScanned = 100'000;
 
 class LeaderDesk {
  public:

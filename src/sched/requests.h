@@ -85,7 +85,7 @@ struct ListTasks {
   JobId id;
   std::vector<TaskRange> tasks;  // empty: all
   std::optional<TaskState> state;
-  std::uint32_t from = 0;  // task numbers from this one on: pages begin after the last one seen
+  std::uint32_t from = 0;  // task numbers from this one on: of a page the `next` of the one before
   std::uint32_t limit = 10'000;
   static constexpr auto fields() {
     return Fields<&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::from,
@@ -94,8 +94,10 @@ struct ListTasks {
 };
 struct TaskList {
   std::vector<TaskView> tasks;
-  bool more = false;
-  static constexpr auto fields() { return Fields<&TaskList::tasks, &TaskList::more>{}; }
+  // The number from which the next page goes on; none: there are no more. A page may be empty and
+  // yet not the last, since not all tasks of a large job are looked through at once.
+  std::optional<std::uint32_t> next;
+  static constexpr auto fields() { return Fields<&TaskList::tasks, &TaskList::next>{}; }
 };
 
 struct CancelTasks {

@@ -188,6 +188,16 @@ TEST_F(Commands, AJobIsFoundByPrefixAndAsTheLast) {
   EXPECT_EQ(run({"show", "last", "--quiet"}).out, mine + "\n");
 }
 
+TEST_F(Commands, WhatLiesBehindPagesWithNothingIsFound) {
+  server.on_loop([](FakeNode& node) { node.tasks_scanned = 3; });
+  EXPECT_EQ(run({"run", "--array", "0-9", "last-exits", "7"}).code, 7);
+  const std::string failed = run({"tasks", "last", "--state", "failed", "--quiet"}).out;
+  EXPECT_EQ(failed.substr(std::min(failed.find('.'), failed.size())), ".9\n");
+  EXPECT_EQ(lines(run({"tasks", "last", "--quiet"}).out), 10U);
+  EXPECT_EQ(run({"logs", "last"}).code, 0);
+  EXPECT_EQ(run({"outputs", "last", "--json"}).out, "[]\n");
+}
+
 TEST_F(Commands, TasksAreShownInPagesAndByState) {
   const std::string id = submit({"--array", "1-12000", "queue", "3"});
   EXPECT_EQ(lines(run({"tasks", id}).out), 12'001U);

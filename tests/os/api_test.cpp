@@ -178,7 +178,7 @@ TEST_F(ApiTest, PagesThroughTasks) {
   ASSERT_TRUE(tasks);
   ASSERT_EQ(tasks->size(), 4U);
   EXPECT_EQ(tasks->front().task, 3U);
-  EXPECT_NE(page.head.find("Dunlin-More: 1"), std::string::npos);
+  EXPECT_NE(page.head.find("Dunlin-After: 6"), std::string::npos);
   EXPECT_EQ(tasks_from_json(ask("GET", "/v1/jobs/abcdefghij/tasks?tasks=2,5-6").body)->size(), 3U);
   EXPECT_EQ(tasks_from_json(ask("GET", "/v1/jobs/abcdefghij/tasks?state=done").body)->size(), 0U);
   EXPECT_EQ(ask("GET", "/v1/jobs/abcdefghij/tasks?tasks=x").status, 400);

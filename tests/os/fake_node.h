@@ -45,6 +45,7 @@ class FakeNode {
   std::vector<std::string> leave_progress = {"groups: 3 left", "groups: none left"};
   std::optional<Error> leave_error;
   std::uint32_t silent_groups = 0;
+  std::uint32_t tasks_scanned = UINT32_MAX;  // for one page, as a node scans large jobs
   bool stopped = false;
 
   // What came, and who left before he was answered.
@@ -204,6 +205,10 @@ class FakeNode {
     } else if (command == "false" || command == "exit") {
       finish_task(id, number, TaskState::kFailed, Reason::kExit,
                   command == "false" ? 1 : number_given);
+    } else if (command == "last-exits") {
+      const bool is_last = number == jobs.at(id).tasks.rbegin()->first;
+      finish_task(id, number, is_last ? TaskState::kFailed : TaskState::kDone,
+                  is_last ? Reason::kExit : Reason::kNone, is_last ? number_given : 0);
     } else if (command == "die") {
       finish_task(id, number, TaskState::kFailed, Reason::kSignal, number_given);
     } else if (command == "nowhere") {
@@ -247,8 +252,14 @@ class FakeNode {
     const Job* job = find(id, list.id);
     if (job == nullptr) return;
     TaskList found;
+    std::uint32_t scanned = 0;
     for (const auto& [number, task] : job->tasks) {
-      if (number < list.from || (list.state && task.state != *list.state)) continue;
+      if (number < list.from) continue;
+      if (++scanned > tasks_scanned) {
+        found.next = number;
+        break;
+      }
+      if (list.state && task.state != *list.state) continue;
       const bool is_wanted =
           list.tasks.empty() ||
           std::any_of(list.tasks.begin(), list.tasks.end(), [&](const TaskRange& range) {
@@ -257,7 +268,7 @@ class FakeNode {
           });
       if (!is_wanted) continue;
       if (found.tasks.size() == list.limit) {
-        found.more = true;
+        found.next = number;
         break;
       }
       found.tasks.push_back(task);

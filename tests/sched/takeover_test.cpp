@@ -1,8 +1,6 @@
 // Coordinators that die, nodes that vanish or come back, processes that outlive their node process.
 #include <gtest/gtest.h>
 
-#include <ctime>
-
 #include "sched/commands.h"
 #include "sched/messages.h"
 #include "sched/sched_cluster.h"
@@ -233,7 +231,7 @@ TEST(Loss, OfANodeWhoseResultsTheGroupHadNoRoomForRunsItsTasksAgain) {
   for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
 }
 
-TEST(Cancel, OfAMillionTasksAtAThousandNodesTakesOneLookAtEach) {
+TEST(Cancel, OfAMillionTasksAtAThousandNodesIsToldToEachOnce) {
   constexpr std::uint32_t kTasks = 1'000'000;
   constexpr std::uint32_t kNodes = 1000;
   const GroupId group{1};
@@ -268,12 +266,9 @@ TEST(Cancel, OfAMillionTasksAtAThousandNodesTakesOneLookAtEach) {
     const Bytes frame = encode_frame(Pull{group, id, 1, 1, 16, false});
     scheduler.receive(Instant{5}, node_of(n), frame, out);
   }
-  // Looking for each task at all nodes would take a minute; its own time is some milliseconds.
-  const std::clock_t before = std::clock();
   const CancelCommand cancel{id, {{1, kTasks - 1}}, {1}, "u", {}};
   scheduler.apply(Instant{6}, group, 2, 5, encode_command(cancel), out);
-  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 5);
-  std::set<NodeId> ordered;
+  std::multiset<NodeId> ordered;
   Effects drops;
   scheduler.tick(Instant{7}, {1}, drops);
   for (const Send& sent : drops.sends) {
@@ -281,6 +276,7 @@ TEST(Cancel, OfAMillionTasksAtAThousandNodesTakesOneLookAtEach) {
     if (message && std::holds_alternative<Drop>(*message)) ordered.insert(sent.to);
   }
   EXPECT_EQ(ordered.size(), kNodes);
+  EXPECT_EQ(std::set<NodeId>(ordered.begin(), ordered.end()).size(), kNodes);
 }
 
 TEST(Loss, OfMessagesOfAllKindsDelaysAndLosesNothing) {
