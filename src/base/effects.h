@@ -89,7 +89,7 @@ struct StagedFile {
   std::vector<FileExtent> content;
 };
 
-// ---- the runner: see sched/executor.h for the inputs that answer these -------------------------
+// ---- the runner: see sched/process_events.h for what answers these -----------------------------
 
 // Keys name processes between a node and its runner; the label comes back after a restart of the
 // node process and says which attempt it is.

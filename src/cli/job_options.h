@@ -15,7 +15,7 @@
 
 namespace dunlin {
 
-// The options of `run` and `submit`, and the keys of a job file.
+// The options of `run` and `submit`.
 const OptionTable& job_options();
 
 struct JobDraft {

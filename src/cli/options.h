@@ -1,6 +1,6 @@
-// Options as a table: what each command takes, in one place, for parsing, for --help, and for the
-// keys of job files. A value is checked for form as it is parsed, so that a mistake is named by the
-// option in which it was made.
+// Options as a table: what each command takes, in one place, for parsing and for --help. A value is
+// checked for form as it is parsed, so that a mistake is named by the option in which it was
+// made.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ enum class Takes : std::uint8_t {
 };
 
 struct Option {
-  const char* name;                // --name; in job files and JSON the key, with '_' for '-'
+  const char* name;                // --name
   char letter = 0;                 // -c, if there is one
   const char* argument = nullptr;  // what --help calls the value: "N"
   Takes takes = Takes::kNothing;

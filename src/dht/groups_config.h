@@ -37,9 +37,9 @@ struct GroupsConfig {
   std::uint64_t rows_behind = 4096;
 
   // Placement. A view must have stood still for `stable_view` before a group is filled up, a voter
-  // must have been dead for `replace_after` before it is replaced, and a healthy group moves or
-  // changes its leader for balance at most once in `move_interval`, and only to a node that has
-  // been up for `settle`.
+  // must have been dead for `replace_after` before it is replaced. A healthy group moves at most
+  // once in `move_interval`, and changes its leader for balance `settle` after its last move at the
+  // earliest, and only to a node that has been up for `settle`.
   Duration stable_view = seconds(1);
   Duration replace_after = seconds(300);
   Duration move_interval = seconds(120);

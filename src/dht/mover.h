@@ -2,11 +2,11 @@
 // becomes a voter by a joint change, and whom it replaces is dropped. One step at a time, each
 // decided anew from the group's configuration, so that a new leader simply goes on.
 //
-// When it may move (DESIGN, "Growth"): the view has stood still for a while, and a majority of the
-// group's voters, asked by ViewAsk, holds the same view (its hash). That only avoids useless
-// moves; safety is the joint change's. A group with too few voters, or one on a host that is
-// leaving or long dead, moves at once, another once in a while. Unfinished changes are finished
-// without asking anybody.
+// When it may move: the view has stood still for a while, and a majority of the group's voters,
+// asked by ViewAsk, holds the same view (its hash). That only avoids useless moves; safety is the
+// joint change's. A group with too few voters, or one on a host that is leaving or long dead, moves
+// at once, another once in a while. Unfinished changes are finished without asking
+// anybody.
 #pragma once
 
 #include <algorithm>

@@ -36,7 +36,7 @@ struct GossipConfig {
   Duration patience_decay = seconds(300);
 
   // While there is something to spread: so often, to so many, each rumour
-  // `retransmit` * ceil(log10(members + 1)) times by each member.
+  // `retransmit` * max(2, ceil(log10(members + 1))) times by each member.
   Duration gossip_interval = milliseconds(100);
   std::uint32_t fanout = 3;
   std::uint32_t retransmit = 4;

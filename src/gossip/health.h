@@ -15,7 +15,7 @@ class LocalHealth {
   void improve() { score_ = score_ == 0 ? 0 : score_ - 1; }
   // 0: well.
   std::uint32_t score() const { return score_; }
-  // What periods and timeouts are multiplied by.
+  // What timeouts are multiplied by.
   std::uint32_t factor() const { return score_ + 1; }
 
  private:

@@ -1,5 +1,5 @@
 // Probes under way: own ones, and those run for others. It decides what is due; Detector sends.
-// SWIM 3.1: ping; after a while ask helpers to ping; at the end of the period it has failed. After
+// SWIM 3.1: ping; after a while ask helpers to ping; after another it has failed. After
 // Lifeguard the times are stretched by the local health, and helpers report failure as well.
 #pragma once
 

@@ -25,7 +25,7 @@ struct Standing {
   Boot boot = 0;
   std::uint64_t incarnation = 0;
   MemberState state = MemberState::kAlive;
-  // Extra probe periods that a member who had to refute more than once asks others to wait.
+  // A member who had to refute more than once asks to be waited for 1 + this times as long.
   std::uint8_t patience = 0;
   bool operator==(const Standing&) const = default;
   static constexpr auto fields() {

@@ -68,8 +68,8 @@ class DataDirectory {
       std::make_unique<std::atomic<std::uint64_t>>(0);
 };
 
-// Moves databases, witness and packs of a rotten directory into `path`/rotten-N, so that the next
-// start finds an empty one. Nothing is deleted. The directory must not be in use. The new folder;
+// Moves databases, witness, identity and packs in it to `path`/rotten-N, so that the next start
+// finds an empty directory. Nothing is deleted. The directory must not be in use. The new folder;
 // kNotFound when there is nothing to move.
 Result<std::string> set_aside(const std::string& path);
 

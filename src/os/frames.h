@@ -16,7 +16,7 @@ constexpr std::size_t kMaxFramePayload = 4 * 1024 * 1024;
 enum class FrameKind : char {
   kStdout = 'o',
   kStderr = 'e',
-  // "o2": what follows of this task's stdout ("e2": stderr) is of attempt 2, from its beginning.
+  // "o2.31": next comes stdout ("e": stderr) of the task's attempt 2, epoch 31, from its beginning.
   kAttempt = 'a',
   kJob = 'j',    // the job as JSON, whenever it has changed
   kTask = 't',   // a task as JSON: of `run`, the one that decides its exit code

@@ -9,7 +9,7 @@
 
 namespace dunlin {
 
-// All but id and key. kUsage when no address can be found that others could reach.
+// All but id and key; 127.0.0.1 where no network is found. kUsage: over a limit (validate_facts).
 Result<NodeFacts> host_facts(const NodeOptions& options);
 
 }  // namespace dunlin

@@ -1,5 +1,5 @@
 // DIR/identity: what a node must still know when its log is rotten or lost, so that it can retire
-// its old id with the old key and go on under a new one (DESIGN: amnesia). Written when a life
+// its old id with the old key and go on under a new one (Q8). Written when a life
 // begins and when the members change; nothing that was promised to anyone stands in it.
 //
 // DIR/succession is the same, written before the old data is set aside, with the new id's seed: cut

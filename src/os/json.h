@@ -98,7 +98,7 @@ Result<WatchLine> watch_line_from_json(std::string_view text);
 
 // ---- submissions (json_spec.cpp) ----------------------------------------------------------------
 
-// Texts that are not UTF-8 travel as {"base64":"..."} in argv, env, entries and names of files.
+// Texts that are not UTF-8 travel as {"base64":"..."} in name, argv, env, entries, out and files.
 std::string spec_json(const JobSpec& spec);
 // The body of POST /v1/jobs and /v1/run: {"id","key","spec"}. The user is who the caller is.
 std::string submission_json(const SubmitJob& submission);

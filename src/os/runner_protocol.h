@@ -38,8 +38,8 @@ struct RunnerStart {
   Bytes environment;      // likewise, NAME=VALUE; complete
   std::string directory;  // absolute; becomes the working directory
   std::uint32_t cpus = 1;
-  std::uint64_t memory = 0;
-  std::string stdin_file;  // within `directory`, removed once it is open; empty: /dev/null
+  std::uint64_t memory = 0;  // bytes; 0: no limit
+  std::string stdin_file;    // within `directory`, removed once it is open; empty: /dev/null
   static constexpr auto fields() {
     return Fields<&RunnerStart::key, &RunnerStart::label, &RunnerStart::arguments,
                   &RunnerStart::environment, &RunnerStart::directory, &RunnerStart::cpus,

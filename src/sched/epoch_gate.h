@@ -1,5 +1,5 @@
 // Which orders an executor may obey: of each group those of the highest epoch that is durable here,
-// and none of a lower one (DESIGN, Q3). An order of a higher epoch waits until that is on disk.
+// and none of a lower one (Q3). An order of a higher epoch waits until that is on disk.
 #pragma once
 
 #include <cstdint>

@@ -169,7 +169,7 @@ struct TaskCounts {
   }
 };
 
-// A job as CLI.md's JSON shows it, without the spec.
+// A job as `--json` shows it, without the spec.
 struct JobSummary {
   JobId id;
   std::string name;
@@ -202,7 +202,7 @@ struct OutputFile {
   }
 };
 
-// A task as CLI.md's JSON shows it.
+// A task as `--json` shows it.
 struct TaskView {
   JobId job;
   std::uint32_t task = 1;

@@ -1,7 +1,7 @@
 // The replicated state of the groups' jobs: what the log says, entry by entry, the same on every
 // replica. It reads no clock and draws no chance; wall times come inside the entries.
 //
-// The rules (DESIGN, Q4), in log order: the first success of a task in the open round closes it; a
+// The rules (Q4), in log order: the first success of a task in the open round closes it; a
 // failure or loss counts only for an attempt that none counted before supersedes; everything else
 // is discarded. Entries may come twice, or from a coordinator that lost its lead: harmless.
 #pragma once

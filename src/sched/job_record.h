@@ -43,7 +43,7 @@ struct AttemptRecord {
   std::int32_t signal = 0;
   std::string detail;
   WallTime finished;
-  std::uint64_t duration_ms = 0, cpu_ms = 0, max_rss = 0;
+  std::uint64_t duration_ms = 0, cpu_ms = 0, max_rss = 0;  // max_rss: bytes
   InlineOutput out, err;
   bool log_truncated = false;
   std::vector<OutputFile> outputs;

@@ -3,8 +3,8 @@
 // job's group; only then is the runner told that it may forget the bytes. What is small when an
 // attempt ends rides in its result instead.
 //
-// So at most kSegmentAge plus a commit, or what the runner holds back (kMaxUntaken a stream), is
-// lost with a host. One segment of a job is on its way at a time: pieces are committed in order.
+// So at most kSegmentAge (of long streams kLongSegmentAge) plus a commit, or what the runner holds
+// back, is lost with a host. One segment of a job is on its way at a time: pieces go in order.
 //
 // Over the job's log limit the first and the last part are kept. The last part is at most kMaxTail:
 // it lies with the runner, so that a task may write for ever and fill neither memory nor disk.

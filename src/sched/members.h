@@ -38,7 +38,7 @@ class Members {
   void learn_boot(const NodeId& node, Boot boot);
   void set_state(const NodeId& node, SchedMemberState state);
 
-  // Up to `count` usable nodes big enough for such a task, in ring order from the job's position.
+  // Up to `count` nodes that fits() passes, in ring order from the job's position.
   std::vector<NodeId> candidates(const JobId& job, const Wanted& wanted, std::size_t count) const;
   // How many candidates there are at all.
   std::size_t feasible(const Wanted& wanted) const;
@@ -46,7 +46,7 @@ class Members {
   std::string why_impossible(const Wanted& wanted) const;
   // Of all usable nodes.
   std::uint32_t cpus() const { return cpus_; }
-  // Usable, and big enough for such a task.
+  // Usable, big enough for such a task, and taking this user's jobs.
   bool fits(const NodeId& node, const Wanted& wanted) const;
   std::string name_of(const NodeId& node) const;
 

@@ -26,8 +26,8 @@ struct Probe {
   JobId job;
   std::string user;
   std::int32_t priority = 0;
-  std::uint32_t cpus = 0;  // of each task; 0 where a task needs no room
-  std::uint64_t memory = 0;
+  std::uint32_t cpus = 0;    // of each task; 0 where a task needs no room
+  std::uint64_t memory = 0;  // bytes
   std::uint32_t allowed = 0;
   static constexpr auto fields() {
     using P = Probe;

@@ -67,7 +67,7 @@ constexpr std::uint64_t kMaxUntaken = 1024 * 1024;
 constexpr std::uint64_t kMaxOutputPiece = 64 * 1024;
 
 // The process ended, and everything else of its group with it. Where descendants kept the output
-// open, it was cut 200 ms after the exit.
+// open, it was cut 200 ms after the exit, or with the end of a group that had its grace.
 struct ProcessExited {
   ProcessKey key = 0;
   // 0-255. With a start_error: 127 there is no such executable, 126 it cannot be executed (also: a

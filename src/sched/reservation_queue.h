@@ -24,7 +24,7 @@ constexpr std::size_t kLookAhead = 32;            // jobs of a user that may pas
 
 struct Room {
   std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;
+  std::uint64_t memory = 0;  // bytes
   bool operator==(const Room&) const = default;
 };
 

@@ -67,7 +67,7 @@ struct TaskResult {
   WallTime finished;
   std::uint64_t duration_ms = 0;
   std::uint64_t cpu_ms = 0;
-  std::uint64_t max_rss = 0;
+  std::uint64_t max_rss = 0;  // bytes
   InlineOutput out, err;
   bool log_truncated = false;
   std::vector<OutputFile> outputs;

@@ -2,7 +2,7 @@
 // it leads, its part as executor of tasks, and what clients ask of it about jobs. A plain protocol
 // class: inputs in, Effects out, events taken.
 //
-// What it promises (DESIGN, Q3, Q4, "Coordinators and executors"):
+// What it promises (docs/ARCHITECTURE.md: Q3, Q4):
 //  - A job acknowledged is in its group's log; in log order the first success of the open round
 //    closes a task, a failure counts only for an attempt not yet superseded, all else is discarded.
 //  - A task is bound late: nodes are probed, named in the log before they are, and pull when they
@@ -50,7 +50,7 @@ struct SchedMember {
   bool draining = false;
   Boot boot = 0;
   std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;     // 0: not known
+  std::uint64_t memory = 0;     // bytes; 0: not known
   std::uint32_t cpus_free = 0;  // as gossiped; says what is feasible, never who is best
   std::string zone;
   std::string name;

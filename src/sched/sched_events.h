@@ -84,8 +84,8 @@ struct WatchPeers {
   std::set<NodeId> peers;
 };
 
-// Does the group hold work that is not finished? Such a group is woken first, and does not sleep
-// while `unfinished`.
+// Does the group hold work that is not finished? When leaders are lost, such groups elect their
+// next ones before others do.
 struct Unfinished {
   GroupId group;
   bool unfinished = false;
@@ -94,7 +94,7 @@ struct Unfinished {
 // For gossip; raised when any of it changed, at most each 100 ms.
 struct LoadChanged {
   std::uint32_t cpus_free = 0;
-  std::uint64_t memory_free = 0;
+  std::uint64_t memory_free = 0;  // bytes; 0: none, or not known
   std::uint32_t running = 0;
   std::uint32_t queued = 0;  // tasks this node may pull and has no room for
 };

@@ -15,7 +15,7 @@
 
 namespace dunlin::sched {
 
-// Sixteen bits for any magnitude, within 1/2048 of it: 11 bits of mantissa, 5 of exponent.
+// Sixteen bits for any magnitude, within 1/1024 of it: 11 bits of mantissa, 5 of exponent.
 std::uint16_t to_small_float(std::uint64_t value);
 std::uint64_t from_small_float(std::uint16_t packed);
 

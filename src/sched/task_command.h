@@ -1,5 +1,5 @@
-// What a task runs: its words with the placeholders replaced, and its environment (CLI.md, "Where
-// a task runs" and "Many"). The placeholders are GNU parallel's: {} {.} {/} {//} {/.} and {#}.
+// What a task runs: its words with the placeholders replaced, and its environment. The placeholders
+// are GNU parallel's: {} {.} {/} {//} {/.} and {#}.
 #pragma once
 
 #include <string>

@@ -15,7 +15,7 @@ namespace dunlin {
 constexpr std::size_t kMaxPuts = 1024;                       // at once, from this node
 constexpr std::uint64_t kMaxPutBytes = 64ULL * 1024 * 1024;  // of content, in those puts
 constexpr std::size_t kMaxFetches = 4096;                    // blobs being fetched at once
-constexpr std::uint64_t kPackSize = 64ULL * 1024 * 1024;     // a pack that has reached it is closed
+constexpr std::uint64_t kPackSize = 64ULL * 1024 * 1024;     // no pack grows beyond it
 
 // Keeps a blob from collection for one intent of one group, open in that group's log. A pin whose
 // intent is closed means nothing.

@@ -1,7 +1,7 @@
 // The blob store of one node: its packs on disk, and its part in replicating, repairing and
 // checking the cluster's blobs. A plain protocol class: inputs in, Effects out, events taken.
 //
-// What it promises (DESIGN, Q2, Q5, Q6):
+// What it promises (docs/ARCHITECTURE.md: Q2, Q5, Q6):
 //  - BlobStored names nodes that each verified the content and made content, index and pin durable
 //    before they said so; at least two of them, or as many as are not declared dead.
 //  - Content that does not hash to its name is never handed out; a rotten copy counts as missing
