@@ -224,6 +224,7 @@ void Node::Parts::follow_record() {
   for (const NodeId& node : retired) {
     gossip.mark_forgotten(now, node);
     sched.peer_dead(now, node, out);
+    output.forgotten_peers.push_back(node);
   }
   members_dirty = true;
 }

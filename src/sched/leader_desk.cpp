@@ -288,7 +288,9 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
       TaskView view = view_of(job, i);
       coordinator_.complete(job, group, i, view);
       bytes += 300 + view.entry.size() + view.detail.size();
-      for (const OutputFile& output : view.outputs) bytes += 60 + 45 * output.content.size();
+      for (const OutputFile& output : view.outputs) {
+        bytes += 60 + output.name.size() + 45 * output.content.size();
+      }
       const bool is_full = list.tasks.size() == limit || bytes > kMaxTaskListBytes;
       if (is_full && !list.tasks.empty()) return next_page_from(i);
       list.tasks.push_back(std::move(view));

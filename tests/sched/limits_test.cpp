@@ -2,6 +2,7 @@
 // stops a job because a message or an entry would be too long for it.
 #include <gtest/gtest.h>
 
+#include "dht/router.h"
 #include "sched/commands.h"
 #include "sched/group_requests.h"
 #include "sched/leader_desk.h"
@@ -269,75 +270,119 @@ TEST(Limits, AWaitingJobAsksAllNodesInTurnAndFewAtOnceAndANewcomerAlone) {
   EXPECT_EQ(asked, std::set<NodeId>{node_of(kNodes)});
 }
 
-// Two million tasks, one of which failed; what a client asks is answered by the leader.
-TEST(Limits, TheFewFailedOfMillionsOfTasksAreFoundAPageAtATime) {
-  constexpr std::uint32_t kTasks = 2'000'000;
-  const GroupId group{1};
-  const JobId id = *JobId::from_text("ab00000000");
-  Alone node(1);
-  Effects out;
-  node.scheduler().leading(Instant{2000}, group, 5, out);
-  const auto read = [&] {
-    for (const SchedEvent& event : node.scheduler().take_events()) {
-      const auto* asked = std::get_if<ReadGroup>(&event);
-      if (asked != nullptr) {
-        node.scheduler().on_read_ready(Instant{2100}, group, asked->token, true, out);
-      }
+// The leader of a job's group, which is fed what the group commits and asked what clients ask.
+class ListedJob : public ::testing::Test {
+ protected:
+  void submit(std::uint32_t tasks) {
+    Effects out;
+    node_.scheduler().leading(Instant{2000}, group_, 5, out);
+    confirm_reads();
+    JobSpec spec;
+    spec.argv = {"x"};
+    spec.tasks = {{1, tasks, 1}};
+    for (int i = 0; i < 300; ++i) spec.environment["NAME" + std::to_string(i)] = "value";
+    apply(SubmitCommand{id, "u", "", encode(spec), {1}, {node_.peer()}, tasks});
+  }
+  void complete(ResultBatch batch) {
+    apply(CompleteCommand{{NodeResults{id, node_.peer(), ++sequence_, 0, std::move(batch)}}});
+    node_.scheduler().take_events();
+  }
+  // The bytes of the answer.
+  Bytes page_bytes(std::optional<TaskState> state, std::uint32_t from, std::uint32_t limit) {
+    Effects out;
+    const GroupRequest question = ListTasks{id, {}, state, from, limit};
+    node_.scheduler().on_group_request(Instant{2300}, {1}, 1, node_.peer(), group_,
+                                       encode(question), out);
+    confirm_reads();
+    Bytes answer;
+    for (SchedEvent& event : node_.scheduler().take_events()) {
+      auto* reply = std::get_if<ReplyGroup>(&event);
+      if (reply != nullptr && reply->reply) answer = std::move(*reply->reply);
     }
-  };
-  read();
-  JobSpec spec;
-  spec.argv = {"x"};
-  spec.tasks = {{1, kTasks, 1}};
-  for (int i = 0; i < 300; ++i) spec.environment["NAME" + std::to_string(i)] = "value";
-  LogIndex index = 0;
-  const auto apply = [&](const Command& command) {
-    node.scheduler().apply(Instant{2200}, group, ++index, 5, encode_command(command), out);
-  };
-  apply(SubmitCommand{id, "u", "", encode(spec), {1}, {node.peer()}, kTasks});
+    return answer;
+  }
+  TaskList page(std::optional<TaskState> state, std::uint32_t from, std::uint32_t limit) {
+    return std::get<TaskList>(decode<GroupAnswer>(page_bytes(state, from, limit)).value());
+  }
+
+  const JobId id = *JobId::from_text("ab00000000");
+
+ private:
+  void apply(const Command& command) {
+    Effects out;
+    node_.scheduler().apply(Instant{2200}, group_, ++index_, 5, encode_command(command), out);
+  }
+  void confirm_reads() {
+    Effects out;
+    for (const SchedEvent& event : node_.scheduler().take_events()) {
+      const auto* asked = std::get_if<ReadGroup>(&event);
+      if (asked == nullptr) continue;
+      node_.scheduler().on_read_ready(Instant{2100}, group_, asked->token, true, out);
+    }
+  }
+
+  const GroupId group_{1};
+  Alone node_{1};
+  LogIndex index_ = 0;
+  std::uint64_t sequence_ = 0;
+};
+
+TEST_F(ListedJob, TheFewFailedOfMillionsOfTasksAreFoundAPageAtATime) {
+  constexpr std::uint32_t kTasks = 2'000'000;
+  submit(kTasks);
   for (std::uint32_t first = 0; first < kTasks; first += kMaxBatchTasks) {
-    NodeResults results{id, node.peer(), first + 1, 0, {}};
+    ResultBatch batch;
     PlainResults plain;
     plain.run = {first, std::min(kMaxBatchTasks, kTasks - first), {1, 5, 1}};
     if (first == 0) plain.run = {1, kMaxBatchTasks - 1, {1, 5, 1}};
-    results.batch.plain.push_back(plain);
-    apply(CompleteCommand{{results}});
+    batch.plain.push_back(plain);
+    complete(batch);
   }
   TaskResult failed;
   failed.attempt = {1, 5, 1};
   failed.reason = Reason::kExit;
   failed.exit_code = 3;
-  NodeResults results{id, node.peer(), kTasks + 1, 0, {}};
-  results.batch.others.push_back(failed);
-  apply(CompleteCommand{{results}});
-  node.scheduler().take_events();
-  const auto page = [&](TaskState state, std::uint32_t from) {
-    const GroupRequest question = ListTasks{id, {}, state, from, 100};
-    node.scheduler().on_group_request(Instant{2300}, {1}, 1, node.peer(), group, encode(question),
-                                      out);
-    read();
-    std::optional<TaskList> list;
-    for (const SchedEvent& event : node.scheduler().take_events()) {
-      const auto* reply = std::get_if<ReplyGroup>(&event);
-      if (reply == nullptr || !reply->reply) continue;
-      const Result<GroupAnswer> answer = decode<GroupAnswer>(*reply->reply);
-      if (answer) list = std::get<TaskList>(*answer);
-    }
-    return list;
-  };
+  ResultBatch batch;
+  batch.others.push_back(failed);
+  complete(batch);
   for (const TaskState state : {TaskState::kFailed, TaskState::kQueued, TaskState::kRunning}) {
     std::size_t listed = 0;
     std::uint32_t from = 0;
-    for (std::optional<TaskList> list; (list = page(state, from));) {
-      listed += list->tasks.size();
-      if (!list->next) break;
-      ASSERT_GT(*list->next, from);
-      ASSERT_LE(*list->next - from, kMaxTasksScanned + 1);
-      from = *list->next;
+    for (;;) {
+      const TaskList list = page(state, from, 100);
+      listed += list.tasks.size();
+      if (!list.next) break;
+      ASSERT_GT(*list.next, from);
+      ASSERT_LE(*list.next - from, kMaxTasksScanned + 1);
+      from = *list.next;
     }
     EXPECT_GT(from, kTasks - kMaxTasksScanned) << "all of them are looked through";
     EXPECT_EQ(listed, state == TaskState::kFailed ? 1U : 0U);
   }
+}
+
+TEST_F(ListedJob, APageOfManyOutputsWithLongNamesFitsIntoAnAnswer) {
+  constexpr std::uint32_t kTasks = 40;
+  submit(kTasks);
+  for (std::uint32_t i = 0; i < kTasks; ++i) {
+    TaskResult result;
+    result.index = i;
+    result.attempt = {1, 5, 1};
+    for (int n = 0; n < 100; ++n) {
+      result.outputs.push_back({std::string(4000, 'n') + std::to_string(n), 0, 0644, {}});
+    }
+    ResultBatch batch;
+    batch.others.push_back(std::move(result));
+    complete(std::move(batch));
+  }
+  std::size_t listed = 0;
+  for (std::optional<std::uint32_t> from = 0; from;) {
+    EXPECT_LE(page_bytes({}, *from, kTasks).size(), Router::kMaxBody);
+    const TaskList list = page({}, *from, kTasks);
+    listed += list.tasks.size();
+    from = list.next;
+  }
+  EXPECT_EQ(listed, kTasks);
 }
 
 TEST(Fatal, ACommittedEntryThatMakesNoSenseStopsTheNode) {

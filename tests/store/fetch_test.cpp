@@ -28,10 +28,11 @@ class FetchTest : public testing::Test {
     cluster->run_until([&] { return cluster->ended(i, token); });
     return cluster->event<BlobFetched>(i, token);
   }
-  const BlobLocal* localize(std::size_t i, const BlobId& id) {
+  std::optional<BlobLocal> localize(std::size_t i, const BlobId& id) {
     const auto token = cluster->localize(i, id);
     cluster->run_until([&] { return cluster->ended(i, token); });
-    return cluster->event<BlobLocal>(i, token);
+    const auto* local = cluster->event<BlobLocal>(i, token);
+    return local == nullptr ? std::nullopt : std::optional(*local);
   }
   std::vector<std::size_t> holders(const BlobId& id) {
     std::vector<std::size_t> found;
@@ -237,7 +238,7 @@ TEST_F(FetchTest, LocalizedBytesLieInALocalPackAndAreNotSentTwice) {
   const Bytes data = noise(100'000, 9);
   const BlobId id = store(data);
   for (std::size_t i = 0; i < 5; ++i) {
-    const auto* local = localize(i, id);
+    const auto local = localize(i, id);
     ASSERT_TRUE(local->extent);
     EXPECT_EQ(cluster->host(i).disk.read(*local->extent), data);
     const std::uint64_t messages = cluster->messages();
@@ -254,7 +255,7 @@ TEST_F(FetchTest, LocalizingLooksAtACopyThatWasNotLookedAtSinceTheStart) {
   cluster->crash(0);
   cluster->restart(0);
   cluster->run_for(seconds(1));
-  const auto* local = localize(0, id);
+  const auto local = localize(0, id);
   ASSERT_TRUE(local->extent);
   EXPECT_EQ(cluster->host(0).disk.read(*local->extent), data);
 }
