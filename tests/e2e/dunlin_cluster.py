@@ -1,13 +1,14 @@
 """A cluster of real processes on 127.x.y.z for one test, driven by scripts/cluster.
 
-Everything waits for conditions with a bound, never for luck; down() leaves nothing behind.
+Everything waits for conditions with a bound, never for luck. down() leaves nothing behind, and
+fails where a process is left.
 """
 
 import http.client
+import itertools
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
 import socket
@@ -15,16 +16,17 @@ import subprocess
 import tempfile
 import time
 import unittest
+import uuid
 
 HOME = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("DUNLIN_BIN", str(HOME / "build" / "dunlin"))
 
 # Of all tests of a file: ctest's own limit, a little above, would leave the nodes running.
-SECONDS = 180
+SECONDS = int(os.environ.get("DUNLIN_E2E_SECONDS", "180"))
 STARTED = time.monotonic()
 
 
-def wait_for(what, condition, seconds=30.0):
+def wait_for(what, condition, seconds=30.0, every=0.05):
     """The first true value of `condition`, asked again and again; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -33,21 +35,79 @@ def wait_for(what, condition, seconds=30.0):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds} s")
-        time.sleep(0.05)
+        time.sleep(every)
+
+
+def let_pass(seconds, since):
+    """For promises about time itself, and for nothing else: until so many seconds after `since`."""
+    wait_for("the clock", lambda: time.monotonic() >= since + seconds, seconds + 60,
+             every=min(seconds / 20, 0.05))
+
+
+def mark():
+    """A word that no other process has: not one of another test, nor of another run of this one."""
+    return "mark" + uuid.uuid4().hex
+
+
+def processes_with(word):
+    """Ids of living processes that have the word in their command line or environment."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        for what in ("cmdline", "environ"):
+            try:
+                with open(f"/proc/{entry}/{what}", "rb") as file:
+                    if word.encode() in file.read():
+                        found.append(int(entry))
+                        break
+            except OSError:
+                pass
+    return found
+
+
+def birth(pid):
+    """When a living process began, in ticks: with its id a name that is given once. None: gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+class Network:
+    """The first three numbers of 254 addresses that no other test of this machine has meanwhile."""
+
+    def __init__(self):
+        for number in itertools.islice(itertools.count(os.getpid()), 60000):
+            self.prefix = f"127.{1 + number // 251 % 250}.{number % 251}"
+            self.hold = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                # A name without a file: the kernel frees it at the end of this process.
+                self.hold.bind(f"\0dunlin-e2e-{self.prefix}")
+                return
+            except OSError:
+                self.hold.close()
+        raise AssertionError("no free network")
 
 
 class Cluster:
+    cluster_script = str(HOME / "scripts" / "cluster")
+
     def __init__(self, nodes, up=""):
+        self.network = Network()
         self.root = tempfile.mkdtemp(prefix="dunlin-e2e.")
         self.env = dict(os.environ)
         self.env.update(
             DUNLIN_BIN=PROGRAM,
             DUNLIN_CLUSTER=self.root + "/cluster",
-            # A network of its own: tests run beside each other.
-            DUNLIN_NET=f"127.{random.randint(1, 250)}.{random.randint(0, 250)}",
+            DUNLIN_NET=self.network.prefix,  # of its own: tests run beside each other
             DUNLIN_UP=up,
         )
+        self.env.pop("DUNLIN_PORT", None)
         self.dead = set()
+        self.clients = []
         self.nodes = nodes
         try:
             self.script("up", str(nodes))
@@ -57,17 +117,25 @@ class Cluster:
 
     def script(self, *words):
         done = subprocess.run(
-            [str(HOME / "scripts" / "cluster"), *words],
+            [self.cluster_script, *words],
             env=self.env, capture_output=True, text=True, timeout=90)
         if done.returncode != 0:
             raise AssertionError(f"cluster {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
 
     def down(self):
-        try:
-            self.script("down")
-        finally:
-            shutil.rmtree(self.root, ignore_errors=True)
+        """Fails, and leaves the directory for those who look, where a process is left."""
+        for client in self.clients:
+            if client.poll() is None:
+                client.kill()
+            client.communicate()
+        self.script("down")
+        # Tasks too: where their node listens is in their environment.
+        left = processes_with(self.root)
+        if left:
+            raise AssertionError(f"these processes are left behind: {left}")
+        shutil.rmtree(self.root)
+        self.network.hold.close()
 
     def dir(self, node):
         return pathlib.Path(self.env["DUNLIN_CLUSTER"]) / f"n{node}"
@@ -84,8 +152,10 @@ class Cluster:
 
     def start(self, *words, node=1):
         """The same, without waiting for its end."""
-        return subprocess.Popen([*self.command(node), *words], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        client = subprocess.Popen([*self.command(node), *words], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.clients.append(client)
+        return client
 
     def api(self, method, target, body=None, node=1):
         """One request to the node's API, for what the program has no command for."""
@@ -118,6 +188,10 @@ class Cluster:
 
     def id_of(self, node):
         return (self.dir(node) / "ready").read_text().split()[1]
+
+    def pid_of(self, node):
+        """The id of its process (of its node process, not of its runner)."""
+        return int((self.dir(node) / "node.pid").read_text())
 
     def node_of(self, identity):
         for node in range(1, self.nodes + 1):

@@ -1,8 +1,11 @@
 """What may be asked of a cluster that has lost more than it can bear, and of one that shrinks."""
 
+import os
+import signal
+import time
 import unittest
 
-from dunlin_cluster import ClusterTest, wait_for
+from dunlin_cluster import ClusterTest, let_pass, wait_for
 
 
 class Quorum(ClusterTest):
@@ -32,25 +35,57 @@ class Quorum(ClusterTest):
         wait_for("an answer", lambda: cluster.run("show", job).returncode == 0)
         cluster.good("run", "--", "true")
 
+    def submit_at_two_nodes(self, key, commands, milliseconds):
+        """One key at nodes 1 and 2 at once, and node 1 is killed meanwhile: so long after the start,
+        or (None) once node 2 has answered, while node 1 is stopped and its client waits."""
+        cluster = self.cluster
+        if milliseconds is None:
+            cluster.script("pause", "1")
+        clients = [cluster.start("submit", "--quiet", "--name", "keyed", "--key", key, "--", command,
+                                 node=node) for node, command in zip((1, 2), commands)]
+        if milliseconds is None:
+            clients[1].wait(timeout=30)
+            self.assertIsNone(clients[0].poll(), "the client of the stopped node does not wait")
+        else:
+            let_pass(milliseconds / 1000, time.monotonic())
+        os.kill(cluster.pid_of(1), signal.SIGKILL)
+        answers = [client.communicate(timeout=30)[0].strip() for client in clients]
+        if milliseconds is None:
+            # What it has not read it cannot answer: the submission is cut off here for certain.
+            self.assertEqual((answers[0], clients[0].returncode), ("", 3))
+            self.assertEqual(clients[1].returncode, 0)
+        return answers, [client.returncode for client in clients]
+
     def test_one_key_at_two_nodes_at_once_with_a_kill_between_is_one_job(self):
         cluster = self.cluster
-        ids = {}
-        for key in range(8):
-            words = ["submit", "--quiet", "--name", "keyed", "--key", f"k{key}", "--", "true"]
-            both = [cluster.start(*words, node=1), cluster.start(*words, node=2)]
-            if key == 3:
-                cluster.kill(1)
-            answers = [(one.communicate(timeout=30)[0].strip(), one.returncode) for one in both]
-            self.assertEqual(answers[1][1], 0)
-            ids[key] = {answer for answer, code in answers if code == 0}
-            self.assertEqual(len(ids[key]), 1)
-        # The client whose node died does not know, and asks again: it is the same job.
-        for key in range(8):
-            again = cluster.good("submit", "--quiet", "--name", "keyed", "--key", f"k{key}", "--",
-                                 "true", node=3).strip()
-            self.assertEqual({again}, ids[key])
+        jobs = {}
+        # The same job, and two that differ: of those one is taken and the other refused.
+        for number, (second, moment) in enumerate(
+                [("true", None), (":", None), (":", 3), ("true", 6), (":", 9), (":", 12)]):
+            key, commands = f"k{number}", ("true", second)
+            answers, codes = self.submit_at_two_nodes(key, commands, moment)
+            self.assertIn(codes[1], (0, 5) if second == ":" else (0,))
+            taken = [commands[i] for i in (0, 1) if codes[i] == 0]
+            if codes[1] == 5:
+                taken.append("true")  # so says node 2, whatever became of the answer of node 1
+            self.assertEqual(len(set(taken)), 1, (answers, codes))
+            # The client whose node died does not know, and asks again: it is the same job, or none.
+            again = cluster.run("submit", "--quiet", "--name", "keyed", "--key", key, "--", "true",
+                                node=3)
+            self.assertEqual(again.returncode, 0 if taken[0] == "true" else 5, again.stderr)
+            ids = {answer for answer, code in zip(answers, codes) if code == 0}
+            ids.update([again.stdout.strip()] if again.returncode == 0 else [])
+            self.assertEqual(len(ids), 1)
+            jobs[ids.pop()] = taken[0]
+            cluster.restart(1)
+        self.assertEqual(len(jobs), 6)
         listed = cluster.json("jobs", "--name", "keyed", node=2)
-        self.assertEqual(len(listed), 8)
+        self.assertEqual({job["id"] for job in listed}, set(jobs))
+        for job, command in jobs.items():
+            cluster.good("wait", job)
+            shown = cluster.json("show", job)
+            self.assertEqual(shown["spec"]["argv"], [command])
+            self.assertEqual((shown["tasks"]["total"], shown["tasks"]["done"]), (1, 1))
 
     def test_leaving_takes_seconds_and_nothing_along(self):
         cluster = self.cluster

@@ -4,25 +4,9 @@ import os
 import pathlib
 import resource
 import subprocess
-import time
 import unittest
 
-from dunlin_cluster import ClusterTest, wait_for
-
-
-def processes_with(word):
-    """Ids of processes that have the word in their command line."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
-        try:
-            with open(f"/proc/{entry}/cmdline", "rb") as file:
-                if word.encode() in file.read():
-                    found.append(int(entry))
-        except OSError:
-            pass
-    return found
+from dunlin_cluster import ClusterTest, birth, mark, processes_with, wait_for
 
 
 class Tasks(ClusterTest):
@@ -63,48 +47,72 @@ class Tasks(ClusterTest):
 
     def test_a_node_that_ends_gives_its_tasks_their_grace_and_another_start(self):
         cluster = self.cluster
-        saved = pathlib.Path(cluster.root) / "saved"
-        # The shell dies of TERM at once; what it started saves its work first.
-        job = cluster.good("submit", "--quiet", "--grace", "20s", "--", "sh", "-c", f"""
-            (trap 'sleep 1; echo $DUNLIN_ATTEMPT >>{saved}; exit' TERM; exec >/dev/null 2>&1
-             while :; do sleep 0.1; done) &
-            sleep 0.5; echo on; wait""").strip()
+        here = pathlib.Path(cluster.root)
+        saved, slow, told = here / "saved", here / "slow", here / "told"
+        # The shell dies of TERM at once; what it started saves its work first, and takes as long as
+        # there is the file "slow".
+        job = cluster.good("submit", "--quiet", "--grace", "60s", "--", "sh", "-c", f"""
+            (trap '>{told}; while [ -e {slow} ]; do sleep 0.1; done; echo $DUNLIN_ATTEMPT >>{saved}
+                   exit' TERM
+             >armed; exec >/dev/null 2>&1; while :; do sleep 0.1; done) &
+            until [ -e armed ]; do sleep 0.1; done; echo on; wait""").strip()
 
         def attempt():
             tasks = cluster.try_json("tasks", job) or [{}]
             return tasks[0].get("state") == "running" and tasks[0]["attempt"]
-        for number, end in ((1, ["stop", "1"]), (2, None)):
+
+        def await_start(number):
             wait_for("the task", lambda: attempt() == number)
-            wait_for("its trap", lambda: cluster.run("logs", job).stdout == "on\n")
-            if end:
-                cluster.script(*end)
-            else:
-                cluster.good("down")
+            wait_for("its trap", lambda: cluster.run(
+                "logs", job, "--attempt", str(number)).stdout == "on\n")
+        for number, end in ((1, lambda: cluster.script("stop", "1")),
+                            (2, lambda: cluster.good("down"))):
+            await_start(number)
+            end()
             wait_for("the node's end", lambda: not processes_with(str(cluster.dir(1))))
             self.assertEqual(saved.read_text().split(), [str(n + 1) for n in range(number)])
             cluster.restart(1)
-        wait_for("the task", lambda: attempt() == 3)
-        began = time.monotonic()
-        cluster.script("stop", "1")
-        self.assertLess(time.monotonic() - began, 8)
+        # Of a grace of a minute only what the task needs: the node waits for the file, and no more.
+        await_start(3)
+        slow.touch()
+        told.unlink()
+        stopping = subprocess.Popen([cluster.cluster_script, "stop", "1"], env=cluster.env)
+        wait_for("the task's TERM", told.exists)
+        self.assertIsNone(stopping.poll())
+        self.assertEqual(len(saved.read_text().split()), 2)
+        slow.unlink()
+        self.assertEqual(stopping.wait(timeout=25), 0)
+        self.assertEqual(saved.read_text().split(), ["1", "2", "3"])
 
     def test_what_forks_away_ends_with_its_task(self):
-        marks = [f"77{os.getpid()}{n}" for n in range(3)]
-        script = (f"setsid sleep {marks[0]} & (setsid setsid nohup sleep {marks[1]} "
-                  f">/dev/null 2>&1 </dev/null &) ; sleep {marks[2]} & sleep 0.3; echo started")
-        self.assertEqual(self.cluster.good("run", "--", "sh", "-c", script), "started\n")
-        for mark in marks:
-            wait_for("the end of what it left", lambda: not processes_with(mark), 5)
+        here = pathlib.Path(self.cluster.root)
+        word = mark()
+        # Each says who it is and in which session before it waits for ever.
+        body = "cut -d\" \" -f1,6 /proc/$$/stat >$0; exec sleep 99999"
+        script = f"""
+            export MARK={word}
+            setsid sh -c '{body}' {here}/0 &
+            (setsid setsid nohup sh -c '{body}' {here}/1 >/dev/null 2>&1 </dev/null &)
+            sh -c '{body}' {here}/2 &
+            for n in 0 1 2; do until [ -s {here}/$n ]; do sleep 0.1; done; done
+            for n in 0 1 2; do read pid session <{here}/$n; kill -0 $pid && echo $n; done"""
+        self.assertEqual(self.cluster.good("run", "--", "sh", "-c", script), "0\n1\n2\n")
+        (a, a_session), (b, b_session), (c, c_session) = (
+            (here / str(n)).read_text().split() for n in range(3))
+        self.assertEqual((a_session, b_session), (a, b))  # these two had a session of their own
+        self.assertNotEqual(c_session, c)
+        wait_for("the end of what it left", lambda: not processes_with(word), 5)
+        self.assertEqual([birth(pid) for pid in (a, b, c)], [None] * 3)
 
     def test_a_host_that_is_killed_runs_nothing_more_and_down_leaves_nothing(self):
         cluster = self.cluster
 
-        def start(mark):
-            job = cluster.good("submit", "--quiet", "--", "sh", "-c",
-                               f"trap '' TERM; setsid sleep {mark} & sleep {mark}; wait").strip()
-            wait_for("the task", lambda: len(processes_with(mark)) == 3)
+        def start(word):
+            job = cluster.good("submit", "--quiet", "--env", f"MARK={word}", "--", "sh", "-c",
+                               "trap '' TERM; setsid sleep 99999 & sleep 99999; wait").strip()
+            wait_for("the task", lambda: len(processes_with(word)) == 3)
             return job
-        first, second = f"78{os.getpid()}", f"79{os.getpid()}"
+        first, second = mark(), mark()
         job = start(first)
         cluster.kill(1)
         self.assertEqual(processes_with(first), [])
@@ -113,7 +121,7 @@ class Tasks(ClusterTest):
         start(second)
         cluster.script("down")
         self.assertEqual(processes_with(second), [])
-        self.assertEqual(processes_with(str(cluster.dir(1))), [])
+        self.assertEqual(processes_with(cluster.root), [])
 
     def test_resources_that_no_node_has_are_named(self):
         cluster = self.cluster
