@@ -121,7 +121,7 @@ class BadInput(ClusterTest):
         self.assertEqual(rest, ("", ""))  # one line is enough for the same trouble
 
     def kill_at_birth(self, home, words, stage, stages):
-        """Starts a node, kills it once it has got so far, and returns how far it had got by then."""
+        """Starts a node, kills it when it has got so far, and returns how far it had got."""
         first = subprocess.Popen([PROGRAM, "up", *words], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         try:

@@ -27,7 +27,7 @@ STARTED = time.monotonic()
 
 
 def wait_for(what, condition, seconds=30.0, every=0.05):
-    """The first true value of `condition`, asked again and again; fails the test after `seconds`."""
+    """The first true value of `condition`, asked again and again; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

@@ -26,7 +26,8 @@ class Losses(ClusterTest):
             "submit", "--quiet", "--array", f"1-{tasks}", "--", "sh", "-c",
             f"echo $$ >>{self.here}/starts.{{}}; echo $$; "
             f"until [ -e {self.flag} ]; do sleep 0.5; done; echo $$").strip()
-        wait_for("all tasks running", lambda: cluster.json("show", job)["tasks"]["running"] == tasks)
+        wait_for("all tasks running",
+                 lambda: cluster.json("show", job)["tasks"]["running"] == tasks)
         wait_for("all starts", lambda: len([s for n in range(1, tasks + 1) for s in self.starts(n)])
                  == tasks)
         wait_for("all output", lambda: len(cluster.good("logs", job).split()) == tasks)
@@ -201,8 +202,9 @@ class Losses(ClusterTest):
             return None
         while not victim():
             self.assertLess(len(jobs), 60)
-            job = cluster.good("submit", "--quiet", "--", "sh", "-c",
-                               "echo early $$ $(cat /proc/sys/kernel/random/uuid); sleep 600").strip()
+            job = cluster.good(
+                "submit", "--quiet", "--", "sh", "-c",
+                "echo early $$ $(cat /proc/sys/kernel/random/uuid); sleep 600").strip()
             early = wait_for("its output", lambda: cluster.good("logs", job))
             said_at = time.monotonic()
             jobs[job] = (cluster.json("tasks", job)[0]["node"],

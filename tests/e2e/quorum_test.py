@@ -36,13 +36,14 @@ class Quorum(ClusterTest):
         cluster.good("run", "--", "true")
 
     def submit_at_two_nodes(self, key, commands, milliseconds):
-        """One key at nodes 1 and 2 at once, and node 1 is killed meanwhile: so long after the start,
-        or (None) once node 2 has answered, while node 1 is stopped and its client waits."""
+        """One key at nodes 1 and 2 at once, and node 1 is killed meanwhile: so long after the
+        start, or (None) once node 2 has answered, while node 1 is stopped and its client waits."""
         cluster = self.cluster
         if milliseconds is None:
             cluster.script("pause", "1")
-        clients = [cluster.start("submit", "--quiet", "--name", "keyed", "--key", key, "--", command,
-                                 node=node) for node, command in zip((1, 2), commands)]
+        words = ["submit", "--quiet", "--name", "keyed", "--key", key, "--"]
+        clients = [cluster.start(*words, command, node=node)
+                   for node, command in zip((1, 2), commands)]
         if milliseconds is None:
             clients[1].wait(timeout=30)
             self.assertIsNone(clients[0].poll(), "the client of the stopped node does not wait")
