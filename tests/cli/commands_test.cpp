@@ -104,9 +104,7 @@ TEST_F(Commands, AServerThatTakesConnectionsAndSaysNothingIsPassedOver) {
   ASSERT_EQ(bind(stopped.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(listen(stopped.get(), 8), 0);
   environment["DUNLIN_SERVER"] = path + "," + server.socket;
-  const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(run({"jobs"}).code, 0);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
 TEST_F(Commands, AnAnswerThatTakesLongShowsThatItsNodeLives) {
@@ -369,10 +367,13 @@ TEST_F(Commands, OutputsAreListedPrintedAndWritten) {
 TEST_F(Commands, AnOutputThatWouldLeaveTheDirectoryIsNotWritten) {
   const std::string id = submit({"hang"});
   server.on_loop([&](FakeNode& node) {
-    node.jobs.at(*JobId::from_text(id)).tasks[1].outputs = {{"../../evil", 0, 0644, {}},
-                                                            {"good", 0, 0644, {}}};
+    node.jobs.at(*JobId::from_text(id)).tasks[1].outputs = {
+        {"../../evil", 0, 0644, {}}, {"../evil", 0, 0644, {}}, {"good", 0, 0644, {}}};
   });
   EXPECT_EQ(run({"outputs", id, "--to", "res"}).code, 1);
+  for (const char* place : {"evil", "res/evil", "res/1/evil"}) {
+    EXPECT_NE(access((files / place).c_str(), F_OK), 0) << place;
+  }
   // The others are.
   EXPECT_EQ(access((files / "res/1/good").c_str(), R_OK), 0);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -83,12 +84,22 @@ class Running {
     }
     return true;
   }
-  // Waits for its end.
+  // Waits for its end; one that neither speaks nor ends is killed.
   Ran end() {
     while (read_some()) {
     }
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     int status = 0;
-    waitpid(pid_, &status, 0);
+    while (waitpid(pid_, &status, WNOHANG) == 0) {
+      if (std::chrono::steady_clock::now() < until && out_ended() && err_ended_) {
+        poll(nullptr, 0, 1);
+        continue;
+      }
+      ADD_FAILURE() << "it does not end; so far: " << ran_.out << ran_.err;
+      kill(pid_, SIGKILL);
+      waitpid(pid_, &status, 0);
+      break;
+    }
     pid_ = -1;
     ran_.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (out_fd_ >= 0) close(out_fd_);
@@ -116,6 +127,8 @@ class Running {
     }
     return true;
   }
+
+  bool out_ended() const { return out_ended_ || out_fd_ < 0; }
 
   pid_t pid_ = -1;
   int out_fd_ = -1;

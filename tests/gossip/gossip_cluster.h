@@ -37,6 +37,9 @@ class GossipCluster {
       : random_(seed), config_(config) {}
 
   Network network;
+  // See what is sent, whether it arrives or not, and what a member makes of it.
+  std::function<void(std::size_t from, const Send& send)> on_send;
+  std::function<void(std::size_t at, const GossipEvent& event)> on_event;
 
   // ---- members ---------------------------------------------------------------------------------
 
@@ -303,6 +306,7 @@ class GossipCluster {
   void transmit(std::size_t from, Send send) {
     ASSERT(send.channel != Channel::kDatagram || send.frame.size() <= kMaxDatagram);
     ASSERT(send.frame.size() <= kMaxFrame);
+    if (on_send) on_send(from, send);
     bytes_sent += send.frame.size();
     ++frames_sent;
     streams_sent += send.channel == Channel::kStream ? 1 : 0;
@@ -324,6 +328,7 @@ class GossipCluster {
   }
 
   void note(std::size_t i, const GossipEvent& event) {
+    if (on_event) on_event(i, event);
     hosts_[i].events.push_back(event);
     suspicions += std::holds_alternative<MemberSuspect>(event) ? 1 : 0;
     const auto* dead = std::get_if<MemberDead>(&event);

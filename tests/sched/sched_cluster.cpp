@@ -271,6 +271,7 @@ void Cluster::send(std::size_t from, const Send& message) {
   if (to == hosts_.size()) return;
   ++messages_;
   const bool is_local = to == from;
+  if (on_frame && !is_local) on_frame(from, to, message.frame);
   if (!is_local && cuts_.contains(std::minmax(from, to))) return;
   if (!is_local && random_.chance(options_.loss)) return;
   const int copies = !is_local && random_.chance(options_.duplication) ? 2 : 1;

@@ -125,6 +125,9 @@ class Cluster {
   void set_blob_failures(double rate) { blob_failures_ = rate; }
 
   // ---- what is to be seen ---------------------------------------------------------------------
+  // Each frame that sets out for another host, and each entry that is in a group's log.
+  std::function<void(std::size_t from, std::size_t to, ByteView frame)> on_frame;
+  std::function<void(std::size_t leader, GroupId group, ByteView payload)> on_entry;
   const std::vector<SimProcess>& processes(std::size_t host) const { return hosts_[host].running; }
   std::size_t running(const JobId& job) const;
   std::size_t starts() const { return starts_.size(); }

@@ -88,6 +88,7 @@ void Cluster::on(std::size_t host, const Propose& p) {
       return;
     }
     state.log.emplace_back(p.term, p.payload);
+    if (on_entry) on_entry(host, p.group, p.payload);
     if (options_.check) check_entry(p.group, p.payload);
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       after(i == host ? microseconds(1) : microseconds(300),
