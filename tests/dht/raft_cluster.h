@@ -90,6 +90,8 @@ class Cluster : private World {
     std::size_t survivors = node.disk_queue.empty() ? 0 : random_.below(node.disk_queue.size() + 1);
     if (options_.mutation == Mutation::kSendBeforeDurable) survivors = 0;
     for (std::size_t i = 0; i < survivors; ++i) write(node, node.disk_queue[i]);
+    ++took_effect_["crash"];
+    if (survivors < node.disk_queue.size()) ++took_effect_["lost writes"];
     node.disk_queue.clear();
     node.reads.clear();
     node.proposed.clear();
@@ -130,6 +132,7 @@ class Cluster : private World {
   }
   void stall_storage(std::size_t index, bool stalled) {
     Node& node = nodes_[index];
+    if (!stalled && !node.disk_queue.empty()) ++took_effect_["hung disk"];
     node.disk_stalled = stalled;
     Effects out = effects(node);
     node.groups->on_storage_stalled(now_, stalled, out);
@@ -167,6 +170,8 @@ class Cluster : private World {
   std::uint64_t acknowledged() const { return checkers_.acknowledged(); }
   std::uint64_t reads_done() const { return reads_done_; }
   std::uint64_t snapshot_pieces() const { return snapshot_pieces_; }
+  // Faults by kind, counted when they did something to a node that runs.
+  const std::map<std::string, std::uint64_t>& took_effect() const { return took_effect_; }
   // Votes and acknowledgements sent.
   std::uint64_t promises_made() const { return promises_made_; }
   // Group frames sent lately, for tests with altered ones.

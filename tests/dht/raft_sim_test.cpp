@@ -12,9 +12,15 @@ namespace {
 
 constexpr std::uint64_t kSeeds = 200;
 
+// What each seed must do, and in how many of 200 each kind of fault must take effect.
+constexpr std::uint64_t kFewestAcknowledged = 5;
+constexpr std::uint64_t kFewestReads = 1;
+constexpr int kFewestSeedsOfAKind = 10;
+
 void expect_well(std::uint64_t first, std::uint64_t last) {
   std::uint64_t acknowledged = 0;
   std::uint64_t reads = 0;
+  std::map<std::string, int> kinds;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     const SeedResult result = SeedRun(seed, Mutation::kNone, first == last).run();
     acknowledged += result.acknowledged;
@@ -22,10 +28,18 @@ void expect_well(std::uint64_t first, std::uint64_t last) {
     EXPECT_EQ(result.violation, "") << "seed " << seed << ": replay with DUNLIN_RAFT_SEED=" << seed
                                     << " dht_test --gtest_filter=RaftSim.*\n"
                                     << result.trace;
+    EXPECT_GE(result.acknowledged, kFewestAcknowledged) << "seed " << seed;
+    EXPECT_GE(result.reads, kFewestReads) << "seed " << seed;
+    for (const auto& [kind, times] : result.faults) kinds[kind] += times > 0 ? 1 : 0;
   }
   std::printf("%llu acknowledged, %llu reads\n", static_cast<unsigned long long>(acknowledged),
               static_cast<unsigned long long>(reads));
-  EXPECT_GT(acknowledged, 0U);
+  for (const auto& [kind, seeds] : kinds) std::printf("%s in %d seeds\n", kind.c_str(), seeds);
+  if (last - first + 1 < kSeeds) return;
+  for (const char* kind : {"loss", "doubling", "delay", "cut link", "crash", "lost writes",
+                           "hung disk", "power cut", "leave"}) {
+    EXPECT_GE(kinds[kind], kFewestSeedsOfAKind) << kind;
+  }
 }
 
 TEST(RaftSim, NoSeedBreaksAPromise) {

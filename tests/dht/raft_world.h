@@ -297,12 +297,21 @@ class World {
     }
     const int copies = random_.chance(options_.duplicate) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
-      if (random_.chance(options_.loss)) continue;
+      if (random_.chance(options_.loss)) {
+        if (nodes_[to].groups) ++took_effect_["loss"];
+        continue;
+      }
       Duration delay = random_.between(options_.delay_least, options_.delay_most);
       if (random_.chance(options_.slow)) delay = delay * random_.between(1, 100);
-      schedule(now_ + delay, [this, from, to, frame = send.frame] {
+      schedule(now_ + delay, [this, from, to, delay, is_second = i > 0, frame = send.frame] {
         Node& node = nodes_[to];
-        if (!node.groups || cuts_.contains({from, to})) return;
+        if (!node.groups) return;
+        if (cuts_.contains({from, to})) {
+          ++took_effect_["cut link"];
+          return;
+        }
+        if (is_second) ++took_effect_["doubling"];
+        if (delay > options_.delay_most) ++took_effect_["delay"];
         Effects out = effects(node);
         if (frame[0] == static_cast<std::uint8_t>(Module::kRouter)) {
           node.router->receive(now_, nodes_[from].id, frame, out);
@@ -415,6 +424,7 @@ class World {
   RaftCheckers checkers_;
   std::uint64_t group_frames_ = 0;
   std::uint64_t snapshot_pieces_ = 0;
+  std::map<std::string, std::uint64_t> took_effect_;
   std::uint64_t promises_made_ = 0;
   std::vector<Bytes> some_frames_;
   std::ostringstream trace_;

@@ -61,6 +61,14 @@ bool Disk::has_sound(const BlobId& id) const {
   return bytes && blob_id_of(*bytes) == id;
 }
 
+// A node refuses a blob, its disk being full.
+static bool says_full(const Bytes& frame) {
+  if (frame.size() < 3 || frame[2] != kind_of<store::PutAnswer>()) return false;
+  const auto message = decode<store::Message>(ByteView(frame).subspan(1));
+  const auto* answer = message ? std::get_if<store::PutAnswer>(&*message) : nullptr;
+  return answer != nullptr && answer->verdict == store::PutVerdict::kFull;
+}
+
 StoreCluster::StoreCluster(std::uint64_t seed, std::size_t count, StoreConfig config)
     : config_(config), random_(seed) {
   initialise_crypto();
@@ -80,7 +88,9 @@ std::size_t StoreCluster::add_host(std::string zone) {
 void StoreCluster::crash(std::size_t i) {
   Host& host = hosts_[i];
   if (!host.up) return;
+  took_effect_["crash"] += 1;
   if (!host.unsynced.empty()) {
+    took_effect_["lost writes"] += 1;
     for (const FileWrite& write : host.unsynced.front().writes) {
       host.disk.write(write, random_.below(write.data.size() + 1));
     }
@@ -110,6 +120,7 @@ void StoreCluster::declare(std::size_t i, StoreMemberState state) {
 }
 
 void StoreCluster::suspect(std::size_t by, std::size_t whom, bool yes) {
+  if (yes && by != whom && hosts_[by].up && hosts_[whom].up) took_effect_["false suspicion"] += 1;
   with(by, [&, whom, yes](Blobs& blobs, Effects& out) {
     if (yes) {
       blobs.peer_suspected(now_, hosts_[whom].id, out);
@@ -291,6 +302,7 @@ void StoreCluster::perform(std::size_t i, Effects out) {
     host.reads += 1;
     const Duration delay = random_.between(microseconds(50), milliseconds(3));
     at(now_ + delay, i, [this, i, read] {
+      note_rot(i, read.extent);
       Result<Bytes> bytes = hosts_[i].disk.read(read.extent);
       with(i, [&](Blobs& blobs, Effects& more) {
         blobs.on_file_data(now_, read.ticket, std::move(bytes), more);
@@ -307,6 +319,16 @@ void StoreCluster::perform(std::size_t i, Effects out) {
   const Duration sync = random_.between(microseconds(100), weather.longest_sync);
   host.disk_free_at = std::max(host.disk_free_at, now_) + sync;
   at(host.disk_free_at, i, [this, i] { synced(i); });
+}
+
+void StoreCluster::note_rot(std::size_t i, const FileExtent& extent) {
+  for (const BlobId& id : hosts_[i].rotten) {
+    const auto place = hosts_[i].disk.find(id);
+    const bool is_read = place && place->file == extent.file &&
+                         place->offset < extent.offset + extent.length &&
+                         extent.offset < place->offset + place->length;
+    if (is_read && !hosts_[i].disk.has_sound(id)) took_effect_["rot"] += 1;
+  }
 }
 
 void StoreCluster::synced(std::size_t i) {
@@ -330,16 +352,24 @@ void StoreCluster::transmit(std::size_t from, Send send) {
   bytes_ += send.frame.size();
   if (send.frame.size() > 2) kinds_[send.frame[2]] += 1;
   trace_ = blake2b_64(encode(std::pair{trace_, std::pair{now_.us, send.frame.size()}}));
+  if (says_full(send.frame)) took_effect_["full disk"] += 1;
   if (send.frame.size() > kMaxFrame) broken_.push_back("a frame over kMaxFrame");
   if (to == hosts_.size() || !hosts_[to].up) return;
-  if (side_.contains(from) != side_.contains(to)) return;
+  if (side_.contains(from) != side_.contains(to)) {
+    took_effect_["partition"] += 1;
+    return;
+  }
   if (send.frame.size() > 2 && weather.mute.contains(send.frame[2])) return;
   if (tap) tap(from, to, send.frame);
-  if (from != to && random_.chance(weather.loss)) return;
+  if (from != to && random_.chance(weather.loss)) {
+    took_effect_["loss"] += 1;
+    return;
+  }
   const int copies = random_.chance(weather.doubling) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
     const Instant arrival = now_ + random_.between(weather.shortest, weather.longest);
-    at(arrival, to, [this, from, to, frame = send.frame] {
+    at(arrival, to, [this, from, to, copy, frame = send.frame] {
+      if (copy > 0) took_effect_["doubling"] += 1;
       with(to,
            [&](Blobs& blobs, Effects& out) { blobs.receive(now_, hosts_[from].id, frame, out); });
     });

@@ -136,6 +136,9 @@ class StoreCluster {
   Host& host(std::size_t i) { return hosts_[i]; }
   std::size_t size() const { return hosts_.size(); }
   Random& random() { return random_; }
+  // Faults by kind, counted when they did something: to a message its receiver was up for, to a
+  // read, to a put.
+  const std::map<std::string, std::uint64_t>& took_effect() const { return took_effect_; }
   std::uint64_t messages() const { return messages_; }
   std::uint64_t bytes() const { return bytes_; }
   std::uint64_t trace() const { return trace_; }
@@ -177,6 +180,7 @@ class StoreCluster {
   void perform(std::size_t i, Effects out);
   void synced(std::size_t i);
   void transmit(std::size_t from, Send send);
+  void note_rot(std::size_t i, const FileExtent& extent);
   // The first half of Q5, and that content is what its name says, at the moment it is said.
   void observe(std::size_t i, BlobEvent event);
   // Was what this host said true when it left the host? A disk may die or rot on the way.
@@ -201,6 +205,7 @@ class StoreCluster {
   std::vector<Acknowledged> acknowledged_;
   std::vector<std::string> broken_;
   std::map<std::size_t, std::uint64_t> kinds_;
+  std::map<std::string, std::uint64_t> took_effect_;
   std::uint64_t messages_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t trace_ = 0;
