@@ -37,6 +37,7 @@ constexpr std::uint32_t kMaxBind = 16 * 1024;     // tasks that answer one pull
 constexpr std::size_t kMaxJobsOfGroup = 200'000;  // kept, finished ones included
 // A node named in a log that no member list knows (forgotten since) counts as gone after this.
 constexpr Duration kUnknownPatience = seconds(60);
+constexpr Duration kFirstAskInterval = milliseconds(250);  // grows while a node does not answer
 constexpr Duration kAttendance = seconds(30);   // an attended job nobody asks for ends then
 constexpr Duration kNextQuestion = seconds(5);  // from the answer to one until a watcher's next
 constexpr Duration kLeastKeep = seconds(120);   // of a finished job, however short it is to be kept

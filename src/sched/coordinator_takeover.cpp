@@ -9,7 +9,6 @@ namespace dunlin::sched {
 
 namespace {
 
-constexpr Duration kFirstAskInterval = milliseconds(250);
 constexpr Duration kReadInterval = milliseconds(50);
 
 // Ascending, each task once.

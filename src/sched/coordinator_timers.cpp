@@ -79,6 +79,12 @@ void Coordinator::tick_job(Turn& turn, Led& at) {
 }
 
 void Coordinator::tick_group(Turn& turn, GroupId id, LedGroup& group) {
+  // What a dead node held is lost without its answer; once it is asked, though, since one that is
+  // taken for dead by mistake and has just spoken may live.
+  std::erase_if(group.asks, [&](const auto& entry) {
+    const auto& [node, ask] = entry;
+    return ask.next <= turn.now && ask.interval > kFirstAskInterval && members_.is_gone(node);
+  });
   std::vector<NodeId> forgotten;
   for (auto& [node, ask] : group.asks) {
     if (ask.next > turn.now) continue;

@@ -61,6 +61,23 @@ TEST(Takeover, NewTasksGoToTheLivingAtOnceAlthoughTheDeadNodeIsNotDeclaredDead) 
   EXPECT_TRUE(cluster.violations().empty());
 }
 
+TEST(Takeover, AnIdleNodeThatDiesUnansweredIsAskedNoMoreWhenTheJobsAreOver) {
+  Cluster cluster({.nodes = 4, .cpus = 4});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "2000"}, 4));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 4; }, seconds(5)));
+  const std::size_t leader = *cluster.leader(GroupId{1});
+  std::size_t idle = 0;
+  while (idle == leader || !cluster.processes(idle).empty()) ++idle;
+  ASSERT_LT(idle, 4u);
+  cluster.crash(idle, seconds(20));
+  cluster.lead(GroupId{1}, leader);  // in a new term: it asks all who were probed
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+  cluster.run_for(seconds(40));
+  const std::size_t messages = cluster.messages();
+  cluster.run_for(seconds(20));
+  EXPECT_EQ(cluster.messages(), messages);
+}
+
 TEST(Takeover, ALimitHoldsWhileWhatTheDeadNodeRunsIsNotKnown) {
   Cluster cluster({.nodes = 4, .cpus = 4});
   JobSpec spec = cluster.spec({"work", "300"}, 100);

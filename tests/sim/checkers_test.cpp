@@ -121,6 +121,32 @@ TEST(Checkers, AVoteOfANodeThatForgotIsSeen) {
   EXPECT_TRUE(verdict.names("Q8"));
 }
 
+TEST(Checkers, ACandidateThatVotesForAnotherTooIsSeen) {
+  Verdict verdict;
+  PromiseChecker checker(verdict);
+  checker.on_send({}, node(1), 1, node(2), frame_of(4, VoteRequest{}));
+  checker.on_send({}, node(1), 1, node(3), frame_of(4, VoteRequest{}));
+  VoteRequest pre;
+  pre.pre = true;
+  checker.on_send({}, node(2), 2, node(1), frame_of(4, pre));
+  checker.on_send({}, node(2), 2, node(1), vote(4));
+  EXPECT_TRUE(verdict.is_clean());
+  checker.on_send({}, node(1), 1, node(2), vote(4));
+  EXPECT_TRUE(verdict.names("Q3"));
+}
+
+TEST(Checkers, AReplicaThatGoesBackIsSeen) {
+  Verdict verdict;
+  ReplicaChecker checker(verdict);
+  checker.advances({}, 1, kGroup, 1, 5);
+  checker.advances({}, 1, kGroup, 1, 5);
+  checker.advances({}, 2, kGroup, 1, 4);  // another life
+  checker.advances({}, 1, kGroup, 2, 1);  // another replica
+  EXPECT_TRUE(verdict.is_clean());
+  checker.advances({}, 1, kGroup, 1, 4);
+  EXPECT_TRUE(verdict.names("Q3"));
+}
+
 // ---- histories
 // ------------------------------------------------------------------------------------
 
@@ -194,11 +220,48 @@ TEST(Checkers, AFinalTaskThatChangesIsSeen) {
   TaskView task;
   task.state = TaskState::kDone;
   task.attempt = 1;
-  history.checker.tasks({}, history.job.id, {task});
-  history.checker.tasks({}, history.job.id, {task});
+  history.checker.tasks({}, {}, history.job.id, {task});
+  history.checker.tasks({}, {}, history.job.id, {task});
   EXPECT_TRUE(history.verdict.is_clean());
   task.attempt = 2;
-  history.checker.tasks({}, history.job.id, {task});
+  history.checker.tasks({}, {}, history.job.id, {task});
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, AFinalTaskThatRunsAgainIsSeen) {
+  History history;
+  TaskView task;
+  task.state = TaskState::kDone;
+  history.checker.tasks(Instant{50}, Instant{40}, history.job.id, {task});
+  task.state = TaskState::kRunning;
+  history.checker.tasks(Instant{60}, Instant{45}, history.job.id, {task});
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.tasks(Instant{70}, Instant{55}, history.job.id, {task});
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, ResultsThatGoBackWhileAJobRunsAreSeen) {
+  History history;
+  JobSpec spec;
+  spec.tasks = {{1, 2, 1}};
+  history.checker.acknowledged(history.job.id, spec);
+  JobSummary job = history.job;
+  job.state = JobState::kRunning;
+  job.tasks.total = 2;
+  job.tasks.running = 1;
+  history.checker.seen(Instant{50}, Instant{40}, job);
+  job.tasks.done = 0;
+  job.tasks.running = 2;
+  history.checker.seen(Instant{60}, Instant{45}, job);
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.seen(Instant{70}, Instant{55}, job);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+TEST(Checkers, AnAnswerAboutAnotherJobIsSeen) {
+  History history;
+  history.job.id = JobId{};
+  history.checker.seen({}, {}, history.job);
   EXPECT_TRUE(history.verdict.names("Q4"));
 }
 
@@ -216,11 +279,11 @@ TEST(Checkers, ALogWithAGapIsSeen) {
   History history;
   Bytes log;
   for (std::uint64_t i = 0; i < 100; ++i) log.push_back(task_byte(i));
-  history.checker.log({}, history.job.id, 1, log, 100);
+  history.checker.written({}, "a log", log, 100);
   EXPECT_TRUE(history.verdict.is_clean());
   log.erase(log.begin() + 40);
   log.push_back(task_byte(99));
-  history.checker.log({}, history.job.id, 1, log, 100);
+  history.checker.written({}, "a log", log, 100);
   EXPECT_TRUE(history.verdict.names("Q5"));
 }
 

@@ -11,6 +11,7 @@ namespace dunlin::sim {
 namespace {
 
 constexpr std::string_view kApplied = "applied/";
+constexpr std::size_t kSeal = 8;  // a checksum in front of each fact
 
 GroupId group_of(const std::string& key, std::size_t prefix) {
   return GroupId{static_cast<std::uint16_t>(std::stoul(key.substr(prefix)))};
@@ -79,6 +80,12 @@ DiskReplicas read_replicas(const Recovered& recovered) {
     }
   }
   return replicas;
+}
+
+std::optional<ByteView> fact_on(const SimDisk& disk, const std::string& key) {
+  const auto fact = disk.facts().find(key);
+  if (fact == disk.facts().end() || fact->second.size() < kSeal) return std::nullopt;
+  return ByteView(fact->second).subspan(kSeal);
 }
 
 std::optional<Recovered> open_disk(const SimDisk& disk) {

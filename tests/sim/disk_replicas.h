@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct DiskReplica {
 using DiskReplicas = std::map<GroupId, DiskReplica>;
 
 DiskReplicas read_replicas(const Recovered& recovered);
+// A durable fact, without its seal; nothing: there is none.
+std::optional<ByteView> fact_on(const SimDisk& disk, const std::string& key);
 // Nothing when the journal would refuse the disk.
 std::optional<Recovered> open_disk(const SimDisk& disk);
 

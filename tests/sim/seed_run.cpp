@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <set>
 #include <utility>
 
 #include "sim/bare_quorum.h"
+#include "sim/convergence.h"
 #include "sim/sim_world.h"
 #include "sim/transcript.h"
 #include "sim/workload.h"
@@ -19,13 +21,14 @@ constexpr Duration kConvergence = seconds(240);  // Q7's bound
 constexpr Duration kSuspicion = seconds(10);
 constexpr Duration kRest = seconds(45);
 constexpr Duration kStillness = seconds(20);
+constexpr Duration kLongestAnswer = seconds(60);
 
 class SeedRun {
  public:
   explicit SeedRun(const SeedOptions& options)
       : options_(options),
         random_(options.seed),
-        world_(world_options(options.seed, random_)),
+        world_(world_options(options, random_)),
         plan_(options.plan ? *options.plan : FaultPlan::draw(random_)),
         workload_(world_, workload_options(), random_.fork()),
         injector_(world_, plan_, random_.fork()) {}
@@ -48,6 +51,7 @@ class SeedRun {
     if (healed) {
       workload_.verify();
       say("everything was read");
+      if (options_.before_rest) options_.before_rest(world_, core_.front());
       rest();
     }
     coverage();
@@ -55,10 +59,11 @@ class SeedRun {
   }
 
  private:
-  static WorldOptions world_options(std::uint64_t seed, Random& random) {
+  static WorldOptions world_options(const SeedOptions& seed, Random& random) {
     WorldOptions options;
-    options.seed = seed;
+    options.seed = seed.seed;
     options.groups = static_cast<std::uint16_t>(8 + random.below(5));
+    if (seed.configure) seed.configure(options.node);
     return options;
   }
   static WorkloadOptions workload_options() { return {}; }
@@ -163,7 +168,8 @@ class SeedRun {
 
   void converge() {
     const auto all = [&] {
-      return workload_.history().all_final() && world_.see_each_other(core_) && routes_agree();
+      return workload_.history().all_final() && world_.see_each_other(core_) && routes_agree() &&
+             missing_copies(world_, core_).empty() && replicas_apart(world_, core_).empty();
     };
     // Asked now and then only: it looks at everything.
     const Instant end = world_now() + (options_.never_heal ? seconds(20) : kConvergence);
@@ -182,6 +188,9 @@ class SeedRun {
       if (!world_.host(i).is_up()) {
         fail("Q7", world_.host(i).name() + " is down: " + world_.host(i).last_words());
       }
+    }
+    for (const std::string& what : {missing_copies(world_, core_), replicas_apart(world_, core_)}) {
+      if (!what.empty()) fail("Q7", "replicas did not converge: " + what);
     }
   }
 
@@ -247,23 +256,45 @@ class SeedRun {
   // At rest nothing is said about groups and jobs.
   void rest() {
     world_.run_for(kRest);
-    const std::uint64_t groups = world_.frames(Module::kGroups);
-    const std::uint64_t sched = world_.frames(Module::kSched);
+    std::map<Module, std::uint64_t> said;
     std::string first;
-    const auto print =
-        std::exchange(world_.on_frame, [&](HostIndex a, HostIndex b, ByteView frame) {
-          const auto module = static_cast<Module>(frame[0]);
-          if (!first.empty() || (module != Module::kGroups && module != Module::kSched)) return;
-          first =
-              world_.host(a).name() + " to " + world_.host(b).name() + ": " + describe_frame(frame);
-        });
+    world_.on_sent = [&](HostIndex from, const NodeId& to, ByteView frame) {
+      const auto module = static_cast<Module>(frame[0]);
+      const bool is_idle =
+          module == Module::kGroups || module == Module::kSched || module == Module::kStore;
+      if (!is_idle) return;
+      ++said[module];
+      if (!first.empty()) return;
+      first = world_.host(from).name() + " to " + to.short_text() + ": " + describe_frame(frame);
+    };
     world_.run_for(kStillness);
-    world_.on_frame = print;
-    const std::uint64_t groups_said = world_.frames(Module::kGroups) - groups;
-    const std::uint64_t sched_said = world_.frames(Module::kSched) - sched;
-    if (groups_said + sched_said == 0) return;
-    fail("rest", "idle groups sent " + std::to_string(groups_said) + " frames, idle jobs " +
-                     std::to_string(sched_said) + ", the first " + first);
+    world_.on_sent = nullptr;
+    if (!said.empty()) {
+      fail("rest", "idle groups sent " + std::to_string(said[Module::kGroups]) +
+                       " frames, idle jobs " + std::to_string(said[Module::kSched]) +
+                       ", idle stores " + std::to_string(said[Module::kStore]) + ", the first " +
+                       first);
+    }
+    nothing_is_left();
+  }
+
+  // No task runs on or is held, no question waits for its answer, no promised fact is gone.
+  void nothing_is_left() {
+    for (const HostIndex i : core_) {
+      const SimHost& host = world_.host(i);
+      if (host.runner().running() + host.runner().held() > 0) {
+        fail("Q7", host.name() + " still runs " + std::to_string(host.runner().running()) +
+                       " processes and holds " + std::to_string(host.runner().held()));
+      }
+      const auto asked = host.oldest_question();
+      if (asked && *asked + kLongestAnswer < world_now()) {
+        fail("Q7", host.name() + " never answered a question of " +
+                       std::to_string((*asked - Instant{}).us / 1000) + " ms");
+      }
+    }
+    world_.check_disks(core_);
+    const std::string rotten = unsound_copies(world_, core_);
+    if (!rotten.empty()) fail("Q5", rotten);
   }
 
   void coverage() {
@@ -274,6 +305,7 @@ class SeedRun {
     if (workload_.history().results() < kFewestResults) {
       fail("coverage", "only " + std::to_string(workload_.history().results()) + " results");
     }
+    for (const std::string& gap : workload_.gaps()) fail("coverage", gap);
   }
 
   SeedReport report() {

@@ -3,13 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/time.h"
+#include "node/node.h"
 #include "sim/fault_counts.h"
 #include "sim/fault_plan.h"
+#include "sim/sim_world.h"
 
 namespace dunlin::sim {
 
@@ -20,8 +23,11 @@ struct SeedOptions {
   bool verbose = false;
   // Frames are printed from then on, all but gossip.
   Duration frames_from = seconds(1'000'000'000);
-  // Mutation for the test of Q7's checker: all links stay cut at the end.
+  // Mutations for the tests of the checkers: all links stay cut at the end; nodes of another kind;
+  // something that is done before rest is judged.
   bool never_heal = false;
+  std::function<void(NodeConfig&)> configure;
+  std::function<void(SimWorld&, HostIndex)> before_rest;  // with a host of the bare quorum
 };
 
 struct SeedReport {

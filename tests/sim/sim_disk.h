@@ -126,6 +126,7 @@ class SimDisk {
   // For the checkers: what a look at the directory shows.
   std::size_t row_count() const { return now_.rows.size(); }
   const std::map<std::string, Bytes>& facts() const { return now_.facts; }
+  const std::map<std::string, Bytes>& files() const { return now_.files; }
 
   std::uint64_t count(DiskFault fault) const { return counts_[static_cast<std::size_t>(fault)]; }
 

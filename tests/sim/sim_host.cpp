@@ -95,9 +95,10 @@ void SimHost::perform(Output output) {
   }
   for (client::Reply& reply : output.replies) {
     const auto client = clients_.find(reply.request);
-    if (client == clients_.end()) continue;
+    if (client == clients_.end() || mute_) continue;
     world_.trace().note(world_.queue().now(), kReplyEvent, index_, reply.answer.has_value());
-    const OnReply on_reply = client->second;
+    world_.on_reply(*this, reply);
+    const OnReply on_reply = client->second.on_reply;
     if (reply.last) clients_.erase(client);
     reply_later(on_reply, std::move(reply.answer), reply.last);
   }
@@ -114,6 +115,7 @@ void SimHost::perform(Output output) {
 void SimHost::perform_processes(const Output& output) {
   for (const StartProcess& start : output.starts) {
     world_.trace().note(world_.queue().now(), kProcessEvent, index_, start.key, start.label);
+    world_.on_process(*this, start);
     runner_.start(start);
   }
   for (const SignalProcess& order : output.signals) runner_.signal(order);
@@ -127,6 +129,7 @@ void SimHost::perform_processes(const Output& output) {
 
 void SimHost::send(Send& message) {
   if (message.to == id_) {
+    world_.on_own_send(*this, message.frame);
     local_.push_back(std::move(message.frame));
     if (local_.size() == 1) {
       world_.queue().after(kLoopTurn, [this, life = life_] {
@@ -149,8 +152,11 @@ void SimHost::send(Send& message) {
 // Frames of the node to itself make one round a turn.
 void SimHost::deliver_local() {
   std::vector<Bytes> frames = std::exchange(local_, {});
-  input([frames = std::move(frames)](Node& node) {
-    for (const Bytes& frame : frames) node.receive(node.id(), Channel::kStream, frame);
+  input([this, frames = std::move(frames)](Node& node) {
+    for (const Bytes& frame : frames) {
+      world_.on_received(*this, id_, frame);
+      node.receive(node.id(), Channel::kStream, frame);
+    }
   });
 }
 
@@ -173,7 +179,8 @@ void SimHost::on_frame(const Sender& sender, const NodeId& to, Channel channel,
   met = sender.boot;
   world_.trace().note(world_.queue().now(), kFrameEvent, sender.host, index_, frame);
   world_.on_delivered(sender.host, index_, frame);
-  input([from = sender.id, channel, frame, was_older](Node& node) {
+  input([this, from = sender.id, channel, frame, was_older](Node& node) {
+    world_.on_received(*this, from, frame);
     if (was_older) node.on_peer_reset(from);
     node.receive(from, channel, frame);
   });
@@ -192,12 +199,17 @@ void SimHost::ask(client::Request request, OnReply on_reply) {
     return;
   }
   const client::RequestId id = next_request_++;
-  clients_[id] = std::move(on_reply);
+  clients_[id] = {std::move(on_reply), world_.queue().now()};
   if (std::holds_alternative<client::LeaveNode>(request) &&
       std::get<client::LeaveNode>(request).node == id_) {
     leaving_ = true;
   }
   input([id, request = std::move(request)](Node& node) { node.on_client(id, request); });
+}
+
+std::optional<Instant> SimHost::oldest_question() const {
+  if (clients_.empty()) return std::nullopt;
+  return clients_.begin()->second.asked;
 }
 
 // ---- the disk -----------------------------------------------------------------------------------
@@ -361,7 +373,7 @@ void SimHost::begin() {
   node_ = std::make_unique<Node>(config(), std::move(birth.start), std::move(birth.journal),
                                  std::move(birth.recovered), random_.fork(), now(), wall());
   input([](Node& node) { node.tick(); });
-  runner_.attach();
+  runner_.attach(id_);
   chores();
 }
 
@@ -482,8 +494,8 @@ void SimHost::end_process(End end, const std::string& words, const Crash& crash,
   }
   if (was_up && !silent) world_.tell_resets(index_, id_);
   if (was_up && silent) world_.faults().note(Fault::kMissedReset);
-  for (auto& [request, on_reply] : std::exchange(clients_, {})) {
-    reply_later(on_reply, fail(Code::kUnreachable, "the node went away"), true);
+  for (auto& [request, client] : std::exchange(clients_, {})) {
+    reply_later(client.on_reply, fail(Code::kUnreachable, "the node went away"), true);
   }
   world_.after_end(*this);
 }
@@ -500,7 +512,7 @@ void SimHost::kill(const Crash& crash, bool silent) {
 
 void SimHost::crash(const Crash& crash) {
   if (phase_ != Phase::kDown) end_process(End::kKilled, "", crash, true);
-  runner_.clear();
+  runner_.crash();
 }
 
 void SimHost::wipe() {
@@ -508,7 +520,7 @@ void SimHost::wipe() {
   world_.keep_disk_counts(disk_);
   disk_ = SimDisk();
   honest_ = true;
-  runner_.clear();
+  runner_.crash();
   id_ = NodeId{};
   boot_ = 0;
 }

@@ -85,7 +85,10 @@ class SimHost {
   void banish() { banished_ = true; }
   SimDisk& disk() { return disk_; }
   const SimDisk& disk() const { return disk_; }
+  SimRunner& runner() { return runner_; }
   const SimRunner& runner() const { return runner_; }
+  // Questions that wait for their last answer: since when the oldest has; nothing: none does.
+  std::optional<Instant> oldest_question() const;
   Instant now() const;
   WallTime wall() const;
 
@@ -107,8 +110,10 @@ class SimHost {
                         const PublicKey& key, const Bytes& request);
   void on_join_reply(std::uint64_t attempt, const Bytes& reply);
 
-  // Mutations for the tests of the checkers: a disk that says "durable" before it is.
+  // Mutations for the tests of the checkers: a disk that says "durable" before it is; a node whose
+  // answers do not reach its clients.
   void set_lying_disk(bool lying) { lying_disk_ = lying; }
+  void set_mute(bool mute) { mute_ = mute; }
 
  private:
   struct Birth {
@@ -155,6 +160,7 @@ class SimHost {
   SimDisk disk_;
   bool disk_scheduled_ = false;
   bool lying_disk_ = false;
+  bool mute_ = false;
   bool stalled_ = false;
   bool honest_ = true;
   bool banished_ = false;
@@ -180,7 +186,11 @@ class SimHost {
   bool paused_ = false;
   std::vector<std::function<void(Node&)>> backlog_;
   client::RequestId next_request_ = 1;
-  std::map<client::RequestId, OnReply> clients_;
+  struct Client {
+    OnReply on_reply;
+    Instant asked;
+  };
+  std::map<client::RequestId, Client> clients_;
   JoinId next_join_ = 1;
   std::map<JoinId, std::pair<HostIndex, std::uint64_t>> joiners_;
 };

@@ -70,7 +70,8 @@ void SimRunner::later(Duration time, ProcessKey key, std::function<void(Process&
 
 // ---- the node process comes and goes ------------------------------------------------------------
 
-void SimRunner::attach() {
+void SimRunner::attach(const NodeId& node) {
+  node_ = node;
   attached_ = true;
   ++attachments_;
   RunnerReady ready;
@@ -88,8 +89,15 @@ void SimRunner::attach() {
 void SimRunner::detach() {
   attached_ = false;
   queue_.after(kOrphanTime, [this, life = life_, attachments = attachments_] {
-    if (life == life_ && attachments == attachments_ && !attached_) clear();
+    if (life == life_ && attachments == attachments_ && !attached_) crash();
   });
+}
+
+void SimRunner::crash() {
+  for (const auto& [key, process] : processes_) {
+    if (!process.exit) ends_[process.task].lost_with.insert(node_);
+  }
+  clear();
 }
 
 void SimRunner::clear() {
@@ -98,9 +106,9 @@ void SimRunner::clear() {
   ++life_;
 }
 
-std::uint64_t SimRunner::failures(const std::string& task) const {
-  const auto found = failures_.find(task);
-  return found == failures_.end() ? 0 : found->second;
+const SimRunner::Ends* SimRunner::ends(const std::string& task) const {
+  const auto found = ends_.find(task);
+  return found == ends_.end() ? nullptr : &found->second;
 }
 
 std::size_t SimRunner::running() const {
@@ -118,6 +126,7 @@ void SimRunner::start(const StartProcess& start) {
   process.label = start.label;
   process.task = variable_of(start, "DUNLIN_JOB_ID") + "." + variable_of(start, "DUNLIN_TASK_ID");
   process.script = parse_script(start.argv);
+  ends_[process.task].started_on.insert(node_);
   process.started_at = wall_();
   if (!process.script.is_known) {
     later(microseconds(200), key, [this, key](Process& missing) {
@@ -246,7 +255,8 @@ void SimRunner::pump(ProcessKey key, Process& process) {
   }
   const bool blocked = process.unwritten[0] + process.unwritten[1] > 0;
   if (process.ending && !blocked && !process.exit) {
-    if (process.end_code != 0) ++failures_[process.task];
+    Ends& ends = ends_[process.task];
+    ++(process.end_code == 0 ? ends.successes : ends.failures);
     return end(key, process, process.end_code, 0);
   }
   deliver(key);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,11 +48,13 @@ class SimRunner {
   SimRunner(EventQueue& queue, Random random, std::function<void(ProcessEvent)> tell,
             std::function<WallTime()> wall);
 
-  // A node process takes over: hears RunnerReady, then what was not taken.
-  void attach();
+  // The process of that node takes over: hears RunnerReady, then what was not taken.
+  void attach(const NodeId& node);
   // It died: processes go on for kOrphanTime at most.
   void detach();
-  // The host died.
+  // The host died: what ran is lost with it.
+  void crash();
+  // The node handed its tasks back and forgets the rest.
   void clear();
 
   void start(const StartProcess& start);
@@ -63,8 +66,15 @@ class SimRunner {
 
   std::size_t running() const;
   std::size_t held() const { return processes_.size(); }
-  // Attempts of the task (JOB.NUMBER) that ended by themselves, and failed.
-  std::uint64_t failures(const std::string& task) const;
+  // What became of the attempts at a task that were started here.
+  struct Ends {
+    std::uint64_t failures = 0;  // ended by themselves
+    std::uint64_t successes = 0;
+    std::set<NodeId> started_on;  // the nodes that had this host meanwhile
+    std::set<NodeId> lost_with;   // that were gone before it ended
+  };
+  // By task, JOB.NUMBER; nothing: none was started here.
+  const Ends* ends(const std::string& task) const;
 
  private:
   struct Process {
@@ -94,12 +104,13 @@ class SimRunner {
   Random random_;
   std::function<void(ProcessEvent)> tell_;
   std::function<WallTime()> wall_;
+  NodeId node_;
   bool attached_ = false;
   std::uint64_t life_ = 0;  // of the host: events of earlier ones find nothing
   std::uint64_t attachments_ = 0;
   std::int32_t next_pid_ = 1000;
   std::map<ProcessKey, Process> processes_;
-  std::map<std::string, std::uint64_t> failures_;  // by task
+  std::map<std::string, Ends> ends_;  // by task
 };
 
 }  // namespace dunlin::sim

@@ -37,7 +37,9 @@ SimWorld::SimWorld(const WorldOptions& options)
       network_(queue_, faults_, random_.fork()),
       leaders_(verdict_),
       replicas_(verdict_),
-      promises_(verdict_) {
+      promises_(verdict_),
+      copies_(verdict_),
+      executors_(verdict_) {
   initialise_crypto();
   queue_.after(kSamplePeriod, [this] { sample(); });
 }
@@ -146,12 +148,17 @@ void SimWorld::sample() {
   for (const auto& one : hosts_) {
     if (!one->is_up()) continue;
     const Node& node = *one->node();
+    for (const auto& [id, member] : node.gossip().members()) {
+      if (member.state == MemberState::kDead) declared_dead_.insert(id);
+    }
     for (std::uint16_t g = 0; g < options_.groups; ++g) {
       const std::optional<AppliedState> applied = node.groups().applied(GroupId{g});
       if (!applied) continue;
       LogIndex& last = sampled_[{one->index(), GroupId{g}}];
       if (last == applied->index) continue;
       last = applied->index;
+      replicas_.advances(queue_.now(), one->life_number(), GroupId{g}, applied->generation,
+                         applied->index);
       replicas_.stands(queue_.now(), one->id(), GroupId{g}, applied->index,
                        blake2b_64(node.scheduler().snapshot(GroupId{g})),
                        [&](const NodeId& other) { return difference(node, other, GroupId{g}); });
@@ -189,6 +196,7 @@ void SimWorld::after_turn(SimHost& host) {
     const Term term = host.node()->groups().leading_term(GroupId{g});
     if (term != 0) leaders_.leads(queue_.now(), host.id(), GroupId{g}, term);
   }
+  executors_.after_turn(queue_.now(), host.id(), host.life_number());
 }
 
 void SimWorld::after_tick(SimHost& host) {
@@ -220,15 +228,56 @@ void SimWorld::after_end(SimHost& host) {
 
 void SimWorld::on_start(SimHost& host, const Recovered& recovered) {
   promises_.on_start(queue_.now(), host.id(), host.life_number(), recovered, host.is_honest());
+  if (!host.is_honest()) return;
+  copies_.holds(queue_.now(), host.id(), recovered.facts);
+  executors_.on_start(queue_.now(), host.id(), recovered.facts);
 }
 
 void SimWorld::on_send(SimHost& host, const Send& message) {
+  ++sent_[message.frame.empty() ? 0 : message.frame[0] % sent_.size()];
   promises_.on_send(queue_.now(), host.id(), host.life_number(), message.to, message.frame);
+  copies_.on_send(queue_.now(), host.id(), host.disk(), host.is_honest(), message.to,
+                  message.frame);
+  executors_.on_send(queue_.now(), host.id(), host.life_number(), host.disk(), host.is_honest(),
+                     message.to, message.frame);
+  if (on_sent) on_sent(host.index(), message.to, message.frame);
 }
 
 void SimWorld::on_delivered(HostIndex from, HostIndex to, ByteView frame) {
   ++frames_[frame.empty() ? 0 : frame[0] % frames_.size()];
   if (on_frame) on_frame(from, to, frame);
+}
+
+void SimWorld::on_own_send(SimHost& host, ByteView frame) {
+  executors_.on_send(queue_.now(), host.id(), host.life_number(), host.disk(), host.is_honest(),
+                     host.id(), frame);
+}
+
+void SimWorld::on_received(SimHost& host, const NodeId& from, ByteView frame) {
+  executors_.on_received(host.life_number(), from, host.disk(), frame);
+}
+
+void SimWorld::on_reply(SimHost& host, const client::Reply& reply) {
+  if (!reply.answer) return;
+  const auto* put = std::get_if<client::BlobPut>(&*reply.answer);
+  if (put == nullptr || host.node() == nullptr) return;
+  std::size_t members = 0;
+  for (const auto& [id, member] : host.node()->gossip().members()) {
+    const bool may_live =
+        member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
+    members += may_live ? 1 : 0;
+  }
+  copies_.stored(queue_.now(), host.id(), host.disk(), *put, members);
+}
+
+void SimWorld::on_process(SimHost& host, const StartProcess& start) {
+  executors_.starts(queue_.now(), host.id(), host.life_number(), host.disk(), start);
+}
+
+void SimWorld::check_disks(const std::vector<HostIndex>& hosts) {
+  for (const HostIndex i : hosts) {
+    if (host(i).is_honest()) copies_.holds(queue_.now(), host(i).id(), host(i).disk().facts());
+  }
 }
 
 void SimWorld::send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot) {
@@ -273,10 +322,20 @@ void SimWorld::keep_disk_counts(const SimDisk& disk) {
   take(DiskFault::kFlippedState, Fault::kBitFlip);
 }
 
-std::uint64_t SimWorld::failures(const std::string& task) const {
-  std::uint64_t count = 0;
-  for (const auto& host : hosts_) count += host->runner().failures(task);
-  return count;
+SimRunner::Ends SimWorld::ends(const std::string& task) const {
+  SimRunner::Ends all;
+  for (const auto& host : hosts_) {
+    const SimRunner::Ends* here = host->runner().ends(task);
+    if (here == nullptr) continue;
+    all.failures += here->failures;
+    all.successes += here->successes;
+    all.started_on.insert(here->started_on.begin(), here->started_on.end());
+    all.lost_with.insert(here->lost_with.begin(), here->lost_with.end());
+  }
+  for (const NodeId& node : all.started_on) {
+    if (declared_dead_.contains(node)) all.lost_with.insert(node);
+  }
+  return all;
 }
 
 void SimWorld::collect_disk_counts() {

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/checkers/copies.h"
+#include "sim/checkers/executors.h"
 #include "sim/checkers/leaders.h"
 #include "sim/checkers/promises.h"
 #include "sim/checkers/replicas.h"
@@ -74,6 +76,8 @@ class SimWorld {
   // ---- what is to be seen -----------------------------------------------------------------------
   // Frames of a module that arrived so far.
   std::uint64_t frames(Module module) const { return frames_[static_cast<std::size_t>(module)]; }
+  // Frames of a module that left for another host so far, whether or not that lives.
+  std::uint64_t frames_sent(Module module) const { return sent_[static_cast<std::size_t>(module)]; }
   // All hosts named see exactly each other as alive.
   bool see_each_other(const std::vector<HostIndex>& hosts) const;
   // The latest term that somebody leads in now, and what he has installed; nothing: nobody leads.
@@ -84,9 +88,12 @@ class SimWorld {
   std::optional<Leadership> latest_leader(GroupId group) const;
   // The node of that identity which runs; nothing when none does.
   std::optional<HostIndex> host_of(const NodeId& id) const;
+  // What these hosts promised to keep for ever must be on their disks; for the end.
+  void check_disks(const std::vector<HostIndex>& hosts);
   void collect_disk_counts();
-  // Attempts of a task (JOB.NUMBER) that ended by themselves, and failed; on all hosts.
-  std::uint64_t failures(const std::string& task) const;
+  // What became of the attempts at a task (JOB.NUMBER) on all hosts. Who is declared dead counts as
+  // lost with what was started there.
+  SimRunner::Ends ends(const std::string& task) const;
 
   // ---- for the hosts ----------------------------------------------------------------------------
   void after_turn(SimHost& host);
@@ -96,6 +103,12 @@ class SimWorld {
   void on_start(SimHost& host, const Recovered& recovered);
   void on_send(SimHost& host, const Send& message);
   void on_delivered(HostIndex from, HostIndex to, ByteView frame);
+  // A frame of the node to itself.
+  void on_own_send(SimHost& host, ByteView frame);
+  // The node takes a frame, perhaps one of its own.
+  void on_received(SimHost& host, const NodeId& from, ByteView frame);
+  void on_reply(SimHost& host, const client::Reply& reply);
+  void on_process(SimHost& host, const StartProcess& start);
   void send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot);
   void send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt, Bytes reply);
   void tell_resets(HostIndex dead, const NodeId& id);
@@ -103,6 +116,8 @@ class SimWorld {
   void keep_disk_counts(const SimDisk& disk);
   // Sees each frame that arrives.
   std::function<void(HostIndex from, HostIndex to, ByteView frame)> on_frame;
+  // Sees each frame that leaves for another host.
+  std::function<void(HostIndex from, const NodeId& to, ByteView frame)> on_sent;
   // Called with each end of a process.
   std::function<void(SimHost&)> on_end;
 
@@ -121,10 +136,14 @@ class SimWorld {
   LeaderChecker leaders_;
   ReplicaChecker replicas_;
   PromiseChecker promises_;
+  CopyChecker copies_;
+  ExecutorChecker executors_;
   std::vector<std::unique_ptr<SimHost>> hosts_;
   std::optional<JoinToken> token_;
   std::array<std::uint64_t, 8> frames_{};
+  std::array<std::uint64_t, 8> sent_{};
   std::map<std::pair<HostIndex, GroupId>, LogIndex> sampled_;
+  std::set<NodeId> declared_dead_;  // by somebody, at some time
   struct Ticks {
     std::int64_t second = 0;
     std::uint64_t count = 0;

@@ -7,23 +7,10 @@ namespace dunlin::sim {
 namespace {
 
 constexpr Duration kHold = seconds(10);
-constexpr int kInsistence = 40;
 const char* const kUser = "ada";
 
 Duration about(Random& random, Duration mean) {
   return random.between(mean / 4, mean * 7 / 4);
-}
-
-bool may_pass(const Error& error) {
-  return error.code == Code::kUnreachable || error.code == Code::kTimeout ||
-         error.code == Code::kLimit || error.code == Code::kIncomplete;
-}
-
-template <class T>
-const T* job_answer(const Result<client::Answer>& answer) {
-  if (!answer) return nullptr;
-  const auto* held = std::get_if<JobAnswer>(&*answer);
-  return held == nullptr ? nullptr : std::get_if<T>(held);
 }
 
 }  // namespace
@@ -127,6 +114,7 @@ void Workload::submit_key() {
   const HostIndex b = any_host();
   submit(job, a);
   submit(job, b);
+  keys_ += a == b ? 0 : 1;
   if (on_key && random_.chance(0.3)) on_key(a, b);
 }
 
@@ -140,6 +128,10 @@ void Workload::submit(const SubmitJob& job, HostIndex at) {
 void Workload::on_submitted(const SubmitJob& job, Instant asked,
                             const Result<client::Answer>& answer) {
   if (const auto* done = job_answer<Submitted>(answer)) {
+    if (done->job.id != job.id) {
+      world_.verdict().fail(world_.queue().now(), "Q4",
+                            "job " + job.id.text() + " is accepted as " + done->job.id.text());
+    }
     const bool is_new = !history_.knows(job.id);
     history_.acknowledged(job.id, job.spec);
     history_.seen(world_.queue().now(), asked, done->job);
@@ -180,6 +172,7 @@ void Workload::watch(const JobId& id, std::uint64_t seen) {
              } else if (!answer && answer.error().code == Code::kNotFound) {
                history_.unknown(world_.queue().now(), id);
              }
+             if (random_.chance(0.1)) look_at_tasks(id);
              // Progress of many tasks is looked at now and then, not at each step.
              world_.queue().after(random_.between(milliseconds(200), milliseconds(1500)),
                                   [this, id, next] { watch(id, next); });
@@ -209,11 +202,12 @@ void Workload::look_at_tasks(const JobId& id) {
   ListTasks question;
   question.id = id;
   world_.host(any_host())
-      .ask(client::Request(JobRequest(question)), [this, id](Result<client::Answer> answer, bool) {
-        if (const auto* list = job_answer<TaskList>(answer)) {
-          history_.tasks(world_.queue().now(), id, list->tasks);
-        }
-      });
+      .ask(client::Request(JobRequest(question)),
+           [this, id, asked = world_.queue().now()](Result<client::Answer> answer, bool) {
+             if (const auto* list = job_answer<TaskList>(answer)) {
+               history_.tasks(world_.queue().now(), asked, id, list->tasks);
+             }
+           });
 }
 
 // ---- blobs --------------------------------------------------------------------------------------
@@ -233,103 +227,24 @@ void Workload::next_blob() {
   });
 }
 
-// ---- the end ------------------------------------------------------------------------------------
-
-Result<client::Answer> Workload::insist(client::Request request) {
-  Result<client::Answer> answer = fail(Code::kTimeout, "nobody was asked");
-  for (int i = 0; i < kInsistence; ++i) {
-    answer = world_.call(any_host(), request);
-    if (answer || !may_pass(answer.error())) return answer;
-    world_.run_for(milliseconds(500));
-  }
-  return answer;
-}
-
 void Workload::verify() {
-  for (const auto& [id, job] : std::map(history_.jobs())) verify_job(id);
-  for (const auto& [id, hash] : std::map(history_.blobs())) {
-    const Result<client::Answer> answer = insist(client::Request(client::GetBlob{id}));
-    if (answer) {
-      history_.fetched(world_.queue().now(), id, std::get<client::BlobGot>(*answer).data);
-    } else {
-      history_.unreadable(world_.queue().now(), id, answer.error().message);
-    }
-  }
+  ReadBack reading(world_, history_, random_, [this] { return any_host(); });
+  reading.all();
+  read_ = reading.count();
 }
 
-void Workload::unreadable(const JobId& id, const Error& error) {
-  if (error.code == Code::kNotFound) return history_.unknown(world_.queue().now(), id);
-  world_.verdict().fail(world_.queue().now(), "Q7",
-                        "job " + id.text() + " cannot be read: " + error.message);
-}
-
-void Workload::verify_job(const JobId& id) {
-  const Instant asked = world_.queue().now();
-  const Result<client::Answer> shown = insist(client::Request(JobRequest(ShowJob{id, false})));
-  if (const auto* view = job_answer<JobView>(shown)) {
-    history_.seen(world_.queue().now(), asked, view->job);
-  } else {
-    return unreadable(id, shown.error());
-  }
-  ListTasks question;
-  question.id = id;
-  const Result<client::Answer> answer = insist(client::Request(JobRequest(question)));
-  const auto* list = job_answer<TaskList>(answer);
-  if (list == nullptr) return unreadable(id, answer.error());
-  history_.tasks(world_.queue().now(), id, list->tasks);
-  const HistoryChecker::Job& job = history_.jobs().at(id);
-  for (const TaskView& task : list->tasks) verify_task(job.spec, task);
-}
-
-// What the command says must have come of it.
-void Workload::verify_task(const JobSpec& spec, const TaskView& task) {
-  const Script script = parse_script(spec.argv);
-  const auto wrong = [&](const std::string& what) {
-    world_.verdict().fail(world_.queue().now(), "Q4",
-                          "task " + task.job.text() + "." + std::to_string(task.task) + " " + what);
+// Lists that are empty are always as they should be: these must not be.
+std::vector<std::string> Workload::gaps() const {
+  std::vector<std::string> gaps;
+  const auto want = [&](std::size_t least, std::size_t count, const char* what) {
+    if (count < least) gaps.push_back("only " + std::to_string(count) + " " + what);
   };
-  if (!is_final(task.state)) return wrong("is not final");
-  if (task.state == TaskState::kCancelled) {
-    // It may have happened though its answer was lost.
-    if (!history_.jobs().at(task.job).cancel_asked) wrong("is cancelled, which nobody asked for");
-    return;
-  }
-  if (task.state == TaskState::kFailed) {
-    if (task.reason == Reason::kCrashLimit) return;
-    // Two attempts of different epochs may bear one number, and both fail as it tells them to.
-    const bool may_fail =
-        script.exit_code != 0 ||
-        world_.failures(task.job.text() + "." + std::to_string(task.task)) > spec.retries;
-    if (!may_fail) wrong(std::string("failed: ") + name_of(task.reason) + " " + task.detail);
-    return;
-  }
-  if (script.exit_code != 0) wrong("is done and should have failed");
-  verify_log(task.job, task.task, script.out[0]);
-}
-
-void Workload::verify_log(const JobId& id, std::uint32_t task, std::uint64_t expected) {
-  if (random_.chance(0.7)) return;
-  Bytes all;
-  bool cut = false;
-  ReadLog read;
-  read.id = id;
-  read.task = task;
-  for (int i = 0; i < 100; ++i) {
-    const Result<client::Answer> answer = insist(client::Request(JobRequest(read)));
-    const auto* chunk = job_answer<LogChunk>(answer);
-    if (chunk == nullptr) {
-      world_.verdict().fail(world_.queue().now(), "Q5",
-                            "the log of " + id.text() + "." + std::to_string(task) +
-                                " cannot be read: " + answer.error().message);
-      return;
-    }
-    append(all, chunk->data);
-    cut = cut || chunk->truncated;
-    if (chunk->end) break;
-    read.offset = chunk->offset + chunk->data.size();
-    read.attempt = chunk->attempt.number;
-  }
-  history_.log(world_.queue().now(), id, task, all, expected, cut);
+  want(10, read_.blobs, "blobs were read back");
+  want(20, read_.logs, "logs were read back");
+  want(5, read_.outputs, "outputs were read back");
+  want(1, read_.cancelled, "jobs were cancelled");
+  want(1, keys_, "keys were given to two nodes");
+  return gaps;
 }
 
 }  // namespace dunlin::sim

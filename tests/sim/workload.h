@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "sim/checkers/history.h"
+#include "sim/read_back.h"
 #include "sim/sim_world.h"
 
 namespace dunlin::sim {
@@ -27,9 +29,10 @@ class Workload {
   // Nothing new from now on; what was acknowledged is followed to its end, at these hosts.
   void finish(std::vector<HostIndex> hosts);
   HistoryChecker& history() { return history_; }
-  // At the end, all being quiet: every job, task, log and blob is read again and judged. Virtual
-  // time passes.
+  // At the end, all being quiet: see read_back.h. Virtual time passes.
   void verify();
+  // Of what there must be some, so that anything is shown, and of which verify() found too little.
+  std::vector<std::string> gaps() const;
 
   // A key was just given to both: an occasion for whoever breaks things.
   std::function<void(HostIndex, HostIndex)> on_key;
@@ -50,12 +53,6 @@ class Workload {
   void cancel(const JobId& id);
   void look_at_tasks(const JobId& id);
 
-  Result<client::Answer> insist(client::Request request);
-  void unreadable(const JobId& id, const Error& error);
-  void verify_job(const JobId& id);
-  void verify_task(const JobSpec& spec, const TaskView& task);
-  void verify_log(const JobId& id, std::uint32_t task, std::uint64_t expected);
-
   SimWorld& world_;
   const WorkloadOptions options_;
   Random random_;
@@ -63,6 +60,8 @@ class Workload {
   bool is_over_ = false;
   std::vector<HostIndex> hosts_;  // to ask; empty: all
   std::uint64_t next_key_ = 1;
+  std::uint64_t keys_ = 0;  // given to two nodes at once
+  ReadBack::Count read_;
 };
 
 }  // namespace dunlin::sim

@@ -43,13 +43,17 @@ JobSummary as_in_the_log(JobSummary job) {
 void HistoryChecker::seen(Instant at, Instant asked, const JobSummary& shown) {
   const JobSummary job = as_in_the_log(shown);
   const auto known = jobs_.find(job.id);
-  if (known == jobs_.end()) return;
+  if (known == jobs_.end()) {
+    verdict_.fail(at, "Q4", "an answer about " + job.id.text() + ", which nobody asked about");
+    return;
+  }
   const TaskCounts& c = job.tasks;
   const std::uint32_t sum =
       c.waiting + c.queued + c.running + c.paused + c.done + c.failed + c.cancelled;
   if (sum != c.total || c.total != known->second.spec.task_count()) {
     verdict_.fail(at, "Q4", "counts of " + job.id.text() + " do not add up");
   }
+  advances(at, asked, known->second, job);
   std::optional<JobSummary>& final = known->second.final;
   const bool is_older = final && !is_final(job.state) && asked < known->second.final_at;
   if (final && !is_older && (final->state != job.state || !(final->tasks == job.tasks))) {
@@ -66,6 +70,21 @@ void HistoryChecker::seen(Instant at, Instant asked, const JobSummary& shown) {
   known->second.final_at = at;
 }
 
+// What was committed before a question was put counts in its answer.
+void HistoryChecker::advances(Instant at, Instant asked, Job& known, const JobSummary& job) {
+  if (asked < known.told_at) return;
+  const TaskCounts& now = job.tasks;
+  const TaskCounts& then = known.told;
+  if (now.done < then.done || now.failed < then.failed || now.cancelled < then.cancelled) {
+    verdict_.fail(at, "Q4",
+                  "results of " + job.id.text() + " went back: " + std::to_string(then.done) +
+                      " done, " + std::to_string(then.failed) + " failed, " +
+                      std::to_string(then.cancelled) + " cancelled, then " + outcome(job));
+  }
+  known.told_at = at;
+  known.told = now;
+}
+
 void HistoryChecker::cancelled(Instant at, Instant asked, const JobSummary& job) {
   const auto known = jobs_.find(job.id);
   if (known == jobs_.end()) return;
@@ -73,14 +92,18 @@ void HistoryChecker::cancelled(Instant at, Instant asked, const JobSummary& job)
   seen(at, asked, job);
 }
 
-void HistoryChecker::tasks(Instant at, const JobId& id, const std::vector<TaskView>& views) {
+void HistoryChecker::tasks(Instant at, Instant asked, const JobId& id,
+                           const std::vector<TaskView>& views) {
   const auto known = jobs_.find(id);
   if (known == jobs_.end()) return;
   for (const TaskView& view : views) {
-    if (!is_final(view.state)) continue;
-    const auto [before, is_new] = known->second.tasks.try_emplace(view.task, view);
-    if (is_new) continue;
-    const TaskView& then = before->second;
+    const auto before = known->second.tasks.find(view.task);
+    if (before == known->second.tasks.end()) {
+      if (is_final(view.state)) known->second.tasks[view.task] = {view, at};
+      continue;
+    }
+    const TaskView& then = before->second.view;
+    if (!is_final(view.state) && asked < before->second.since) continue;
     // Which attempt was under way when a task was cancelled may become known later.
     if (view.state == TaskState::kCancelled && then.state == view.state) continue;
     if (then.state == view.state && then.attempt == view.attempt && then.node == view.node &&
@@ -93,15 +116,15 @@ void HistoryChecker::tasks(Instant at, const JobId& id, const std::vector<TaskVi
   }
 }
 
-void HistoryChecker::log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes,
-                         std::uint64_t expected, bool was_cut) {
+void HistoryChecker::written(Instant at, const std::string& what, ByteView bytes,
+                             std::uint64_t expected, bool was_cut) {
   bool good = bytes.size() == expected;
   for (std::uint64_t i = 0; good && i < expected; ++i) good = bytes[i] == task_byte(i);
   if (good) return;
   verdict_.fail(at, "Q5",
-                "the log of " + id.text() + "." + std::to_string(task) + " has " +
-                    std::to_string(bytes.size()) + " bytes of " + std::to_string(expected) +
-                    ", or others" + (was_cut ? ", with a gap that is told" : ""));
+                what + " has " + std::to_string(bytes.size()) + " bytes of " +
+                    std::to_string(expected) + ", or others" +
+                    (was_cut ? ", with a gap that is told" : ""));
 }
 
 void HistoryChecker::fetched(Instant at, const BlobId& id, ByteView content) {

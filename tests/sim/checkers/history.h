@@ -1,6 +1,6 @@
 // Q4 and Q5, by what clients were told: a job acknowledged is there for ever, its counts add up, a
-// task is final once and stays as it was, a job cancelled gains no more results, and a blob
-// acknowledged is read back as it was put.
+// task is final once and stays as it was, results never get fewer, a job cancelled gains none, and
+// a blob acknowledged is read back as it was put.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,10 @@ class HistoryChecker {
   }
   void cancel_asked(const JobId& id) { jobs_[id].cancel_asked = true; }
   void cancelled(Instant at, Instant asked, const JobSummary& job);
-  void tasks(Instant at, const JobId& id, const std::vector<TaskView>& views);
-  // A stream of a done task, whole.
-  void log(Instant at, const JobId& id, std::uint32_t task, ByteView bytes, std::uint64_t expected,
-           bool was_cut = false);
+  void tasks(Instant at, Instant asked, const JobId& id, const std::vector<TaskView>& views);
+  // What a done task wrote, whole: a stream of it or a file. `what` says which.
+  void written(Instant at, const std::string& what, ByteView bytes, std::uint64_t expected,
+               bool was_cut = false);
 
   void stored(const BlobId& id, ByteView content) { blobs_[id] = blake2b_256(content); }
   void fetched(Instant at, const BlobId& id, ByteView content);
@@ -46,7 +46,14 @@ class HistoryChecker {
     Instant final_at;  // first seen so
     bool cancel_asked = false;
     std::optional<TaskCounts> at_cancel;
-    std::map<std::uint32_t, TaskView> tasks;
+    // The newest answer: when it came, and what had come of the tasks by then.
+    Instant told_at;
+    TaskCounts told;
+    struct FinalTask {
+      TaskView view;
+      Instant since;  // first seen so
+    };
+    std::map<std::uint32_t, FinalTask> tasks;
   };
   const std::map<JobId, Job>& jobs() const { return jobs_; }
   const std::map<BlobId, Hash32>& blobs() const { return blobs_; }
@@ -58,6 +65,8 @@ class HistoryChecker {
   bool all_final() const;
 
  private:
+  void advances(Instant at, Instant asked, Job& known, const JobSummary& job);
+
   Verdict& verdict_;
   std::map<JobId, Job> jobs_;
   std::map<BlobId, Hash32> blobs_;

@@ -31,14 +31,9 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
   if (!envelope) return verdict_.fail(at, "Q2", "a frame of the groups that cannot be read");
   for (const GroupMessage& message : envelope->messages) {
     if (const auto* vote = std::get_if<VoteReply>(&message.body)) {
-      if (!vote->granted || vote->pre) continue;
-      promise(at, node, life, {message.group, message.from}, "voted");
-      Promised& promised = promised_[node][{message.group, message.from}];
-      const auto [held, is_new] = promised.votes.try_emplace(message.term, to);
-      if (is_new || held->second == to) continue;
-      verdict_.fail(at, "Q3",
-                    node.short_text() + " voted twice in term " + std::to_string(message.term) +
-                        " of " + name_of(message.group));
+      if (vote->granted && !vote->pre) voted(at, node, life, message, to);
+    } else if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+      if (!request->pre) voted(at, node, life, message, node);
     } else if (const auto* reply = std::get_if<AppendReply>(&message.body)) {
       if (!reply->ok) continue;
       Promised& promised = promised_[node][{message.group, message.from}];
@@ -49,6 +44,18 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
       place = {message.term, reply->index};
     }
   }
+}
+
+// Who stands for election has voted for itself.
+void PromiseChecker::voted(Instant at, const NodeId& node, std::uint64_t life,
+                           const GroupMessage& message, const NodeId& candidate) {
+  promise(at, node, life, {message.group, message.from}, "voted");
+  Promised& promised = promised_[node][{message.group, message.from}];
+  const auto [held, is_new] = promised.votes.try_emplace(message.term, candidate);
+  if (is_new || held->second == candidate) return;
+  verdict_.fail(at, "Q3",
+                node.short_text() + " voted twice in term " + std::to_string(message.term) +
+                    " of " + name_of(message.group));
 }
 
 // Empty: all is there.

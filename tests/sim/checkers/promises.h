@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "dht/group_config.h"
 #include "dht/journal.h"
+#include "dht/messages.h"
 #include "sim/disk_replicas.h"
 #include "sim/verdict.h"
 
@@ -44,6 +45,8 @@ class PromiseChecker {
   static std::string missing(GroupId group, const Promised& promised, const DiskReplica& disk,
                              Generation generation);
   std::map<Seat, std::string> forgotten(const NodeId& node, const Recovered& recovered) const;
+  void voted(Instant at, const NodeId& node, std::uint64_t life, const GroupMessage& message,
+             const NodeId& candidate);
   void promise(Instant at, const NodeId& node, std::uint64_t life, const Seat& seat,
                const std::string& what);
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "base/ids.h"
@@ -16,6 +17,19 @@ namespace dunlin::sim {
 class ReplicaChecker {
  public:
   explicit ReplicaChecker(Verdict& verdict) : verdict_(verdict) {}
+
+  // In that life of a node a replica of that generation stands at `index`: never before where it
+  // has stood.
+  void advances(Instant at, std::uint64_t life, GroupId group, Generation generation,
+                LogIndex index) {
+    LogIndex& last = last_[{life, group, generation}];
+    if (index < last) {
+      verdict_.fail(at, "Q3",
+                    "a replica of group " + std::to_string(group.value) + " went back from entry " +
+                        std::to_string(last) + " to " + std::to_string(index));
+    }
+    last = index;
+  }
 
   // A replica on `node` stands at `index` of the group's log with that state; `differs` says in
   // what it differs from another node's, as far as that can still be seen.
@@ -34,6 +48,7 @@ class ReplicaChecker {
  private:
   Verdict& verdict_;
   std::map<std::pair<GroupId, LogIndex>, std::pair<std::uint64_t, NodeId>> states_;
+  std::map<std::tuple<std::uint64_t, GroupId, Generation>, LogIndex> last_;
 };
 
 }  // namespace dunlin::sim
