@@ -95,8 +95,13 @@ struct HttpServer::Write {
   std::string data;
 };
 
-HttpServer::HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience)
-    : loop_(loop), handlers_(std::move(handlers)), patience_(patience), read_buffer_(kReadBuffer) {}
+HttpServer::HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience,
+                       std::uint32_t own_uid)
+    : loop_(loop),
+      handlers_(std::move(handlers)),
+      patience_(patience),
+      own_uid_(own_uid),
+      read_buffer_(kReadBuffer) {}
 
 HttpServer::~HttpServer() {
   ASSERT(connections_.empty() && !listening_);
@@ -152,7 +157,7 @@ void HttpServer::accept() {
   c.user = name_of_user(peer.uid);
   c.is_counted = true;
   const std::size_t of_user = ++connections_of_[c.uid];
-  const bool has_share = c.uid != 0 && c.uid != geteuid();
+  const bool has_share = c.uid != 0 && c.uid != own_uid_;
   if (before >= kMaxHttpConnections || (has_share && of_user > kMaxHttpConnectionsOfUser)) {
     return refuse(c, 503, Error{Code::kLimit, "too many connections", "try again in a moment"});
   }

@@ -9,6 +9,7 @@
 // closed after a while.
 #pragma once
 
+#include <unistd.h>
 #include <uv.h>
 
 #include <cstdint>
@@ -35,11 +36,10 @@ constexpr std::size_t kMaxHttpUnsent = 256 * 1024;         // streamed, not yet 
 
 // How long a client may take, in milliseconds.
 struct HttpPatience {
-  std::uint64_t request =
-      10'000;                    // from connecting, or a request's first byte, to its headers' end
-  std::uint64_t body = 30'000;   // between two pieces of a body
-  std::uint64_t idle = 300'000;  // between two requests, or two reads of an answer
-  std::uint64_t sweep = 1000;    // how often that is looked at
+  std::uint64_t request = 10'000;  // from connecting, or a first byte, to the headers' end
+  std::uint64_t body = 30'000;     // between two pieces of a body
+  std::uint64_t idle = 300'000;    // between two requests, or two reads of an answer
+  std::uint64_t sweep = 1000;      // how often that is looked at
 };
 
 // Names one request and its answer; never reused.
@@ -73,9 +73,11 @@ class HttpServer {
     std::function<std::string(const Error&)> error_body;
   };
 
-  // The loop must outlive the server, and must have run close() to its end before ~HttpServer. The
-  // process must ignore SIGPIPE: libuv writes to clients that may have left.
-  HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience = {});
+  // The loop must outlive the server, and have run close() to its end before ~HttpServer; SIGPIPE
+  // must be ignored: libuv writes to clients that left. Root and `own_uid` have no share to keep
+  // to.
+  HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience = {},
+             std::uint32_t own_uid = geteuid());
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -126,6 +128,7 @@ class HttpServer {
   uv_loop_t* loop_;
   Handlers handlers_;
   HttpPatience patience_;
+  const std::uint32_t own_uid_;
   uv_pipe_t listener_{};
   uv_timer_t sweeper_{};
   bool listening_ = false;

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -68,7 +70,11 @@ class ApiServer {
       changed_.notify_all();
     });
     uv_async_send(&wake_);
-    changed_.wait(lock, [&] { return done; });
+    // What never comes would be run after this frame is gone.
+    if (!changed_.wait_for(lock, std::chrono::minutes(2), [&] { return done; })) {
+      std::fputs("the loop of the server does not turn\n", stderr);
+      std::abort();
+    }
   }
   // Waits until the node is so; false after ten seconds.
   bool wait_until(const std::function<bool(FakeNode&)>& is_so) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
@@ -240,19 +241,24 @@ TEST_F(RunnerTest, WhatTheProcessLeavesInItsGroupEndsWithIt) {
 }
 
 TEST_F(RunnerTest, DescendantsThatKeepTheOutputOpenGetAShortGrace) {
-  const Instant before = monotonic_now();
-  const SeenProcess seen = node_->run_shell(1, "(sleep 0.05; echo late; sleep 100) & echo early");
-  EXPECT_EQ(seen.text[0], "early\nlate\n");
-  EXPECT_LT(monotonic_now() - before, seconds(10));
+  bool was_heard = false;
+  // The grace may pass before a busy host has let the descendant speak, but not each time.
+  for (ProcessKey key = 1; key <= 20 && !was_heard; ++key) {
+    const SeenProcess seen = node_->run_shell(
+        key,
+        "(until read -r pid name state rest </proc/$$/stat; [ \"$state\" = Z ]; do :; done; "
+        "sleep 0.05; echo late; exec sleep 1000) & echo early");
+    was_heard = seen.text[0] == "early\nlate\n";
+    EXPECT_TRUE(was_heard || seen.text[0] == "early\n") << seen.text[0];
+    EXPECT_EQ(seen.end->exit_code, 0);
+    node_->runner().release({key});
+  }
+  EXPECT_TRUE(was_heard);
 }
-
-// A daemon as in the textbook: fork, setsid, fork, with streams of its own.
-constexpr const char* kDaemon =
-    "setsid sh -c 'sleep 100 </dev/null >/dev/null 2>&1 & echo $! >daemon' & wait; ";
 
 TEST_F(RunnerTest, ADaemonEndsWithTheProcessThatMadeIt) {
   node_->start_shell(1, "exec sleep 100");
-  const SeenProcess seen = node_->run_shell(2, std::string(kDaemon) + "cat daemon");
+  const SeenProcess seen = node_->run_shell(2, std::string(kDaemonScript) + "cat daemon");
   const int daemon = number_in(seen.text[0]);
   ASSERT_GT(daemon, 1);
   EXPECT_TRUE(process_is_gone(daemon));
@@ -260,7 +266,7 @@ TEST_F(RunnerTest, ADaemonEndsWithTheProcessThatMadeIt) {
 }
 
 TEST_F(RunnerTest, ADaemonMayLiveAsLongAsItsProcess) {
-  node_->start_shell(1, std::string(kDaemon) + "cat daemon; exec sleep 100");
+  node_->start_shell(1, std::string(kDaemonScript) + "cat daemon; exec sleep 100");
   EXPECT_TRUE(node_->wait([&] { return !node_->seen[1].text[0].empty(); }));
   const int daemon = number_in(node_->seen[1].text[0]);
   // The end of another process makes the runner look at what it has adopted.
@@ -287,7 +293,7 @@ TEST_F(RunnerTest, ReleasingARunningProcessKillsItAndTellsNoEnd) {
   node_->start_shell(1, "echo there; exec sleep 100");
   EXPECT_TRUE(node_->wait([&] { return !node_->seen[1].text[0].empty(); }));
   node_->runner().release({1});
-  node_->wait([&] { return process_is_gone(node_->seen[1].pid, {}); });
+  EXPECT_TRUE(node_->wait([&] { return process_is_gone(node_->seen[1].pid, {}); }));
   node_->run(2, {"true"});
   EXPECT_FALSE(node_->seen[1].end);
 }
@@ -300,39 +306,6 @@ TEST_F(RunnerTest, UsageIsMeasured) {
   EXPECT_GT(seen.end->max_rss, 25U * 1024 * 1024);
   EXPECT_GE(seen.end->finished_at, seen.end->started_at);
   EXPECT_LT(std::abs(seen.end->finished_at.ms - wall_now().ms), 20'000);
-}
-
-class RunnerMemory : public RunnerTest, public testing::WithParamInterface<bool> {
- protected:
-  ProcessExited end_of(const std::string& script) {
-    RunnerOptions options = test_options(directory_.path());
-    options.may_use_cgroups = GetParam();
-    open(std::move(options));
-    StartProcess start;
-    start.key = 1;
-    start.argv = {"sh", "-c", script};
-    start.memory = 64 * 1024 * 1024;
-    node_->runner().start(std::move(start));
-    EXPECT_TRUE(node_->wait_end(1));
-    return node_->seen[1].end.value_or(ProcessExited{});
-  }
-};
-INSTANTIATE_TEST_SUITE_P(, RunnerMemory, testing::Bool(), [](const auto& mode) {
-  return mode.param ? "WithCgroups" : "WithoutCgroups";
-});
-
-TEST_P(RunnerMemory, ATaskOverItsLimitIsKilledAndItIsSaidWhy) {
-  const ProcessExited end = end_of("head -c 300M /dev/zero | tail -c 300M | sleep 30");
-  EXPECT_TRUE(end.killed_for_memory);
-  EXPECT_EQ(end.signal, SIGKILL);
-  EXPECT_GT(end.max_rss, 50U * 1024 * 1024);
-}
-
-TEST_P(RunnerMemory, ATaskWithinItsLimitIsLeftAlone) {
-  const ProcessExited end = end_of("head -c 20M /dev/zero | tail -c 20M | wc -c");
-  EXPECT_FALSE(end.killed_for_memory);
-  EXPECT_EQ(end.exit_code, 0);
-  EXPECT_EQ(node_->seen[1].text[0], "20971520\n");
 }
 
 TEST_F(RunnerTest, FilesAreStagedAndOutputsFoundAndRead) {
@@ -444,9 +417,9 @@ TEST(RunnerLife, WhatANodeDoesNotReturnToIsKilledAndTheRunnerGoes) {
   int daemon = 0;
   int pid = 0;
   {
-    TestNode node(test_options(directory.path(), milliseconds(300)));
+    TestNode node(test_options(directory.path(), seconds(2)));
     ASSERT_TRUE(node.wait_ready());
-    node.start_shell(1, std::string(kDaemon) + "cat daemon; trap '' TERM; exec sleep 100");
+    node.start_shell(1, std::string(kDaemonScript) + "cat daemon; trap '' TERM; exec sleep 100");
     EXPECT_TRUE(node.wait([&] { return !node.seen[1].text[0].empty(); }));
     daemon = number_in(node.seen[1].text[0]);
     pid = node.seen[1].pid;
@@ -457,49 +430,44 @@ TEST(RunnerLife, WhatANodeDoesNotReturnToIsKilledAndTheRunnerGoes) {
   EXPECT_TRUE(process_is_gone(daemon, {}));
 }
 
+// Turns the loop for twice the limit; true when the runner was there all the time. That says
+// nothing where this program was itself held up meanwhile.
+bool keeps_its_runner(TestNode& node, Duration limit) {
+  Instant last = monotonic_now();
+  const Instant end = last + limit + limit;
+  Duration longest{};
+  node.wait([&] {
+    const Instant now = monotonic_now();
+    longest = std::max(longest, now - last);
+    last = now;
+    return node.times_lost > 0 || now >= end;
+  });
+  const bool was_kept = node.times_lost == 0;
+  EXPECT_TRUE(was_kept || longest > milliseconds(limit.milliseconds() / 2));
+  return was_kept;
+}
+
 TEST(RunnerLife, ANodeThatHangsIsNoNode) {
-  const TemporaryDirectory directory;
-  TestNode node(test_options(directory.path(), milliseconds(500)));
-  ASSERT_TRUE(node.wait_ready());
-  node.start_shell(1, "exec sleep 100");
-  EXPECT_TRUE(node.wait([&] { return node.seen[1].pid != 0; }));
-  // Keep-alives hold it for longer than the limit while the loop turns ...
-  EXPECT_FALSE(node.wait([&] { return node.times_lost > 0; }, milliseconds(1200)));
-  EXPECT_EQ(kill(node.seen[1].pid, 0), 0);
-  // ... and here it does not.
-  EXPECT_TRUE(runner_is_gone(directory.path()));
-  EXPECT_TRUE(process_is_gone(node.seen[1].pid, {}));
-  EXPECT_TRUE(node.wait([&] { return node.times_ready == 2; }));
-  EXPECT_EQ(node.times_lost, 1);
-  node.shut_down();
-}
-
-// The runner's pid, by the lock that it holds.
-int runner_of(int task) {
-  const std::string status = read_text("/proc/" + std::to_string(task) + "/status");
-  return number_in(status.substr(status.find("PPid:") + 5));
-}
-
-class RunnerDeath : public RunnerTest, public testing::WithParamInterface<bool> {};
-INSTANTIATE_TEST_SUITE_P(, RunnerDeath, testing::Bool(), [](const auto& mode) {
-  return mode.param ? "WithCgroups" : "WithoutCgroups";
-});
-
-TEST_P(RunnerDeath, TasksOfAKilledRunnerDoNotGoOnAndTheNodeIsTold) {
-  RunnerOptions options = test_options(directory_.path());
-  options.may_use_cgroups = GetParam();
-  open(std::move(options));
-  node_->start_shell(1, std::string(kDaemon) + "cat daemon; exec sleep 100");
-  EXPECT_TRUE(node_->wait([&] { return !node_->seen[1].text[0].empty(); }));
-  const int daemon = number_in(node_->seen[1].text[0]);
-  const int pid = node_->seen[1].pid;
-  kill(runner_of(pid), SIGKILL);
-  EXPECT_TRUE(process_is_gone(pid)) << "the parent's death signal";
-  EXPECT_TRUE(node_->wait([&] { return node_->times_ready == 2; }));
-  EXPECT_EQ(node_->times_lost, 1);
-  EXPECT_TRUE(node_->held.empty());
-  EXPECT_TRUE(process_is_gone(daemon)) << "the next runner kills what had escaped";
-  EXPECT_EQ(node_->run(2, {"true"}).end->exit_code, 0);
+  constexpr Duration kLimit = seconds(1);
+  bool was_kept = false;
+  for (int attempt = 0; attempt < 5 && !was_kept; ++attempt) {
+    const TemporaryDirectory directory;
+    TestNode node(test_options(directory.path(), kLimit));
+    ASSERT_TRUE(node.wait_ready());
+    node.start_shell(1, "exec sleep 100");
+    EXPECT_TRUE(node.wait([&] { return node.seen[1].pid != 0; }));
+    // Keep-alives hold it for longer than the limit while the loop turns ...
+    was_kept = keeps_its_runner(node, kLimit);
+    if (was_kept) {
+      // ... and here it does not.
+      EXPECT_TRUE(runner_is_gone(directory.path()));
+      EXPECT_TRUE(process_is_gone(node.seen[1].pid, {}));
+      EXPECT_TRUE(node.wait([&] { return node.times_ready == 2; }));
+      EXPECT_EQ(node.times_lost, 1);
+    }
+    node.shut_down();
+  }
+  EXPECT_TRUE(was_kept) << "this host is too busy to tell";
 }
 
 TEST_F(RunnerTest, ANewerNodeReplacesAnOlderOne) {

@@ -65,6 +65,10 @@ class TestNode {
   std::unique_ptr<Runner> runner_;
 };
 
+// A daemon as in the textbook: fork, setsid, fork, with streams of its own. For `sh -c`.
+inline constexpr const char* kDaemonScript =
+    "setsid sh -c 'sleep 100 </dev/null >/dev/null 2>&1 & echo $! >daemon' & wait; ";
+
 // Options for a runner made of this test program.
 RunnerOptions test_options(const std::string& directory, Duration unattended = seconds(20));
 

@@ -6,19 +6,25 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "dht/journal.h"
+#include "os/loop_waker.h"
 #include "os/storage.h"
 
 namespace dunlin {
 
 class StorageLife {
  public:
-  StorageLife() { uv_loop_init(&loop_); }
+  StorageLife() {
+    uv_loop_init(&loop_);
+    waker_.emplace(&loop_);
+  }
   ~StorageLife() { close(); }
 
   // Storage and journal agree to go on, or why not.
@@ -43,6 +49,7 @@ class StorageLife {
     if (loop_is_closed_) return;
     loop_is_closed_ = true;
     storage_.reset();
+    waker_->close();
     uv_run(&loop_, UV_RUN_DEFAULT);
     uv_loop_close(&loop_);
   }
@@ -64,11 +71,17 @@ class StorageLife {
     }
     rows.emplace_back("value", to_bytes(value));
     storage_->checkpoint(journal_.seal_checkpoint(std::move(rows)));
-    while (journal_.checkpoint_in_flight()) turn();
+    turn_until([this] { return !journal_.checkpoint_in_flight(); });
   }
-  void turn() { uv_run(&loop_, UV_RUN_ONCE); }
+  // A disk that never gets so far ends the test program: it could not be closed either.
+  template <class Condition>
+  void turn_until(Condition is_so) {
+    if (waker_->run_until(is_so)) return;
+    std::fputs("the disk does not get on\n", stderr);
+    std::abort();
+  }
   void settle() {
-    while (durable_ != journal_.last_row()) turn();
+    turn_until([this] { return durable_ == journal_.last_row(); });
   }
   void write_durably(int batches) {
     for (int i = 0; i < batches; ++i) {
@@ -79,7 +92,7 @@ class StorageLife {
   Result<Bytes> read(const FileExtent& extent) {
     data_.reset();
     storage_->read_file(extent, {});
-    while (!data_) turn();
+    turn_until([this] { return data_.has_value(); });
     return *data_;
   }
 
@@ -107,7 +120,7 @@ class StorageLife {
     report_ = report;
     for (;;) {
       while (journal_.last_row() - durable_ < 20) write(padding);
-      turn();
+      uv_run(&loop_, UV_RUN_ONCE);
     }
   }
 
@@ -138,6 +151,7 @@ class StorageLife {
   }
 
   uv_loop_t loop_;
+  std::optional<LoopWaker> waker_;
   bool loop_is_closed_ = false;
   std::unique_ptr<Storage> storage_;
   Journal journal_;

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,13 +21,18 @@
 #include "os/pack_files.h"
 #include "os/storage_life.h"
 #include "os/temporary_directory.h"
+#include "os/troubled_disk.h"
 
 namespace dunlin {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A forked process that runs `body` with the writing end of a pipe, its stderr in another.
+// A child that says nothing for so long, in milliseconds, is killed.
+constexpr int kChildPatience = 150'000;
+
+// A forked process that runs `body` with the writing end of a pipe, its stderr in another. It ends
+// with this one, and with this object, whatever it does.
 class Child {
  public:
   explicit Child(const std::function<void(int)>& body) {
@@ -33,8 +40,10 @@ class Child {
     int errors[2];
     EXPECT_EQ(::pipe(report), 0);
     EXPECT_EQ(::pipe(errors), 0);
+    const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ == 0) {
+      if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(99);
       ::dup2(errors[1], STDERR_FILENO);
       ::close(report[0]);
       body(report[1]);
@@ -46,26 +55,38 @@ class Child {
     errors_ = errors[0];
   }
   ~Child() {
+    kill();
+    reap();
     ::close(report_);
     ::close(errors_);
   }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
 
   // Reads one report; false at the end.
   bool next() {
     std::uint64_t message[2];
+    pollfd waiting{report_, POLLIN, 0};
+    if (::poll(&waiting, 1, kChildPatience) <= 0) {
+      ADD_FAILURE() << "process " << pid_ << " neither speaks nor ends";
+      kill();
+      return false;
+    }
     if (::read(report_, message, sizeof message) != sizeof message) return false;
     EXPECT_GT(message[0], row);
     row = message[0];
     was_full |= message[1] != 0;
     return true;
   }
-  void kill() { ::kill(pid_, SIGKILL); }
+  void kill() {
+    if (pid_ > 0) ::kill(pid_, SIGKILL);
+  }
   // Reads what there still is and waits; the exit code, or -1.
   int finish() {
     while (next()) {
     }
-    int status = 0;
-    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    // Its end of the pipe is closed: it has ended, or has been killed.
+    const int status = reap();
     char buffer[1024];
     for (ssize_t n; (n = ::read(errors_, buffer, sizeof buffer)) > 0;) {
       stderr_text.append(buffer, static_cast<std::size_t>(n));
@@ -78,6 +99,15 @@ class Child {
   std::string stderr_text;
 
  private:
+  int reap() {
+    int status = 0;
+    if (pid_ > 0) {
+      EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    }
+    pid_ = -1;
+    return status;
+  }
+
   pid_t pid_ = -1;
   int report_ = -1;
   int errors_ = -1;
@@ -154,14 +184,28 @@ TEST(Storage, RefusesADirectoryOfSomebodyElseAndLeavesItAsItWas) {
   EXPECT_NE(in_use.error().message.find("it holds Documents/"), std::string::npos);
   EXPECT_EQ(mode_of(home), 0755u);
   EXPECT_FALSE(fs::exists(home + "/lock"));
-  if (::geteuid() != 0) return;
+}
+
+// Root gives one away; whoever is not root finds root's everywhere.
+std::string directory_of_another(const TemporaryDirectory& directory) {
+  if (::geteuid() != 0) return "/usr";
   const std::string foreign = directory / "foreign";
-  ASSERT_EQ(::mkdir(foreign.c_str(), 0755), 0);
-  ASSERT_EQ(::chown(foreign.c_str(), 65534, 65534), 0);
+  EXPECT_EQ(::mkdir(foreign.c_str(), 0755), 0);
+  EXPECT_EQ(::chown(foreign.c_str(), 65534, 65534), 0);
+  return foreign;
+}
+
+TEST(Storage, RefusesADirectoryOfAnotherAccountAndLeavesItAsItWas) {
+  const TemporaryDirectory directory;
+  const std::string foreign = directory_of_another(directory);
+  const unsigned mode = mode_of(foreign);
   const auto refused = Storage::open(foreign);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kRefused);
-  EXPECT_EQ(mode_of(foreign), 0755u);
+  EXPECT_NE(refused.error().message.find("belongs to another account"), std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ(mode_of(foreign), mode);
+  EXPECT_FALSE(fs::exists(foreign + "/lock"));
 }
 
 int last_taken = -1;  // for a signal's handler
@@ -419,27 +463,53 @@ TEST(Storage, ARottenDirectoryIsSetAsideWhole) {
 // ---- a full or failing disk
 // ------------------------------------------------------------------------
 
-// Runs `body` with a file system of `size` bytes; false where that is not allowed.
-bool with_tiny_disk(const std::string& at, const std::string& size,
-                    const std::function<void()>& body) {
-  Child inside([&](int) {
-    ::mkdir(at.c_str(), 0700);
-    if (::unshare(CLONE_NEWNS) != 0) ::_exit(42);
-    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(42);
-    const std::string options = "size=" + size;
-    if (::mount("tiny", at.c_str(), "tmpfs", 0, options.c_str()) != 0) ::_exit(42);
-    body();
-    ::_exit(testing::Test::HasFailure() ? 1 : 0);
-  });
-  const int code = inside.finish();
-  if (code == 42) return false;
-  EXPECT_EQ(code, 0) << inside.stderr_text;
-  return true;
+bool write_line(const char* path, const std::string& line) {
+  std::ofstream file(path);
+  file << line << std::flush;
+  return file.good();
 }
 
-TEST(Storage, AFullDiskUsesTheReserveSaysSoAndLosesNoPromise) {
+// Mounts a file system of so many bytes in a namespace of this process' own. Whoever is not root,
+// or is not allowed to as root, becomes root of a user namespace first.
+bool mount_tiny_disk(const std::string& at, std::uint64_t bytes) {
+  const std::string uid = std::to_string(::geteuid());
+  const std::string gid = std::to_string(::getegid());
+  if (::unshare(CLONE_NEWNS) != 0) {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    if (!write_line("/proc/self/setgroups", "deny")) return false;
+    if (!write_line("/proc/self/uid_map", "0 " + uid + " 1")) return false;
+    if (!write_line("/proc/self/gid_map", "0 " + gid + " 1")) return false;
+  }
+  const std::string options = "size=" + std::to_string(bytes);
+  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("tiny", at.c_str(), "tmpfs", 0, options.c_str()) == 0;
+}
+
+// A small disk: a file system of its own, or a directory below which no more is written.
+class FullDisk : public testing::TestWithParam<bool> {
+ protected:
+  static constexpr std::uint64_t kBytes = 24 * 1024 * 1024;
+
+  // Runs `body` in a process of its own, with the small disk at `at`.
+  static void run(const std::string& at, const std::function<void()>& body) {
+    Child inside([&](int) {
+      ::mkdir(at.c_str(), 0700);
+      // Where nothing may be mounted the second kind of disk is tried twice.
+      if (!GetParam() || !mount_tiny_disk(at, kBytes)) limit_disk(at, kBytes);
+      body();
+      ::_exit(testing::Test::HasFailure() ? 1 : 0);
+    });
+    EXPECT_EQ(inside.finish(), 0) << inside.stderr_text;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, FullDisk, testing::Bool(), [](const auto& is_mounted) {
+  return is_mounted.param ? "OfAMountedFileSystem" : "OfADirectory";
+});
+
+TEST_P(FullDisk, UsesTheReserveSaysSoAndLosesNoPromise) {
   const TemporaryDirectory directory;
-  const bool allowed = with_tiny_disk(directory / "disk", "24m", [&] {
+  run(directory / "disk", [&] {
     const std::string node = directory / "disk/node";
     Child child([&](int report) { write_in_child(node, report, 4 * 1024 * 1024, 20'000); });
     EXPECT_EQ(child.finish(), kDiskFailedExit);
@@ -452,12 +522,11 @@ TEST(Storage, AFullDiskUsesTheReserveSaysSoAndLosesNoPromise) {
     ASSERT_TRUE(opened.has_value()) << opened.error().message;
     life.check(child.row);
   });
-  if (!allowed) std::puts("no right to mount: the full disk was not tried");
 }
 
-TEST(Storage, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) {
+TEST_P(FullDisk, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) {
   const TemporaryDirectory directory;
-  const bool allowed = with_tiny_disk(directory / "disk", "24m", [&] {
+  run(directory / "disk", [&] {
     const std::string node = directory / "disk/node";
     std::ofstream(directory / "disk/filler") << std::string(19'000'000, 'x');
     StorageLife life;
@@ -473,10 +542,9 @@ TEST(Storage, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) {
     life.write_durably(3);
     EXPECT_TRUE(life.journal().checkpoint_in_flight());
     fs::remove(directory / "disk/filler");
-    while (life.full() || life.journal().checkpoint_in_flight()) life.turn();
+    life.turn_until([&] { return !life.full() && !life.journal().checkpoint_in_flight(); });
     life.write_durably(3);
   });
-  if (!allowed) std::puts("no right to mount: the full disk was not tried");
 }
 
 TEST(Storage, AFailedWriteEndsTheProcessWithOneLineAndNoFalsePromise) {
@@ -502,11 +570,17 @@ TEST(Storage, AWriteInFlightForLongCountsAsAStall) {
   ASSERT_TRUE(life.open(directory / "node").has_value());
   const Instant later = monotonic_now() + seconds(60);
   EXPECT_EQ(life.storage().stalled_since(later), std::nullopt);
-  life.write(4 * 1024 * 1024);
-  const bool stalled = life.storage().stalled_since(later).has_value();
-  EXPECT_TRUE(stalled || life.storage().backlog() == 0);
+  {
+    HeldWrites held(directory / "node");
+    life.write();
+    EXPECT_TRUE(held.wait_for_a_writer());
+    EXPECT_TRUE(life.storage().stalled_since(later).has_value());
+    EXPECT_EQ(life.storage().stalled_since(monotonic_now() - seconds(60)), std::nullopt);
+    EXPECT_GT(life.storage().backlog(), 0u);
+  }
   life.settle();
-  while (life.storage().backlog() != 0) life.write_durably(1);
+  life.turn_until([&] { return life.storage().backlog() == 0; });
+  EXPECT_EQ(life.storage().stalled_since(later), std::nullopt);
   EXPECT_GT(life.storage().space().total, 0u);
 }
 
