@@ -7,5 +7,7 @@ namespace dunlin::fuzz {
 
 // Of this thread, ever; take the difference.
 std::size_t bytes_allocated();
+// Allocated by this thread and not given back.
+std::size_t bytes_held();
 
 }  // namespace dunlin::fuzz
