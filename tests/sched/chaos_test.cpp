@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "sched/commands.h"
+#include "sched/job_record.h"
 #include "sched/sched_cluster.h"
 
 namespace dunlin::sched::testing {
@@ -101,6 +102,9 @@ class Chaos {
       const bool crashed = job->head.reason == Reason::kCrashLimit;
       if (job->is_final() && !crashed) {
         EXPECT_EQ(job->head.state, expected_[id]) << id.text();
+      }
+      if (crashed) {
+        EXPECT_GE(cluster_.hosts_that_died_under_a_task(id), kCrashLimit) << id.text();
       }
     }
     EXPECT_GT(count, 5u);

@@ -168,6 +168,10 @@ void Cluster::stop(std::size_t host) {
 
 void Cluster::crash(std::size_t host, Duration dead_after) {
   stop(host);
+  for (const SimProcess& process : hosts_[host].running) {
+    const Result<Label> label = decode<Label>(process.label);
+    if (label && !process.exit_told) died_under_[{label->job, label->index}].insert(host);
+  }
   hosts_[host].running.clear();
   const std::uint64_t life = hosts_[host].life;
   after(seconds(1), [this, host, life] {
@@ -182,6 +186,15 @@ void Cluster::crash(std::size_t host, Duration dead_after) {
     hosts_[host].state = SchedMemberState::kDead;
     tell_members();
   });
+}
+
+std::size_t Cluster::hosts_that_died_under_a_task(const JobId& job) const {
+  std::size_t most = 0;
+  for (auto task = died_under_.lower_bound({job, 0});
+       task != died_under_.end() && task->first.first == job; ++task) {
+    most = std::max(most, task->second.size());
+  }
+  return most;
 }
 
 void Cluster::crash_process(std::size_t host) {

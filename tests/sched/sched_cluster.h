@@ -132,6 +132,8 @@ class Cluster {
   std::size_t running(const JobId& job) const;
   std::size_t starts() const { return starts_.size(); }
   std::size_t starts(const JobId& job) const;
+  // Under that task of the job under which the most did.
+  std::size_t hosts_that_died_under_a_task(const JobId& job) const;
   std::size_t entries(GroupId group) const;
   std::size_t messages() const { return messages_; }
   NodeId id(std::size_t host) const { return hosts_[host].id; }
@@ -249,6 +251,7 @@ class Cluster {
   std::map<GroupId, std::size_t> reference_applied_;
   std::map<std::pair<JobId, std::uint32_t>, Closed> closed_;
   std::map<std::tuple<JobId, std::uint32_t, Attempt>, StartRecord> starts_;
+  std::map<std::pair<JobId, std::uint32_t>, std::set<std::size_t>> died_under_;
   std::map<std::pair<std::size_t, std::string>, std::uint64_t> epochs_;
   std::vector<std::string> violations_;
 };

@@ -207,6 +207,16 @@ TEST(ExecutorChecker, AnEpochThatIsForgottenAtTheNextStartIsSeen) {
   EXPECT_TRUE(verdict.names("Q2"));
 }
 
+TEST(ExecutorChecker, AnOldCopyThatObeysWhatItHasForgottenIsSeen) {
+  Verdict verdict;
+  ExecutorChecker checker(verdict);
+  checker.on_send({}, member(1), 1, disk_with_epoch(4), true, member(2), held_under(4));
+  checker.on_send({}, member(3), 2, disk_with_epoch(3), false, member(2), held_under(3));
+  EXPECT_TRUE(verdict.is_clean());
+  checker.on_send({}, member(1), 3, disk_with_epoch(3), false, member(2), held_under(3));
+  EXPECT_TRUE(verdict.names("Q8"));
+}
+
 TEST(ExecutorChecker, ATaskStartedByAnOutdatedOrderIsSeen) {
   Verdict verdict;
   ExecutorChecker checker(verdict);

@@ -103,6 +103,10 @@ void Workload::pick_group() {
       client::Request(client::PickGroup{}), [this, at](Result<client::Answer> answer, bool) {
         const auto* picked = answer ? std::get_if<client::PickedGroup>(&*answer) : nullptr;
         if (picked != nullptr) submit(draw_job(picked->group), at);
+        if (!answer && !may_pass(answer.error())) {
+          world_.verdict().fail(world_.queue().now(), "Q4",
+                                "no group is named for a job: " + answer.error().message);
+        }
       });
 }
 
@@ -222,6 +226,10 @@ void Workload::next_blob() {
              [this, content](Result<client::Answer> answer, bool) {
                const auto* put = answer ? std::get_if<client::BlobPut>(&*answer) : nullptr;
                if (put != nullptr) history_.stored(put->id, content);
+               if (!answer && !may_pass(answer.error())) {
+                 world_.verdict().fail(world_.queue().now(), "Q5",
+                                       "a blob is refused: " + answer.error().message);
+               }
              });
     next_blob();
   });

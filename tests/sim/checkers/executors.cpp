@@ -117,6 +117,12 @@ void ExecutorChecker::on_send(Instant at, const NodeId& node, std::uint64_t life
                   node.short_text() + " obeys " + text_of(held.group, held.epoch) +
                       " though it knows " + std::to_string(durable));
   }
+  const auto known = answered_.find({node, held.group});
+  if (known != answered_.end() && held.epoch < known->second) {
+    verdict_.fail(at, honest ? "Q3" : "Q8",
+                  node.short_text() + " obeys " + text_of(held.group, held.epoch) +
+                      " and has forgotten that it obeyed " + std::to_string(known->second));
+  }
   if (!honest) return;
   Term& answered = answered_[{node, held.group}];
   answered = std::max(answered, held.epoch);
