@@ -187,7 +187,7 @@ class Coordinator {
   void tick_job(Turn& turn, Led& at);
   static std::uint32_t ending_of(const Job& job, const LedJob& led);
   const LedJob* led_job(GroupId group, const JobId& job) const;
-  static void note_waiting(const Led& at, Holding& holding, const JobStatus& status);
+  static void note_begun(const Led& at, Holding& holding, const JobStatus& status);
   void check_holders(Turn& turn, LedGroup& led);
   void sweep(Turn& turn, GroupId group, LedGroup& led);
 

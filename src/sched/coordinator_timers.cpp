@@ -153,7 +153,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
       continue;
     }
     const auto holding = at->led.nodes.find(from);
-    if (holding != at->led.nodes.end()) note_waiting(*at, holding->second, status);
+    if (holding != at->led.nodes.end()) note_begun(*at, holding->second, status);
     const bool agrees = holding != at->led.nodes.end() &&
                         holding->second.bound.digest() == status.digest &&
                         holding->second.boot == message.boot && !status.needs_spec;
@@ -167,11 +167,13 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
   }
 }
 
-void Coordinator::note_waiting(const Led& at, Holding& holding, const JobStatus& status) {
+void Coordinator::note_begun(const Led& at, Holding& holding, const JobStatus& status) {
   holding.waiting.clear();
   for (const TaskRun& run : status.waiting) {
     if (is_within(run, at.job.head.total)) holding.waiting.add(run);
   }
+  const std::size_t told = std::min(status.starts.size(), kMaxToldStarts);
+  holding.starts.assign(status.starts.begin(), status.starts.begin() + static_cast<long>(told));
 }
 
 // ---- what only the leader knows -----------------------------------------------------------------
@@ -244,7 +246,7 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
     if (const auto holder = led->holder(index)) {
       view.node = holder->first;
       view.attempt = holder->second.number;
-      view.started_at = led->nodes.at(holder->first).bound_at;
+      view.started_at = led->nodes.at(holder->first).started_at(index, holder->second);
     }
   } else if (led->soft(index) == Soft::kBackoff) {
     view.reason = Reason::kBackoff;

@@ -205,6 +205,7 @@ class Executor {
                   std::vector<ProcessKey> processes);
   void send_to_coordinator(Turn& turn, GroupId group, const SchedMessage& message);
   HeldList held_list(GroupId group, const JobId& after) const;
+  std::vector<TaskStart> starts_of(const HeldJob& job) const;
   void send_status(Turn& turn);
   bool may_pull(const HeldJob& job) const;
   bool answer_tail(Turn& turn, const Tail& tail, bool is_last_chance);

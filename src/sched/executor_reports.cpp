@@ -135,6 +135,16 @@ void Executor::obey(Turn& turn, NodeId from, const AskHeld& message) {
   if (message.after.is_none()) leader_changed(turn, message.group);
 }
 
+std::vector<TaskStart> Executor::starts_of(const HeldJob& job) const {
+  std::vector<TaskStart> starts;
+  for (const auto& [index, key] : job.processes) {
+    if (starts.size() == kMaxToldStarts) break;
+    const Process& process = processes_.at(key);
+    if (!process.exit) starts.push_back({index, process.attempt, process.started_at});
+  }
+  return starts;
+}
+
 void Executor::send_status(Turn& turn) {
   for (const GroupId group : std::exchange(lists_due_, {})) {
     send_to_coordinator(turn, group, held_list(group, {}));
@@ -155,7 +165,8 @@ void Executor::send_status(Turn& turn) {
     status.jobs.push_back({id,
                            job.held.digest(),
                            !job.spec,
-                           {job.ready.begin(), job.ready.begin() + static_cast<long>(waiting)}});
+                           {job.ready.begin(), job.ready.begin() + static_cast<long>(waiting)},
+                           starts_of(job)});
   }
   for (const auto& [group, status] : by_group) send_to_coordinator(turn, group, status);
   status_at_ = by_group.empty() ? Instant::never() : turn.now + seconds(1);

@@ -38,6 +38,13 @@ std::uint32_t first_bound(const JobSpec& spec, std::uint32_t cluster_cpus) {
   return std::min(spec.task_count(), slots + slots / 4 + kLeastWindow);
 }
 
+WallTime Holding::started_at(std::uint32_t index, const Attempt& attempt) const {
+  for (const TaskStart& start : starts) {
+    if (start.index == index && start.attempt == attempt) return start.at;
+  }
+  return waiting.contains(index, attempt) ? WallTime{} : bound_at;
+}
+
 LedJob::LedJob(const Job& job, GroupId led_group, bool may_be_running)
     : group(led_group),
       total_(job.head.total),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sched/job_record.h"
+#include "sched/messages.h"
 
 namespace dunlin::sched {
 
@@ -39,6 +40,7 @@ struct Holding {
   AttemptRuns losing;              // it is known to hold them no more: a loss is being committed
   AttemptRuns dropping;            // told to end them
   AttemptRuns waiting;             // not started when it last said so
+  std::vector<TaskStart> starts;   // of what ran when it last said so, at most kMaxToldStarts
   bool node_lost = false;          // of `losing`
   std::uint64_t losing_token = 0;  // the proposal that commits the loss; 0: none is on its way
   std::uint64_t last_pull = 0;
@@ -46,6 +48,10 @@ struct Holding {
   std::vector<TaskRun> last_tasks;  // what answered it
   std::uint32_t offered = 0;        // tasks it may still pull, as far as it was told
   WallTime bound_at;                // the last binding
+
+  // When the node started what it holds; until it has told, when that was bound to it. 0: not yet,
+  // or not known yet.
+  WallTime started_at(std::uint32_t index, const Attempt& attempt) const;
 };
 
 class LedJob {

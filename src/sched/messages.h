@@ -191,14 +191,24 @@ struct HeldList {
 // AskHeld. Many jobs are spread over several messages, each about a span of them.
 constexpr std::size_t kMaxStatusJobs = 8192;
 constexpr std::size_t kMaxWaitingRuns = 64;  // told of one job
+constexpr std::size_t kMaxToldStarts = 512;  // of one job
+struct TaskStart {
+  std::uint32_t index = 0;
+  Attempt attempt;
+  WallTime at;
+  static constexpr auto fields() {
+    return Fields<&TaskStart::index, &TaskStart::attempt, &TaskStart::at>{};
+  }
+};
 struct JobStatus {
   JobId job;
   std::uint64_t digest = 0;
   bool needs_spec = false;
-  std::vector<TaskRun> waiting;  // of what is held, not started yet
+  std::vector<TaskRun> waiting;   // of what is held, not started yet
+  std::vector<TaskStart> starts;  // of what runs
   static constexpr auto fields() {
     using S = JobStatus;
-    return Fields<&S::job, &S::digest, &S::needs_spec, &S::waiting>{};
+    return Fields<&S::job, &S::digest, &S::needs_spec, &S::waiting, &S::starts>{};
   }
 };
 struct Status {

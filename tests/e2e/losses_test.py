@@ -50,8 +50,12 @@ class Losses(ClusterTest):
             self.assertIsNotNone(birth(pid))
             self.assertEqual(task["attempt"], 1)
             lives[number] = (task["node"], pid, birth(pid))
-        self.since = datetime.datetime.now(datetime.timezone.utc)
+        self.since = datetime.datetime.now(datetime.timezone.utc)  # all began before it
         return lives
+
+    @staticmethod
+    def when(text):
+        return datetime.datetime.fromisoformat(text)
 
     def live(self, lives):
         for number, (_, pid, born) in lives.items():
@@ -66,11 +70,14 @@ class Losses(ClusterTest):
         """That these tasks live on as they were, now and until the flag ends them."""
         cluster = self.cluster
         self.live(lives)
-        tasks = self.shown(job, node)
+        # Their nodes tell the new coordinator within a second since when they run.
+        tasks = wait_for("the starts", lambda: (shown := self.shown(job, node)) and all(
+            shown[number]["started_at"] for number in lives) and shown)
         for number, (where, _, _) in lives.items():
             task = tasks[number]
             self.assertEqual((task["state"], task["node"], task["attempt"]), ("running", where, 1),
                              f"task {number}")
+            self.assertLess(self.when(task["started_at"]), self.since)
         self.flag.touch()
         cluster.good("wait", job, node=node)
         tasks = self.shown(job, node)
@@ -78,7 +85,7 @@ class Losses(ClusterTest):
             task = tasks[number]
             self.assertEqual((task["state"], task["node"], task["attempt"]), ("done", where, 1),
                              f"task {number}")
-            self.assertLess(datetime.datetime.fromisoformat(task["started_at"]), self.since)
+            self.assertLess(self.when(task["started_at"]), self.since)
             self.assertEqual(self.starts(number), [pid], f"task {number} was started again")
             self.assertEqual(cluster.good("logs", f"{job}.{number}", node=node).split(), [pid, pid])
 

@@ -1,6 +1,8 @@
 // Coordinators that die, nodes that vanish or come back, processes that outlive their node process.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "sched/commands.h"
 #include "sched/messages.h"
 #include "sched/sched_cluster.h"
@@ -16,6 +18,29 @@ TEST(Takeover, RestartsNoneOfAHundredLongTasks) {
   EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(70)));
   EXPECT_EQ(cluster.starts(job), 100u);
   EXPECT_EQ(cluster.show(job).tasks.done, 100u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Takeover, ATaskThatRunsOnBeganWhenItBeganWhoeverLeads) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "60000"}, 12));
+  const auto starts = [&] {
+    std::map<std::uint32_t, std::int64_t> told;
+    const Result<JobAnswer> answer = cluster.call(0, ListTasks{job, {}, std::nullopt, 0, 12});
+    if (!answer) return told;
+    for (const TaskView& view : std::get<TaskList>(*answer).tasks) {
+      told[view.task] = view.started_at.ms;
+    }
+    return told;
+  };
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
+  cluster.run_for(seconds(3));
+  const std::map<std::uint32_t, std::int64_t> before = starts();
+  ASSERT_EQ(before.size(), 12u);
+  for (const auto& [task, ms] : before) EXPECT_GT(ms, 0) << task;
+  cluster.lead(GroupId{1}, 2);
+  cluster.run_for(seconds(3));
+  EXPECT_EQ(starts(), before);
   EXPECT_TRUE(cluster.violations().empty());
 }
 
