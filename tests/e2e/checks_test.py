@@ -88,6 +88,12 @@ class Checks(unittest.TestCase):
             done = self.check(script)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
+    def test_this_tree_has_no_breach(self):
+        for script in ("check_style", "check_layers"):
+            done = subprocess.run([HOME / "scripts" / script], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_each_header_of_the_outside_world_is_found(self):
         self.write("src/sched/y.cpp", "".join(f"#include <{header}>\n" for header in self.WORLD))
         done = self.check("check_layers")
