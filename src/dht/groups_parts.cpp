@@ -79,7 +79,8 @@ void Groups::Parts::refresh_peers() {
   }
 }
 
-// Nobody waits for an answer of those who left, or were retired.
+// Nobody waits for an answer of those who left, were retired, or are known to nobody any more:
+// should one of them speak after all, it is told then that it has no seat.
 void Groups::Parts::forget_gone() {
   for (const GroupId group : led) find(group)->forget_departing(mover.gone());
 }
@@ -203,11 +204,13 @@ void Groups::Parts::tick(Turn& turn) {
   if (check && check->deadline() <= turn.now) check->ask(turn, unverified());
   if (mover.deadline() <= turn.now) {
     const std::set<GroupId> groups = led;
+    const std::set<NodeId> gone = mover.gone();
     mover.tick(turn, groups, [&](GroupId group, const std::function<void(Raft&)>& step) {
       if (find(group) == nullptr) return;
       step(*find(group));
       settle(turn, group);
     });
+    peers_stale = peers_stale || gone != mover.gone();
   }
   if (leaving_at <= turn.now) say_leaving(turn);
   look_for_leaders(turn);

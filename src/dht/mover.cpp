@@ -39,12 +39,10 @@ void Mover::set_members(Instant now, std::vector<GroupMember> members) {
   std::map<NodeId, GroupMemberState> before;
   for (const GroupMember& member : members_) before.emplace(member.id, member.state);
   std::map<NodeId, Instant> since;
-  gone_.clear();
   for (const GroupMember& member : members) {
     const auto was = before.find(member.id);
     const bool same = was != before.end() && was->second == member.state;
     since[member.id] = same ? state_since_.at(member.id) : now;
-    if (member.state == GroupMemberState::kLeft) gone_.insert(member.id);
   }
   members_ = std::move(members);
   state_since_ = std::move(since);
@@ -86,7 +84,9 @@ void Mover::note_strangers(Instant now, const std::set<NodeId>& seated) {
 void Mover::refresh_view(Instant now) {
   view_at_ = Instant::never();
   std::vector<PlacementHost> hosts;
+  gone_.clear();
   for (const GroupMember& member : members_) {
+    if (member.state == GroupMemberState::kLeft) gone_.insert(member.id);
     if (member.state == GroupMemberState::kLeft || member.weight == 0) continue;
     PlacementHost host{member.id, member.zone, PlacementHost::State::kPresent};
     // Who died amid leaving is dead: not all may have heard that it wanted to go.
@@ -99,6 +99,7 @@ void Mover::refresh_view(Instant now) {
   }
   for (const auto& [node, since] : strangers_) {
     hosts.push_back({node, {}, state_of_dead(now, since)});
+    if (hosts.back().state == PlacementHost::State::kDead) gone_.insert(node);
   }
   if (hosts == hosts_ && stable_since_ != Instant::never()) return;
   hosts_ = hosts;

@@ -50,6 +50,7 @@ class Mover {
   const Placement& placement() const { return placement_; }
   // Known, and not gone for good.
   bool is_member(const NodeId& node) const;
+  // Nobody waits for them.
   const std::set<NodeId>& gone() const { return gone_; }
 
  private:
@@ -74,7 +75,7 @@ class Mover {
   std::vector<GroupMember> members_;
   std::map<NodeId, Instant> state_since_;  // when the member's state began, as seen here
   std::map<NodeId, Instant> strangers_;    // seated, but no member: since when
-  std::set<NodeId> gone_;                  // of the members: for good
+  std::set<NodeId> gone_;  // for good, or strangers for as long as replaces the dead
   std::set<NodeId> leaving_;
   std::vector<PlacementHost> hosts_;  // what placement_ was made of
   Placement placement_;
