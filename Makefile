@@ -41,7 +41,7 @@ asan:
 
 # Threads are in src/os alone: its tests, and clusters of real processes.
 tsan:
-	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan_suppressions.txt \
 	  scripts/test build/tsan -DDUNLIN_SANITIZE=thread
 
 # All measurements, or some: make bench BENCH="tasks run"

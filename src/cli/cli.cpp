@@ -197,7 +197,9 @@ int run_line(std::vector<std::string> args) {
     const std::string family = family_help(args[0]);
     if (!family.empty()) return print(family), kExitWell;
   }
-  if (command == nullptr) return complain(no_command(args), wants_json(args));
+  if (command == nullptr) {
+    return complain(no_command(args), wants_json(before) || wants_json(args));
+  }
   before.insert(before.end(), args.begin() + static_cast<std::ptrdiff_t>(taken), args.end());
   return run_command(*command, before);
 }

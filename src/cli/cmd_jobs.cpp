@@ -55,6 +55,7 @@ Result<std::string> jobs_query(const Arguments& args) {
     add("since", to_rfc3339({now.ms - args.duration("since", {}).milliseconds()}));
   }
   if (args.has("all") || args.has("since")) add("all", "1");
+  if (args.number("limit", 1) == 0) return fail(Code::kUsage, "--limit 0 would list nothing");
   add("limit", std::to_string(args.number("limit", 1000)));
   return query;
 }

@@ -55,6 +55,12 @@ std::string text_of_file(const std::string& path) {
   return text;
 }
 
+bool has_content(const std::string& path) {
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char first = 0;
+  return fd.get() >= 0 && ::read(fd.get(), &first, 1) == 1;
+}
+
 std::vector<std::string> sorted_names(DIR* directory) {
   std::vector<std::string> names;
   while (const dirent* entry = readdir(directory)) {
@@ -82,6 +88,7 @@ class DirectoryWalk {
     }
     const std::vector<std::string> names = sorted_names(directory);
     closedir(directory);
+    if (names.empty() && depth > 0) note("dunlin: " + here + " is not shipped: it is empty");
     for (const std::string& name : names) {
       std::string path = below;
       path.append(below.empty() ? "" : "/").append(name);
@@ -184,6 +191,10 @@ Result<LocalFile> local_file(const std::string& argument) {
                  static_cast<std::uint32_t>(status.st_mode & 0777),
                  static_cast<std::uint64_t>(status.st_size)};
   if (!is_inner_path(file.name)) return bad_name(file.name);
+  if (file.size == 0 && has_content(path)) {
+    return fail(Code::kUsage, "--file " + path + " does not tell its size",
+                "ship a copy of it, as those of /proc need");
+  }
   return file;
 }
 

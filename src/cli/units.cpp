@@ -87,10 +87,11 @@ Result<std::int64_t> number_from(std::string_view text, std::int64_t low, std::i
   std::int64_t number = 0;
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, number);
-  if (text.empty() || error != std::errc() || at != end) {
+  const bool is_beyond = error == std::errc::result_out_of_range;
+  if (text.empty() || at != end || (error != std::errc() && !is_beyond)) {
     return fail(Code::kUsage, quoted(text) + " is no whole number");
   }
-  if (number < low || number > high) {
+  if (is_beyond || number < low || number > high) {
     return fail(Code::kUsage, quoted(text) + " is not between " + std::to_string(low) + " and " +
                                   std::to_string(high));
   }

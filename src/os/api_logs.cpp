@@ -246,6 +246,7 @@ class Run : public Exchange {
     LogFollower::Wish wish;
     wish.job = id_;
     wish.tasks = tasks_;
+    wish.attends = true;
     follower_.emplace(
         std::move(wish),
         LogFollower::Ways{[this](std::uint64_t tag, JobRequest request) {

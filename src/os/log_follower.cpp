@@ -13,6 +13,7 @@ constexpr std::uint64_t kWatchTag = 1;
 constexpr std::uint64_t kListTag = 2;  // with the generation of the list in its upper half
 constexpr std::uint64_t kLogTag = std::uint64_t{1} << 63;
 
+constexpr Duration kAttendedHold = seconds(5);
 constexpr std::uint32_t kPage = 10'000;
 constexpr std::uint32_t kChunk = 64 * 1024;
 constexpr Duration kRetryDelay = milliseconds(500);
@@ -92,6 +93,9 @@ void LogFollower::watch(Duration delay) {
   WatchJob question;
   question.id = wish_.job;
   question.seen = job_.version;
+  question.attends = wish_.attends;
+  // What was asked for a client that leaves is attendance until it is answered.
+  if (wish_.attends) question.hold = kAttendedHold;
   delay.us == 0 ? ways_.ask(kWatchTag, question) : ways_.ask_later(kWatchTag, question, delay);
 }
 

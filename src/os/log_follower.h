@@ -31,6 +31,7 @@ class LogFollower {
     std::vector<TaskRange> tasks;  // empty: all
     bool want_stdout = true;
     bool want_stderr = true;
+    bool attends = false;  // the client is who the job runs for
   };
   struct Ways {
     std::function<void(std::uint64_t tag, JobRequest)> ask;

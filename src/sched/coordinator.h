@@ -38,6 +38,9 @@ constexpr std::size_t kMaxJobsOfGroup = 200'000;  // kept, finished ones include
 // A node named in a log that no member list knows (forgotten since) counts as gone after this.
 constexpr Duration kUnknownPatience = seconds(60);
 constexpr Duration kFirstAskInterval = milliseconds(250);  // grows while a node does not answer
+// A node process that is back this soon after its death goes on with its tasks: so long does the
+// runner keep them.
+constexpr Duration kReturnPatience = seconds(60);
 constexpr Duration kAttendance = seconds(30);   // an attended job nobody asks for ends then
 constexpr Duration kNextQuestion = seconds(5);  // from the answer to one until a watcher's next
 constexpr Duration kLeastKeep = seconds(120);   // of a finished job, however short it is to be kept
@@ -173,7 +176,11 @@ class Coordinator {
   void ask(LedGroup& led, NodeId node, Instant at);
   void listed(Turn& turn, LedGroup& led, NodeId from, const HeldList& part);
   void reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list, const JobHeld& held);
-  void adopt(Led& at, NodeId from, const std::vector<TaskRun>& held, AttemptRuns& unwanted);
+  void adopt(Turn& turn, Led& at, NodeId from, const std::vector<TaskRun>& held,
+             AttemptRuns& unwanted);
+  static bool prevails(const Led& at, const Holding& from, const TaskRun& run,
+                       const Attempt& holder, Instant now);
+  void give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run);
   void stop_awaiting(Turn& turn, Led& at, NodeId node);
   void lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs, bool node_lost);
   void propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding);

@@ -26,6 +26,14 @@ void join_overlaps(std::vector<IndexRun>& runs) {
   if (!runs.empty()) runs.resize(last + 1);
 }
 
+// Was it given up as lost, by mistake as it seems? In the log it stays superseded, so that its
+// success counts and its failure is run again.
+bool was_lost(const TaskDetail& detail, const Attempt& attempt) {
+  return std::any_of(detail.attempts.begin(), detail.attempts.end(), [&](const auto& record) {
+    return record.attempt == attempt && record.end == AttemptEnd::kLost;
+  });
+}
+
 }  // namespace
 
 void Coordinator::lead(Turn& turn, GroupId id, Term term) {
@@ -172,7 +180,7 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   if (!lost.empty()) lose(turn, at, from, lost, is_new_life);
 
   AttemptRuns unwanted;
-  adopt(at, from, held.attempts, unwanted);
+  adopt(turn, at, from, held.attempts, unwanted);
   holding.dropping.clear();
   if (!unwanted.is_empty()) drop(turn, at, from, unwanted.runs());
   if (held.needs_spec) {
@@ -187,43 +195,71 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   }
 }
 
+// Of two attempts of one task that are under way: does the one that `from` holds stay, and the
+// holder's end? The newer one stays, but for one whose node was taken for dead and is back soon: it
+// has done more.
+bool Coordinator::prevails(const Led& at, const Holding& from, const TaskRun& run,
+                           const Attempt& holder, Instant now) {
+  const TaskDetail* detail = at.job.detail(run.first);
+  const auto is_old = [&](const Attempt& attempt) {
+    return detail != nullptr && attempt <= detail->superseded;
+  };
+  if (is_old(run.attempt) && is_old(holder)) return run.attempt < holder;
+  if (!is_old(run.attempt)) {
+    const bool is_given_up = from.losing.contains(run.first, run.attempt);
+    return !is_given_up && holder < run.attempt;
+  }
+  return from.lost_at != Instant{} && now < from.lost_at + kReturnPatience &&
+         !from.waiting.contains(run.first, run.attempt);
+}
+
 // A task that nobody else holds stays with the node that holds it, whoever bound it.
-void Coordinator::adopt(Led& at, NodeId from, const std::vector<TaskRun>& held,
+void Coordinator::adopt(Turn& turn, Led& at, NodeId from, const std::vector<TaskRun>& held,
                         AttemptRuns& unwanted) {
   Holding& holding = at.led.nodes[from];
   for (const TaskRun& run : held) {
     for (std::uint32_t index = run.first; index < run.end(); ++index) {
       const TaskRun one{index, 1, run.attempt};
-      const TaskDetail* detail = at.job.detail(index);
-      const bool is_over = at.led.soft(index) == Soft::kFinal ||
-                           run.attempt.round != at.job.head.round ||
-                           (detail != nullptr && run.attempt <= detail->superseded);
-      if (is_over) {
+      const Soft soft = at.led.soft(index);
+      if (soft == Soft::kFinal || run.attempt.round != at.job.head.round) {
         unwanted.add(one);
         continue;
       }
       if (holding.bound.contains(index, run.attempt)) continue;
-      if (at.led.soft(index) == Soft::kCommitting) {
+      const TaskDetail* detail = at.job.detail(index);
+      const bool is_old = detail != nullptr && run.attempt <= detail->superseded;
+      if (is_old && (soft == Soft::kCommitting || !was_lost(*detail, run.attempt))) {
+        unwanted.add(one);
+        continue;
+      }
+      if (soft == Soft::kCommitting) {
         holding.bound.add(one);  // its result is on the way already
         continue;
       }
       // Only what is bound has a holder: to look through all nodes for every task takes long.
-      const bool is_bound = at.led.soft(index) == Soft::kBound;
-      const auto holder = is_bound ? at.led.holder(index) : std::nullopt;
-      if (holder && holder->second >= run.attempt && holder->first != from) {
+      const auto holder = soft == Soft::kBound ? at.led.holder(index) : std::nullopt;
+      if (holder && !prevails(at, holding, one, holder->second, turn.now)) {
         unwanted.add(one);
         continue;
       }
       if (holder) {
-        // The newer attempt stays; the older one's node is told when it next lists it.
-        at.led.nodes[holder->first].bound.remove({index, 1, holder->second});
-        at.led.nodes[holder->first].dropping.add({index, 1, holder->second});
+        const TaskRun other{index, 1, holder->second};
+        drop(turn, at, holder->first, {other});
+        if (is_old) give_up(turn, at, holder->first, other);
       }
       holding.losing.remove(one);
       holding.bound.add(one);
       at.led.set_soft(index, Soft::kBound);
     }
   }
+}
+
+// An attempt that is ended for an older one's sake: its number is used up, which the log must say.
+void Coordinator::give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run) {
+  Holding& holding = at.led.nodes[node];
+  if (holding.losing.is_empty()) holding.node_lost = false;
+  holding.losing.add(run);
+  propose_loss(turn, at, node, holding);
 }
 
 void Coordinator::stop_awaiting(Turn& turn, Led& at, NodeId node) {
@@ -243,6 +279,7 @@ void Coordinator::lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskR
     holding.losing.add(run);
   }
   holding.node_lost = node_lost;
+  if (node_lost) holding.lost_at = turn.now;
   propose_loss(turn, at, node, holding);
 }
 

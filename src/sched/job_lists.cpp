@@ -67,7 +67,7 @@ void JobLists::add_group(const AskJobs& question, GroupId group, JobsReply& repl
   for (const auto& [id, job] : *jobs) {
     if (!question.count_only && !matches(question.query, *job, question.now)) continue;
     JobSummary summary = summary_of(*job);
-    if (!job->is_final()) coordinator_.complete(*job, group, summary);
+    coordinator_.complete(*job, group, summary);
     ++counts[static_cast<std::size_t>(summary.state)];
     if (question.count_only) continue;
     if (question.query.state && *question.query.state != summary.state) continue;

@@ -27,7 +27,13 @@ Error moved() {
 }
 
 Error unknown(const JobId& job) {
-  return {Code::kNotFound, "there is no job " + job.text(), {}};
+  return {Code::kNotFound, "there is no job " + job.text(), "see: dunlin jobs --all"};
+}
+
+// An attended job ends when those it runs for are gone, whoever else may look at it.
+bool is_attendance(const GroupRequest& request) {
+  const auto* watch = std::get_if<WatchJob>(&request);
+  return watch != nullptr ? watch->attends : std::holds_alternative<SubmitJob>(request);
 }
 
 }  // namespace
@@ -58,7 +64,7 @@ void LeaderDesk::ask(Turn& turn, std::uint64_t handle, GroupId group, ByteView b
     turn.raise(ReplyGroup{handle, fail(Code::kLimit, "too many requests at this node")});
     return;
   }
-  coordinator_.attend(group, job, turn.now, turn.now);
+  if (is_attendance(*what)) coordinator_.attend(group, job, turn.now, turn.now);
   Request& request = requests_[handle];
   request.group = group;
   request.job = job;
@@ -229,7 +235,9 @@ void LeaderDesk::wait(Turn& turn, std::uint64_t handle, Duration hold) {
   request.stage = Stage::kWaiting;
   request.until = turn.now + std::clamp(hold, Duration{}, kLongestHold);
   deadlines_.insert({request.until, handle});
-  coordinator_.attend(request.group, request.job, turn.now, request.until);
+  if (is_attendance(request.what)) {
+    coordinator_.attend(request.group, request.job, turn.now, request.until);
+  }
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, bool is_last) {

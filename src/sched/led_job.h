@@ -42,6 +42,7 @@ struct Holding {
   AttemptRuns waiting;             // not started when it last said so
   std::vector<TaskStart> starts;   // of what ran when it last said so, at most kMaxToldStarts
   bool node_lost = false;          // of `losing`
+  Instant lost_at;                 // when the node was last taken for dead; zero: never
   std::uint64_t losing_token = 0;  // the proposal that commits the loss; 0: none is on its way
   std::uint64_t last_pull = 0;
   std::uint64_t pull_before = 0;

@@ -48,8 +48,9 @@ struct WatchJob {
   JobId id;
   std::uint64_t seen = 0;
   Duration hold = seconds(20);
+  bool attends = false;  // whoever waits is who an attended job runs for
   static constexpr auto fields() {
-    return Fields<&WatchJob::id, &WatchJob::seen, &WatchJob::hold>{};
+    return Fields<&WatchJob::id, &WatchJob::seen, &WatchJob::hold, &WatchJob::attends>{};
   }
 };
 struct JobChanged {

@@ -1,5 +1,7 @@
 #include "sched/task_command.h"
 
+#include <map>
+
 namespace dunlin::sched {
 
 namespace {
@@ -61,16 +63,16 @@ std::vector<std::string> task_argv(const JobSpec& spec, const TaskNames& names) 
 
 std::vector<std::pair<std::string, std::string>> task_environment(const JobSpec& spec,
                                                                   const TaskNames& names) {
-  std::vector<std::pair<std::string, std::string>> environment(spec.environment.begin(),
-                                                               spec.environment.end());
-  environment.emplace_back("DUNLIN_JOB_ID", names.job.text());
-  environment.emplace_back("DUNLIN_TASK_ID", std::to_string(names.number));
-  environment.emplace_back("DUNLIN_ENTRY", names.entry);
-  environment.emplace_back("DUNLIN_ATTEMPT", std::to_string(names.attempt));
-  environment.emplace_back("DUNLIN_NODE", names.node);
-  environment.emplace_back("DUNLIN_CPUS", std::to_string(spec.cpus));
-  environment.emplace_back("DUNLIN_SERVER", names.server);
-  return environment;
+  // What a job sets itself does not hide where it runs.
+  std::map<std::string, std::string> environment = spec.environment;
+  environment["DUNLIN_JOB_ID"] = names.job.text();
+  environment["DUNLIN_TASK_ID"] = std::to_string(names.number);
+  environment["DUNLIN_ENTRY"] = names.entry;
+  environment["DUNLIN_ATTEMPT"] = std::to_string(names.attempt);
+  environment["DUNLIN_NODE"] = names.node;
+  environment["DUNLIN_CPUS"] = std::to_string(spec.cpus);
+  environment["DUNLIN_SERVER"] = names.server;
+  return {environment.begin(), environment.end()};
 }
 
 bool is_no_op(const JobSpec& spec) {

@@ -63,6 +63,10 @@ TEST_F(Commands, WrongUsageIsOneLineAndExitsWithTwo) {
       {"submit", "--limit", "3", "--array", "1-9%2", "true"},
       {"submit", "x", ":::"},
       {"submit", "--stdin", "f", "cat"},
+      {"submit", "-p", "99999999999999999999", "true"},
+      {"submit", "--file", "/proc/cpuinfo", "true"},
+      {"jobs", "--limit", "0"},
+      {"logs", "last", "--attempt", "0"},
   };
   for (const std::vector<std::string>& args : wrong) {
     const Ran ran = run(args);
@@ -79,6 +83,7 @@ TEST_F(Commands, WithJsonAnErrorIsAnObjectOnStderr) {
   EXPECT_TRUE(ran.out.empty());
   EXPECT_EQ(error_from_json(ran.err).code, Code::kNotFound);
   EXPECT_EQ(error_from_json(run({"jobs", "--jsno", "--json"}).err).code, Code::kUsage);
+  EXPECT_EQ(error_from_json(run({"--json", "jbos"}).err).code, Code::kUsage);
 }
 
 TEST_F(Commands, WhereNobodyAnswersTheExitCodeIsThree) {

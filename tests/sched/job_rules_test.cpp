@@ -89,7 +89,7 @@ TEST(Cancel, EndsEveryProcessOfTheJobEvenAStubbornOne) {
   EXPECT_EQ(ending.tasks.cancelled, 18u);
   JobSummary seen = ending;
   for (int changes = 0; !dunlin::is_final(seen.state) && changes < 20; ++changes) {
-    const Result<JobAnswer> next = cluster.call(1, WatchJob{job, seen.version, seconds(20)});
+    const Result<JobAnswer> next = cluster.call(1, WatchJob{job, seen.version, seconds(20), false});
     ASSERT_TRUE(next.has_value());
     seen = std::get<JobChanged>(*next).job;
   }
@@ -139,14 +139,19 @@ TEST(Cancel, ByAnotherUserIsRefused) {
   EXPECT_EQ(answer.error().code, Code::kRefused);
 }
 
-TEST(Attended, AJobNobodyAsksForIsCancelled) {
+TEST(Attended, AJobIsCancelledWhenWhoeverItRunsForIsGoneWhoeverElseLooks) {
   Cluster cluster({});
   JobSpec spec = cluster.spec({"work", "600000"});
   spec.attended = true;
   const JobId job = cluster.submit(0, GroupId{1}, spec);
   cluster.run_for(seconds(20));
-  cluster.show(job);
-  cluster.run_for(seconds(20));
+  WatchJob attending{job, 0, {}, true};
+  ASSERT_TRUE(cluster.call(0, attending).has_value());
+  for (int i = 0; i < 10; ++i) {
+    cluster.run_for(seconds(2));
+    ASSERT_TRUE(cluster.call(0, WatchJob{job, 0, seconds(20), false}).has_value());
+    cluster.show(job);
+  }
   EXPECT_FALSE(cluster.is_final(job));
   cluster.run_for(seconds(12));
   EXPECT_TRUE(cluster.is_final(job));
@@ -159,7 +164,7 @@ TEST(Attended, AWatcherThatWaitsAsLongAsItMayIsAttendance) {
   const JobId job = cluster.submit(0, GroupId{1}, spec);
   cluster.run_for(seconds(1));
   // What ends meanwhile is no news to this one.
-  const WatchJob watch{job, UINT64_MAX, seconds(60)};
+  const WatchJob watch{job, UINT64_MAX, seconds(60), true};
   ASSERT_TRUE(cluster.call(0, watch, seconds(90)).has_value());
   EXPECT_GT(cluster.now(), Instant{} + seconds(30));
   EXPECT_FALSE(cluster.is_final(job));
@@ -476,7 +481,7 @@ TEST(Watch, AnswersWhenSomethingChangesAndAtTheEnd) {
   std::uint64_t seen = 0;
   int answers = 0;
   for (;;) {
-    const Result<JobAnswer> answer = cluster.call(1, WatchJob{job, seen, seconds(20)});
+    const Result<JobAnswer> answer = cluster.call(1, WatchJob{job, seen, seconds(20), false});
     ASSERT_TRUE(answer.has_value());
     const JobSummary& summary = std::get<JobChanged>(*answer).job;
     EXPECT_GT(summary.version, seen);

@@ -181,7 +181,11 @@ void Cluster::crash(std::size_t host, Duration dead_after) {
       enter(i, [&](Scheduler& s, Effects& out) { s.peer_suspected(now_, hosts_[host].id, out); });
     }
   });
-  after(dead_after, [this, host, life] {
+  declare_dead(host, dead_after);
+}
+
+void Cluster::declare_dead(std::size_t host, Duration delay) {
+  after(delay, [this, host, life = hosts_[host].life] {
     if (hosts_[host].life != life) return;
     hosts_[host].state = SchedMemberState::kDead;
     tell_members();
@@ -197,8 +201,9 @@ std::size_t Cluster::hosts_that_died_under_a_task(const JobId& job) const {
   return most;
 }
 
-void Cluster::crash_process(std::size_t host) {
+void Cluster::crash_process(std::size_t host, std::optional<Duration> dead_after) {
   stop(host);
+  if (dead_after) declare_dead(host, *dead_after);
 }
 
 void Cluster::restart(std::size_t host) {

@@ -108,7 +108,7 @@ class Cluster {
   // suspected after 1 s and declared dead after `dead_after`.
   void crash(std::size_t host, Duration dead_after = seconds(4));
   // The node process alone; its runner and processes go on.
-  void crash_process(std::size_t host);
+  void crash_process(std::size_t host, std::optional<Duration> dead_after = {});
   void restart(std::size_t host);
   void hand_back(std::size_t host);
   // The runner dies with all processes, and another takes its place.
@@ -187,6 +187,7 @@ class Cluster {
   void at(Instant when, std::function<void()> what);
   void after(Duration time, std::function<void()> what) { at(now_ + time, std::move(what)); }
   WallTime wall() const { return {1'800'000'000'000 + now_.us / 1000}; }
+  void declare_dead(std::size_t host, Duration delay);
   void start(std::size_t host);
   void stop(std::size_t host);
   void enter(std::size_t host, const std::function<void(Scheduler&, Effects&)>& input);

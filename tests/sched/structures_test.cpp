@@ -23,6 +23,18 @@ TEST(SmallFloat, KeepsAnyMagnitudeWithinATwoThousandth) {
   }
 }
 
+TEST(TaskCommand, WhatAJobSetsItselfDoesNotHideWhereItRuns) {
+  JobSpec spec;
+  spec.environment = {{"DUNLIN_TASK_ID", "9"}, {"MINE", "1"}};
+  TaskNames names;
+  names.number = 4;
+  std::multimap<std::string, std::string> seen;
+  for (const auto& variable : task_environment(spec, names)) seen.insert(variable);
+  EXPECT_EQ(seen.count("DUNLIN_TASK_ID"), 1u);
+  EXPECT_EQ(seen.find("DUNLIN_TASK_ID")->second, "4");
+  EXPECT_EQ(seen.count("MINE"), 1u);
+}
+
 TEST(TaskColumns, ComeBackFromTheirBytes) {
   TaskColumns columns(10'000);
   columns.close(5, Closed::kDone, {3, 1000, 77, 0, 0});

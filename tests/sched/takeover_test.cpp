@@ -192,6 +192,59 @@ TEST(Restart, OfTheNodeProcessAloneGoesOnWithItsTasks) {
   EXPECT_TRUE(cluster.violations().empty());
 }
 
+TEST(Restart, OfANodeProcessTakenForDeadGoesOnWithItsTasksAndEndsTheNewerAttempts) {
+  Cluster cluster({.nodes = 3, .cpus = 10});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "200000"}, 15));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 15; }, seconds(5)));
+  const auto pids = [&] {
+    std::set<std::int32_t> found;
+    for (const SimProcess& process : cluster.processes(2)) found.insert(process.pid);
+    return found;
+  };
+  const std::set<std::int32_t> before = pids();
+  ASSERT_FALSE(before.empty());
+  cluster.crash_process(2, seconds(4));
+  ASSERT_TRUE(
+      cluster.run_until([&] { return cluster.starts(job) == 15 + before.size(); }, seconds(15)));
+  cluster.run_for(seconds(10));
+  cluster.restart(2);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 15; }, seconds(15)));
+  EXPECT_EQ(pids(), before);
+  // The next coordinator knows of it from the log and the nodes alone.
+  cluster.lead(GroupId{1}, 1);
+  cluster.run_for(seconds(20));
+  EXPECT_EQ(pids(), before);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(250)));
+  EXPECT_EQ(cluster.starts(job), 15 + before.size()) << "none began a third time";
+  EXPECT_EQ(cluster.show(job).tasks.done, 15u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Restart, OfANodeProcessTakenForDeadForLongLeavesTheTasksWhereTheyAre) {
+  Cluster cluster({.nodes = 3, .cpus = 10});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "200000"}, 15));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 15; }, seconds(5)));
+  cluster.crash_process(2, seconds(4));
+  cluster.run_for(seconds(70));
+  ASSERT_FALSE(cluster.processes(2).empty());
+  cluster.restart(2);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.processes(2).empty(); }, seconds(30)));
+  EXPECT_EQ(cluster.running(job), 15u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
+TEST(Restart, AnAttemptThatGoesOnMayFailAndIsRunAgain) {
+  Cluster cluster({.nodes = 3, .cpus = 10});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"exit", "3", "60000"}, 15));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 15; }, seconds(5)));
+  cluster.crash_process(2, seconds(4));
+  cluster.run_for(seconds(15));
+  cluster.restart(2);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(200)));
+  EXPECT_EQ(cluster.show(job).tasks.failed, 15u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
 TEST(Restart, OfTheCoordinatorsOwnProcessGoesOnWithItsTasks) {
   Cluster cluster({.nodes = 1, .cpus = 10});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "100", "20000"}, 10));
@@ -270,7 +323,7 @@ TEST(Loss, OfANodeWhoseResultsTheGroupHadNoRoomForRunsItsTasksAgain) {
   EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
   EXPECT_EQ(cluster.show(job).tasks.done, 3u);
   EXPECT_EQ(cluster.starts(job), 4u);
-  for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
+  EXPECT_TRUE(cluster.violations().empty());
 }
 
 TEST(Cancel, OfAMillionTasksAtAThousandNodesIsToldToEachOnce) {
