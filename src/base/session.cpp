@@ -361,6 +361,7 @@ Result<void> Session::on_verdict(ByteView record) {
     return fail(Code::kConflict, "the other end has seen a later life of this node");
   }
   if (verdict != Verdict::kAdmitted) {
+    is_shut_out_ = true;
     return fail(Code::kRefused, "the cluster does not admit this node",
                 "it has been forgotten or revoked; `dunlin up --reset --join` makes it a new one");
   }

@@ -112,6 +112,7 @@ class Session {
   const SessionPeer& peer() const { return peer_; }
   std::size_t max_frame() const;
   bool is_outlived() const { return is_outlived_; }           // dialer: what the listener says
+  bool is_shut_out() const { return is_shut_out_; }           // likewise: not admitted, for good
   std::size_t queued_bytes() const { return queued_bytes_; }  // not yet taken by take_output
 
  private:
@@ -145,6 +146,7 @@ class Session {
   Bytes frame_;                                       // being put together from records
   std::size_t frame_missing_ = 0;
   bool is_outlived_ = false;
+  bool is_shut_out_ = false;
 };
 
 }  // namespace dunlin

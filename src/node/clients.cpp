@@ -203,8 +203,15 @@ void Node::Parts::serve(client::RequestId request, const client::LeaveNode& body
 }
 
 Result<void> Node::Parts::may_begin_leaving() const {
+  std::string silent;
   for (const auto& [id, member] : gossip.members()) {
-    if (id != self && member.state == MemberState::kAlive) return {};
+    if (id == self || member.state == MemberState::kLeft) continue;
+    if (member.state == MemberState::kAlive) return {};
+    silent += (silent.empty() ? "" : ", ") + member.facts.name;
+  }
+  if (!silent.empty()) {
+    return fail(Code::kRefused, "nobody is there to take over: these do not answer: " + silent,
+                "start them again first; --now leaves anyway, and loses what they do not have");
   }
   return fail(Code::kRefused, "this is the last node: all jobs and blobs would be lost",
               "add --now to do it anyway, or stop it with: dunlin down");

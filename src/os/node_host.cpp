@@ -321,6 +321,10 @@ Transport::Callbacks NodeHost::transport_callbacks() {
         "--reset to join as a new node");
     stop(1);
   };
+  callbacks.on_shut_out = [this] {
+    say("the cluster has retired this node's identity; start it with --reset to join anew");
+    stop(1);
+  };
   callbacks.is_admitted = [this](NodeId id, const PublicKey&) { return node_->is_admitted(id); };
   callbacks.token_psk = [this](const TokenId& token) { return node_->token_psk(token); };
   return callbacks;

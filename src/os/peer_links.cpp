@@ -238,8 +238,10 @@ void PeerLinks::on_outbound_end(NodeId id, Connection& connection, const Error& 
   if (peer->dial_deadline != Instant::never()) {
     if (error.code == Code::kRefused) ++peer->key_choice;  // perhaps it holds the other key only
     const bool is_outlived = connection.session().is_outlived();
+    const bool is_shut_out = connection.session().is_shut_out();
     on_dial_failed(id, *peer, now, error);
     if (is_outlived) events_.on_newer_self();
+    if (is_shut_out) events_.on_shut_out();
     return;
   }
   // Something that breaks as soon as it opens must not make a busy loop.

@@ -43,6 +43,8 @@ class PeerLinks {
     std::function<bool(NodeId, Boot)> on_boot;
     // A peer knows a later life of this node.
     std::function<void()> on_newer_self;
+    // A peer says that the cluster admits this node no more.
+    std::function<void()> on_shut_out;
     // A dial failed; `address` is where to.
     std::function<void(const std::string& address, const Error&)> on_trouble;
   };

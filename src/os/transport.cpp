@@ -35,6 +35,9 @@ Transport::Transport(uv_loop_t* loop, const Identity& self, Callbacks callbacks)
               [this](NodeId id) { callbacks_.on_peer_reset(id); },
               [this](NodeId id, Boot boot) { return datagrams_.prove_boot(id, boot); },
               [this] { on_newer_self(); },
+              [this] {
+                if (callbacks_.on_shut_out) callbacks_.on_shut_out();
+              },
               [this](const std::string& address, const Error& error) { trouble(address, error); }}),
       datagrams_(self, [this](NodeId id) -> std::optional<PublicKey> {
         const PublicKey* key = links_.key_of(id);

@@ -60,6 +60,8 @@ class Transport {
     std::function<void(const std::string& address, const Error&)> on_trouble;
     // A peer knows a later life of this node: it is a restored copy or has a twin. May be empty.
     std::function<void()> on_newer_self;
+    // A peer says that the cluster admits this node no more: its id is retired. May be empty.
+    std::function<void()> on_shut_out;
     // Asked for every connection and datagram.
     std::function<bool(NodeId, const PublicKey&)> is_admitted;
     // JoinToken::psk of a valid token.

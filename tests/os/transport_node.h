@@ -81,6 +81,7 @@ struct Node {
   std::optional<JoinToken> token;
   bool echo = false;
   bool saw_newer_self = false;
+  bool is_shut_out = false;
 
   Node(Loop& on, std::uint8_t seed, Boot boot = 1, const std::string& ip = "127.0.0.1",
        std::uint16_t port = 0, ClusterId cluster = cluster_of(1))
@@ -94,6 +95,7 @@ struct Node {
     callbacks.on_join = [this](JoinRequest request) { joins.push_back(std::move(request)); };
     callbacks.on_trouble = [this](const std::string&, const Error& e) { troubles.push_back(e); };
     callbacks.on_newer_self = [this] { saw_newer_self = true; };
+    callbacks.on_shut_out = [this] { is_shut_out = true; };
     callbacks.is_admitted = [this](NodeId id, const PublicKey&) { return !banned.contains(id); };
     callbacks.token_psk = [this](const TokenId& id) -> std::optional<Key32> {
       if (token && token->id == id) return token->psk();

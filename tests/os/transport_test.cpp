@@ -268,6 +268,18 @@ TEST(Transport, TurnsARestoredCopyAwayFromItsStreams) {
   EXPECT_TRUE(b->resets.empty()) << "the copy must not have cut off the node itself";
 }
 
+TEST(Transport, TellsWhoeverIsAdmittedNoMore) {
+  Loop loop;
+  Node a(loop, 1);
+  Node b(loop, 2);
+  acquaint({&a, &b});
+  a.banned.insert(b.id());
+  b.send(a, Channel::kStream, frame_of(1, 1));
+  EXPECT_TRUE(loop.run_until([&] { return b.is_shut_out; }));
+  EXPECT_FALSE(a.is_shut_out);
+  EXPECT_TRUE(a.got.empty());
+}
+
 TEST(Transport, DoesNotBelieveARestoredCopyThatAnswers) {
   Loop loop;
   Node a(loop, 1);
