@@ -70,8 +70,8 @@ std::string headline(const client::Status& status) {
     if (hosts >= 3) return count + ": can lose none now; replicas are being made";
     return count + ": can lose none; add " + (hosts <= 1 ? "two" : "one");
   }
-  const bool is_well = status.suspect == 0 && status.dead == 0 &&
-                       status.groups_fully_replicated == status.groups &&
+  // The dead are no part of it any more once others hold what they held.
+  const bool is_well = status.suspect == 0 && status.groups_fully_replicated == status.groups &&
                        status.blocks_under_replicated == 0;
   return std::string(is_well ? "healthy" : "mending") + ": can lose any " +
          std::to_string(status.can_lose) + " of " + count;

@@ -427,6 +427,8 @@ TEST_F(Commands, StatusBeginsWithWhatCanBeLost) {
   status.can_lose = 1;
   EXPECT_EQ(first_line(status), "healthy: can lose any 1 of 5 hosts");
   status.dead = 1;
+  EXPECT_EQ(first_line(status), "healthy: can lose any 1 of 5 hosts");
+  status.blocks_under_replicated = 1;
   EXPECT_EQ(first_line(status), "mending: can lose any 1 of 5 hosts");
   status = {};
   status.alive = 1;
