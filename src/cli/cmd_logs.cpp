@@ -206,13 +206,13 @@ int follow_logs(Invocation& call, const JobRef& job, const std::string& streams)
 }
 
 int run_logs(Invocation& call) {
+  if (call.args.number("attempt", 1) == 0) {
+    return call.usage("there is no --attempt 0", "the first is 1");
+  }
   const auto job = find_job(call.client, call.args.words[0]);
   if (!job) return call.failed(job.error());
   if (call.args.has("stderr") && call.args.has("both")) {
     return call.usage("--stderr and --both exclude each other", "give one");
-  }
-  if (call.args.number("attempt", 1) == 0) {
-    return call.usage("there is no --attempt 0", "the first is 1");
   }
   const std::string stream = call.args.has("both")     ? "both"
                              : call.args.has("stderr") ? "stderr"
