@@ -28,11 +28,12 @@ play: deps
 test: test-deps
 	@scripts/test $(TEST_BUILD)
 
-# One seed of the simulated cluster: make sim SEED=7
+# One seed of the simulated cluster: make sim SEED=7, or with faults of one's own choice:
+# make sim SEED=7 FAULTS="loss, power cut"
 sim:
 	@cmake -S . -B $(TEST_BUILD) -G Ninja -DDUNLIN_TESTS=ON >/dev/null
 	@ninja -C $(TEST_BUILD) sim_run
-	@$(TEST_BUILD)/tests/sim_run --seed $(SEED)
+	@$(TEST_BUILD)/tests/sim_run --seed $(SEED) $(if $(FAULTS),--faults "$(FAULTS)")
 
 # A finding ends the test that met it.
 asan:

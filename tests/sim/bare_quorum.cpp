@@ -4,13 +4,32 @@
 #include <map>
 #include <set>
 
+#include "base/codec.h"
 #include "sim/disk_replicas.h"
+#include "store/pack.h"
 
 namespace dunlin::sim {
 
 namespace {
 
 constexpr std::string_view kBlob = "blob/";
+constexpr std::size_t kSealSize = 8;  // the journal's checksum before each fact
+
+// The value of a fact under "blob/".
+struct BlobPlace {
+  std::uint32_t pack = 0;
+  std::uint32_t offset = 0;
+  std::uint32_t length = 0;
+  static constexpr auto fields() {
+    return Fields<&BlobPlace::pack, &BlobPlace::offset, &BlobPlace::length>{};
+  }
+};
+
+bool is_spoilt(const SimDisk& disk, const Bytes& sealed) {
+  if (!disk.has_rot()) return false;
+  const auto place = decode<BlobPlace>(ByteView(sealed).subspan(kSealSize));
+  return !place || disk.is_rotten({store::pack_file(place->pack), place->offset, place->length});
+}
 
 std::set<NodeId> ids_of(const SimWorld& world, const std::vector<HostIndex>& hosts) {
   std::set<NodeId> ids;
@@ -18,6 +37,7 @@ std::set<NodeId> ids_of(const SimWorld& world, const std::vector<HostIndex>& hos
   return ids;
 }
 
+// Sound copies of each blob that is named there.
 std::map<std::string, std::size_t> blobs_on(const SimWorld& world,
                                             const std::vector<HostIndex>& hosts) {
   std::map<std::string, std::size_t> blobs;
@@ -25,10 +45,16 @@ std::map<std::string, std::size_t> blobs_on(const SimWorld& world,
     const auto& facts = world.host(i).disk().facts();
     for (auto at = facts.lower_bound(std::string(kBlob));
          at != facts.end() && at->first.starts_with(kBlob); ++at) {
-      ++blobs[at->first];
+      blobs[at->first] += is_spoilt(world.host(i).disk(), at->second) ? 0 : 1;
     }
   }
   return blobs;
+}
+
+std::size_t sound_blobs_on(const SimWorld& world, const std::vector<HostIndex>& hosts) {
+  const auto blobs = blobs_on(world, hosts);
+  return static_cast<std::size_t>(
+      std::count_if(blobs.begin(), blobs.end(), [](const auto& blob) { return blob.second > 0; }));
 }
 
 std::vector<HostIndex> members(const SimWorld& world) {
@@ -200,14 +226,14 @@ std::optional<std::vector<HostIndex>> bare_quorum(const SimWorld& world, Random&
   const Survivors all = survivors(world);
   if (!has_majorities(world, all, all)) return std::nullopt;
   std::vector<HostIndex> order = hosts_of(all);
-  const std::size_t blobs = blobs_on(world, order).size();
+  const std::size_t blobs = sound_blobs_on(world, order);
   random.shuffle(order);
   Survivors core = all;
   for (const HostIndex victim : order) {
     Survivors without = core;
     without.erase(victim);
     if (!has_majorities(world, all, without)) continue;
-    if (blobs_on(world, hosts_of(without)).size() == blobs) core = std::move(without);
+    if (sound_blobs_on(world, hosts_of(without)) == blobs) core = std::move(without);
   }
   return hosts_of(core);
 }

@@ -16,7 +16,7 @@ namespace dunlin::sim {
 // nor rotten, nor left for good.
 bool has_member_disk(const SimHost& host);
 
-// All groups are led and have `voters` of them, all running; every blob lies on two running
+// All groups are led and have `voters` of them, all running; every blob lies sound on two running
 // hosts: one more disk may be lost for good.
 bool is_settled(const SimWorld& world, std::size_t voters);
 

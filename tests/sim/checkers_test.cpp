@@ -309,22 +309,16 @@ TEST(Checkers, AClusterThatIsNeverHealedIsSeen) {
   SeedOptions options;
   options.chaos = seconds(10);
   options.plan = FaultPlan{};
+  const auto lines_of_q7 = [&] {
+    std::string lines;
+    for (const std::string& line : run_seed(options).violations) {
+      if (line.starts_with("Q7 ")) lines += line + "\n";
+    }
+    return lines;
+  };
+  EXPECT_EQ(lines_of_q7(), "");
   options.never_heal = true;
-  const SeedReport report = run_seed(options);
-  bool seen = false;
-  for (const std::string& line : report.violations) seen = seen || line.starts_with("Q7 ");
-  EXPECT_TRUE(seen);
-}
-
-TEST(Checkers, ASeedWithoutFaultsDoesNotCount) {
-  SeedOptions options;
-  options.chaos = seconds(20);
-  options.plan = FaultPlan{};
-  options.plan->between = seconds(1000);
-  const SeedReport report = run_seed(options);
-  bool seen = false;
-  for (const std::string& line : report.violations) seen = seen || line.starts_with("coverage ");
-  EXPECT_TRUE(seen);
+  EXPECT_NE(lines_of_q7().find(": membership did not converge\n"), std::string::npos);
 }
 
 TEST(Seeds, OneSeedGoesOneWay) {

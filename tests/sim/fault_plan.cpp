@@ -9,6 +9,7 @@ namespace dunlin::sim {
 namespace {
 
 constexpr std::size_t kVoters = 3;
+constexpr Duration kDoom = seconds(60);
 constexpr std::size_t kFewest = 4;  // running nodes that a fault may leave, leaves excepted
 
 // Struck by the injector, one at a time; the rest is weather.
@@ -16,15 +17,22 @@ constexpr std::array kEpisodes = {
     Fault::kPartition, Fault::kOneWayPartition, Fault::kPartialPartition,
     Fault::kPause,     Fault::kProcessCrash,    Fault::kHostCrash,
     Fault::kPowerCut,  Fault::kDiskFull,        Fault::kIoError,
-    Fault::kHungDisk,  Fault::kBitFlip,         Fault::kLostTail,
+    Fault::kHungDisk,  Fault::kBitFlip,         Fault::kPackRot,
+    Fault::kLostTail,  Fault::kLostLog,         Fault::kLostState,
     Fault::kRestored,  Fault::kCloned,          Fault::kJoin,
     Fault::kLeave};
+// What a plan has to have of the kinds that make a seed count; not all will find an occasion.
+constexpr std::ptrdiff_t kFewestOn = 6;
+constexpr Weather kStorm{.loss = 0.1, .duplication = 0.08, .reordering = 0.15, .delays = 0.015};
 
 }  // namespace
 
 FaultPlan FaultPlan::draw(Random& random) {
   FaultPlan plan;
   for (std::size_t i = 0; i < kFaultKinds; ++i) plan.on[i] = random.chance(0.45);
+  while (std::count(plan.on.begin(), plan.on.begin() + kMeritKinds, true) < kFewestOn) {
+    plan.on[random.below(kMeritKinds)] = true;
+  }
   if (plan.has(Fault::kLoss)) plan.weather.loss = random.unit() * 0.15;
   if (plan.has(Fault::kDuplication)) plan.weather.duplication = random.unit() * 0.1;
   if (plan.has(Fault::kReordering)) plan.weather.reordering = random.unit() * 0.2;
@@ -32,7 +40,7 @@ FaultPlan FaultPlan::draw(Random& random) {
   plan.between = random.between(seconds(4), seconds(16));
   plan.longest = random.between(seconds(3), seconds(25));
   // A seed without any episode would show nothing.
-  plan.set(kEpisodes[random.below(8)]);
+  plan.set(kEpisodes[random.below(kEpisodes.size())]);
   plan.set(Fault::kProcessCrash);
   // Nodes come and go all the while.
   plan.set(Fault::kJoin);
@@ -40,13 +48,31 @@ FaultPlan FaultPlan::draw(Random& random) {
   return plan;
 }
 
+FaultPlan FaultPlan::of(const std::vector<Fault>& faults) {
+  FaultPlan plan;
+  for (const Fault fault : faults) plan.set(fault);
+  if (plan.has(Fault::kLoss)) plan.weather.loss = kStorm.loss;
+  if (plan.has(Fault::kDuplication)) plan.weather.duplication = kStorm.duplication;
+  if (plan.has(Fault::kReordering)) plan.weather.reordering = kStorm.reordering;
+  if (plan.has(Fault::kDelay)) plan.weather.delays = kStorm.delays;
+  plan.between = seconds(5);
+  return plan;
+}
+
 FaultInjector::FaultInjector(SimWorld& world, const FaultPlan& plan, Random random)
     : world_(world), plan_(plan), random_(random) {}
 
 void FaultInjector::begin() {
+  world_.faults().begin();
   world_.network().set_weather(plan_.weather);
   world_.on_end = [this](SimHost& host) { on_end(host); };
   next();
+}
+
+void FaultInjector::end() {
+  is_over_ = true;
+  world_.collect_disk_counts();
+  world_.faults().end();
 }
 
 void FaultInjector::heal() {
@@ -70,6 +96,11 @@ void FaultInjector::next() {
   });
 }
 
+// Of the peers' processes.
+bool FaultInjector::may_kill() {
+  return !is_one_doomed() || !doomed_->has_forgotten;
+}
+
 void FaultInjector::strike(Fault fault) {
   switch (fault) {
     case Fault::kPartition:
@@ -90,7 +121,10 @@ void FaultInjector::strike(Fault fault) {
     case Fault::kHungDisk: return hang_disk();
     case Fault::kBitFlip:
     case Fault::kLostTail:
-    case Fault::kRestored: return tamper(fault);
+    case Fault::kLostLog:
+    case Fault::kLostState: return tamper(fault);
+    case Fault::kPackRot: return rot_a_pack();
+    case Fault::kRestored: return put_back_later();
     case Fault::kCloned: return clone();
     case Fault::kJoin: return join();
     case Fault::kLeave: return leave();
@@ -110,6 +144,18 @@ std::vector<HostIndex> FaultInjector::running() const {
     if (world_.host(i).is_up() && !world_.host(i).is_banished()) hosts.push_back(i);
   }
   return hosts;
+}
+
+bool FaultInjector::is_one_doomed() {
+  if (doomed_ &&
+      (world_.queue().now() > doomed_->until || world_.host(doomed_->host).id() != doomed_->id)) {
+    doomed_.reset();
+  }
+  return doomed_.has_value();
+}
+
+bool FaultInjector::is_in_budget() {
+  return !is_one_doomed() && up() > kFewest && is_settled(world_, kVoters);
 }
 
 std::optional<HostIndex> FaultInjector::victim() {
@@ -181,7 +227,7 @@ Crash FaultInjector::draw_crash(bool power) {
 }
 
 void FaultInjector::kill(HostIndex host) {
-  if (!world_.host(host).is_up()) return;
+  if (!world_.host(host).is_up() || !may_kill()) return;
   world_.faults().note(Fault::kProcessCrash);
   world_.host(host).kill(draw_crash(false), random_.chance(plan_.silence));
 }
@@ -195,13 +241,14 @@ void FaultInjector::kill_one_of(HostIndex a, HostIndex b) {
 }
 
 void FaultInjector::crash_host(HostIndex host, bool power) {
-  if (!world_.host(host).is_up()) return;
+  if (!world_.host(host).is_up() || !may_kill()) return;
   world_.faults().note(Fault::kHostCrash);
   world_.host(host).crash(draw_crash(power));
 }
 
 void FaultInjector::power_cut() {
-  world_.faults().note(Fault::kPowerCut);
+  if (!may_kill()) return;
+  if (up() >= 2) world_.faults().note(Fault::kPowerCut);
   for (HostIndex i = 0; i < world_.host_count(); ++i) {
     if (world_.host(i).phase() != SimHost::Phase::kDown) world_.host(i).crash(draw_crash(true));
   }
@@ -237,6 +284,7 @@ void FaultInjector::replace(HostIndex index) {
   if (host.last_end() == SimHost::End::kRotten || host.last_end() == SimHost::End::kFatal) {
     world_.faults().note(Fault::kRetired);
   }
+  say(host.name() + " begins anew: " + host.last_words());
   host.wipe();
   copies_.erase(index);
   host.join(world_.token());
@@ -253,6 +301,7 @@ void FaultInjector::fill_disk() {
 }
 
 void FaultInjector::break_disk() {
+  if (!may_kill()) return;
   if (const auto host = victim()) world_.host(*host).disk().fail_next_write();
 }
 
@@ -264,46 +313,86 @@ void FaultInjector::hang_disk() {
                        [this, host = *host] { world_.host(host).disk().set_hung(false); });
 }
 
-// The host goes down, and its disk comes back with less than it had.
-void FaultInjector::tamper(Fault fault) {
-  const auto index = victim();
-  if (!index) return;
-  SimHost& host = world_.host(*index);
-  if (fault == Fault::kRestored && !copies_.contains(*index)) {
-    copies_[*index] = host.disk().snapshot();
+// The host goes down, and its disk comes back with less than it had. The cluster may have to heal
+// from earlier faults first.
+void FaultInjector::tamper(Fault fault, int tries) {
+  if (is_over_) return;
+  if (tries == 0) {
+    if (fault == Fault::kRestored) copies_.clear();
     return;
   }
-  if (up() <= kFewest || !is_settled(world_, kVoters)) return;
+  auto index = victim();
+  if (fault == Fault::kRestored && !copies_.empty()) index = copies_.begin()->first;
+  if (!index) return;
+  SimHost& host = world_.host(*index);
+  if (!host.is_up() || !is_in_budget()) {
+    world_.queue().after(seconds(2), [this, fault, tries] { tamper(fault, tries - 1); });
+    return;
+  }
   host.crash(draw_crash(false));
-  host.set_tampered();
+  alter(host, fault);
+}
+
+void FaultInjector::alter(SimHost& host, Fault fault) {
+  SimDisk& disk = host.disk();
+  bool is_done = false;
   if (fault == Fault::kBitFlip) {
     if (random_.chance(0.6)) {
-      host.disk().flip_row(random_);
-    } else if (random_.chance(0.5)) {
-      host.disk().flip_fact(random_);
+      is_done = disk.flip_row(random_);
     } else {
-      host.disk().flip_state(random_);
+      is_done = random_.chance(0.5) ? disk.flip_fact(random_) : disk.flip_state(random_);
     }
   } else if (fault == Fault::kLostTail) {
-    host.disk().lose_tail(random_.below(20) + 1);
-  } else {
-    host.disk().restore(copies_.at(*index));
-    copies_.erase(*index);
-    world_.faults().note(Fault::kRestored);
+    is_done = disk.lose_tail(random_.below(20) + 1);
+  } else if (fault == Fault::kLostLog) {
+    is_done = disk.lose_log();
+  } else if (fault == Fault::kLostState) {
+    is_done = disk.lose_state();
+  } else if (const auto copy = copies_.find(host.index()); copy != copies_.end()) {
+    is_done = copy->second.rows != disk.snapshot().rows;
+    if (is_done) disk.restore(std::move(copy->second));
+    copies_.erase(copy);
+    doomed_ = Doomed{host.index(), host.id(), world_.queue().now() + kDoom, true};
   }
+  say(host.name() + ": " + name_of(fault));
+  if (is_done) host.set_tampered(fault);
+}
+
+// A copy of a directory is taken now and put back some time later.
+void FaultInjector::put_back_later() {
+  const auto index = victim();
+  if (!index || !copies_.empty()) return;
+  copies_[*index] = world_.host(*index).disk().snapshot();
+  world_.queue().after(random_.between(seconds(3), seconds(20)), [this] {
+    if (!copies_.empty()) tamper(Fault::kRestored);
+  });
+}
+
+// Under a node that runs. Who reads it finds out; copies elsewhere must make up for it.
+void FaultInjector::rot_a_pack() {
+  const auto index = victim();
+  if (!index || !is_in_budget()) return;
+  SimHost& host = world_.host(*index);
+  if (host.disk().flip_file(random_)) host.set_tampered(std::nullopt);
 }
 
 // A copy of a directory starts on another host while the original goes on. Whichever of the two
 // survives, none of them counts as a member's disk any more once the copy is gone.
-void FaultInjector::clone() {
+void FaultInjector::clone(int tries) {
+  if (is_over_ || tries == 0) return;
   const auto original = victim();
-  if (!original || up() <= kFewest || !is_settled(world_, kVoters)) return;
+  if (!original || !is_in_budget()) {
+    world_.queue().after(seconds(2), [this, tries] { clone(tries - 1); });
+    return;
+  }
   SimHost& copy = world_.add_host();
   copy.banish();
-  copy.set_tampered();
+  copy.set_tampered(std::nullopt);
   copy.disk().restore(world_.host(*original).disk().snapshot());
-  world_.faults().note(Fault::kCloned);
   copy.resume();
+  // The cluster may take the copy for the node itself, and the original for one that forgot.
+  doomed_ = Doomed{*original, world_.host(*original).id(), world_.queue().now() + kDoom, false};
+  say("a copy of " + world_.host(*original).name() + " begins as " + copy.name());
   world_.queue().after(random_.between(seconds(5), seconds(20)),
                        [this, index = copy.index()] { world_.host(index).crash(Crash{}); });
 }
@@ -312,7 +401,9 @@ void FaultInjector::clone() {
 
 void FaultInjector::join() {
   constexpr std::size_t kMostHosts = 9;
-  if (world_.host_count() >= kMostHosts) return;
+  std::size_t hosts = 0;
+  for (HostIndex i = 0; i < world_.host_count(); ++i) hosts += world_.host(i).is_banished() ? 0 : 1;
+  if (hosts >= kMostHosts) return;
   world_.add_host().join(world_.token());
 }
 

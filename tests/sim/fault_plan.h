@@ -3,14 +3,18 @@
 //
 // The budget. The promises hold while a majority of each group's disks survives, and a blob's last
 // copy. So whatever loses a disk for good (rot, a lost tail, a restored or cloned directory) is
-// ordered only when is_settled(): every group has all its voters running, every blob two copies.
+// ordered only when is_settled(): every group has all its voters running, every blob two sound
+// copies.
 // Until the loss is repaired there is no further one. Crashes, power cuts, partitions, pauses and
-// full or hung disks lose no disk and are not counted.
+// full or hung disks lose no disk and are not counted. But what a node promised and its disk forgot
+// is known to the memory of its peers alone: from the moment that an older copy of a directory is
+// put back until that node was judged, no other process is killed.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,19 +34,24 @@ struct FaultPlan {
   void set(Fault fault, bool is_on = true) { on[static_cast<std::size_t>(fault)] = is_on; }
 
   static FaultPlan draw(Random& random);
+  // These and no others, as strong as a drawn plan may have them.
+  static FaultPlan of(const std::vector<Fault>& faults);
 };
 
 class FaultInjector {
  public:
   FaultInjector(SimWorld& world, const FaultPlan& plan, Random random);
 
+  // What happens from here to end() counts.
   void begin();
   // No more faults; what is broken stays so until heal().
-  void end() { is_over_ = true; }
+  void end();
   // Links, disks and pauses are well again.
   void heal();
   // A process on one of the two hosts is about to die.
   void kill_one_of(HostIndex a, HostIndex b);
+  // Hears of what loses disks, for who follows a seed.
+  std::function<void(const std::string&)> say = [](const std::string&) {};
 
  private:
   void next();
@@ -55,8 +64,11 @@ class FaultInjector {
   void fill_disk();
   void break_disk();
   void hang_disk();
-  void tamper(Fault fault);
-  void clone();
+  void tamper(Fault fault, int tries = 10);
+  void alter(SimHost& host, Fault fault);
+  void put_back_later();
+  void rot_a_pack();
+  void clone(int tries = 10);
   void join();
   void leave();
 
@@ -68,6 +80,11 @@ class FaultInjector {
   Crash draw_crash(bool power);
   std::vector<HostIndex> running() const;
   std::optional<HostIndex> victim();
+  // A node runs, or will, that does not know yet that it cannot go on under its id.
+  bool is_one_doomed();
+  bool may_kill();
+  // One more disk may be lost for good.
+  bool is_in_budget();
   std::size_t up() const;
 
   SimWorld& world_;
@@ -75,7 +92,14 @@ class FaultInjector {
   Random random_;
   bool is_over_ = false;
   std::uint64_t partitions_ = 0;
-  std::map<HostIndex, SimDisk::Snapshot> copies_;  // older ones, to be restored
+  std::map<HostIndex, SimDisk::Snapshot> copies_;  // older ones, to be put back
+  struct Doomed {
+    HostIndex host = 0;
+    NodeId id;
+    Instant until;  // by then it knows
+    bool has_forgotten = false;
+  };
+  std::optional<Doomed> doomed_;
 };
 
 }  // namespace dunlin::sim

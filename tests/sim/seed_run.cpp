@@ -29,7 +29,7 @@ class SeedRun {
       : options_(options),
         random_(options.seed),
         world_(world_options(options, random_)),
-        plan_(options.plan ? *options.plan : FaultPlan::draw(random_)),
+        plan_(plan_of(options, random_)),
         workload_(world_, workload_options(), random_.fork()),
         injector_(world_, plan_, random_.fork()) {}
 
@@ -39,7 +39,8 @@ class SeedRun {
         print_frame(from, to, frame);
       };
     }
-    if (!world_.form(5 + random_.below(3))) {
+    founders_ = kFewestFounders + random_.below(3);
+    if (!world_.form(founders_)) {
       fail("Q7", "the cluster did not form");
       return report();
     }
@@ -67,6 +68,10 @@ class SeedRun {
     return options;
   }
   static WorkloadOptions workload_options() { return {}; }
+  static FaultPlan plan_of(const SeedOptions& options, Random& random) {
+    if (options.plan) return *options.plan;
+    return options.faults.empty() ? FaultPlan::draw(random) : FaultPlan::of(options.faults);
+  }
 
   void fail(const std::string& promise, const std::string& what) {
     world_.verdict().fail(world_.queue().now(), promise, what);
@@ -85,16 +90,22 @@ class SeedRun {
 
   void chaos() {
     workload_.on_key = [this](HostIndex a, HostIndex b) { injector_.kill_one_of(a, b); };
+    injector_.say = [this](const std::string& what) { say(what); };
     workload_.begin();
     injector_.begin();
     world_.run_for(options_.chaos);
     // Where faults let little begin there would be too little to judge: they go on for a while.
     const Instant end = world_now() + options_.chaos / 2;
-    while (workload_.history().expected_results() < kFewestResults && world_now() < end) {
-      world_.run_for(seconds(5));
-    }
+    while (wants_more() && world_now() < end) world_.run_for(seconds(5));
     injector_.end();
+    results_under_attack_ = workload_.history().results();
     say("the faults are over");
+  }
+
+  bool wants_more() {
+    return workload_.history().expected_results() < kFewestResults ||
+           workload_.history().results() < kFewestResultsUnderAttack ||
+           world_.faults().kinds() < kFewestFaultKinds;
   }
 
   // Only a bare quorum comes back; all others stay dead.
@@ -151,7 +162,9 @@ class SeedRun {
   void call_back() {
     world_.run_for(kSuspicion);
     let_go();
+    const std::size_t before = core_.size();
     core_ = complete(world_, core_);
+    called_back_ = core_.size() - before;
     for (const HostIndex i : core_) {
       if (world_.host(i).phase() == SimHost::Phase::kDown) world_.host(i).resume();
     }
@@ -172,7 +185,7 @@ class SeedRun {
              missing_copies(world_, core_).empty() && replicas_apart(world_, core_).empty();
     };
     // Asked now and then only: it looks at everything.
-    const Instant end = world_now() + (options_.never_heal ? seconds(20) : kConvergence);
+    const Instant end = world_now() + kConvergence;
     if (!options_.never_heal) call_back();
     while (world_now() < end && !all()) {
       world_.run_for(milliseconds(500));
@@ -298,25 +311,24 @@ class SeedRun {
   }
 
   void coverage() {
-    world_.collect_disk_counts();
-    const Duration left = kShortestRun - (world_now() - Instant{});
-    if (left.us > 0) world_.run_for(left);
-    if (world_.faults().kinds() < kFewestFaultKinds) fail("coverage", "too few kinds of faults");
-    if (workload_.history().results() < kFewestResults) {
-      fail("coverage", "only " + std::to_string(workload_.history().results()) + " results");
-    }
+    for (const std::string& line : uncovered(report())) fail("coverage", line);
     for (const std::string& gap : workload_.gaps()) fail("coverage", gap);
   }
 
   SeedReport report() {
     SeedReport report;
     report.seed = options_.seed;
+    report.replay = "make sim SEED=" + std::to_string(options_.seed);
+    if (!options_.faults.empty()) report.replay += " FAULTS='" + names_of(options_.faults) + "'";
     report.violations = world_.verdict().lines();
     report.faults = world_.faults();
     report.trace = world_.trace().hash();
     report.events = world_.queue().executed();
     report.results = workload_.history().results();
+    report.results_under_attack = results_under_attack_;
+    report.founders = founders_;
     report.hosts = world_.host_count();
+    report.called_back = called_back_;
     report.core = core_.size();
     report.time = world_now() - Instant{};
     return report;
@@ -329,21 +341,43 @@ class SeedRun {
   Workload workload_;
   FaultInjector injector_;
   std::vector<HostIndex> core_;
+  std::size_t founders_ = 0;
+  std::size_t called_back_ = 0;
+  std::uint64_t results_under_attack_ = 0;
 };
 
 }  // namespace
 
+std::vector<std::string> uncovered(const SeedReport& report) {
+  std::vector<std::string> lines;
+  const auto want = [&](std::uint64_t least, std::uint64_t is, const char* what) {
+    if (is < least) lines.push_back("only " + std::to_string(is) + " " + what);
+  };
+  want(kFewestFaultKinds, report.faults.kinds(), "kinds of faults that count");
+  want(kFewestResults, report.results, "results");
+  want(kFewestResultsUnderAttack, report.results_under_attack, "results under attack");
+  want(kFewestFounders, report.founders, "hosts");
+  want(static_cast<std::uint64_t>(kShortestRun.us / 1'000'000),
+       static_cast<std::uint64_t>(report.time.us / 1'000'000), "virtual seconds");
+  if (report.called_back > kMostCalledBack) {
+    lines.push_back("the bare quorum took " + std::to_string(report.called_back) + " hosts more");
+  }
+  return lines;
+}
+
 std::string SeedReport::text() const {
-  char head[200];
+  char head[300];
   std::snprintf(head, sizeof(head),
-                "seed %llu: %s, %.0f virtual s, %llu events, %zu hosts (%zu at the end), %llu "
-                "results, trace %016llx; ",
+                "seed %llu: %s, %.3f virtual s, %llu events, %zu hosts (%zu at the end, %zu of "
+                "them called back), %llu results (%llu under attack), trace %016llx; %zu kinds: ",
                 static_cast<unsigned long long>(seed), passed() ? "ok" : "FAILED", time.seconds(),
-                static_cast<unsigned long long>(events), hosts, core,
-                static_cast<unsigned long long>(results), static_cast<unsigned long long>(trace));
+                static_cast<unsigned long long>(events), hosts, core, called_back,
+                static_cast<unsigned long long>(results),
+                static_cast<unsigned long long>(results_under_attack),
+                static_cast<unsigned long long>(trace), faults.kinds());
   std::string text = head + faults.text() + "\n";
   for (const std::string& line : violations) text += "  " + line + "\n";
-  if (!passed()) text += "  replay: make sim SEED=" + std::to_string(seed) + "\n";
+  if (!passed()) text += "  replay: " + replay + "\n";
   return text;
 }
 

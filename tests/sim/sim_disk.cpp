@@ -19,12 +19,14 @@ void apply_changes(const std::vector<KeyedChange>& changes, std::map<std::string
   }
 }
 
-// Flips one bit of one value; false when there is none with bytes in it.
+// Flips one bit of one value and tells of which, and in which byte; nothing when there is none
+// with bytes in it.
 template <class Table>
-bool flip_bit(Table& table, Random& random) {
+std::optional<std::pair<typename Table::key_type, std::uint64_t>> flip_bit(Table& table,
+                                                                           Random& random) {
   std::uint64_t total = 0;
   for (const auto& [key, value] : table) total += value.size();
-  if (total == 0) return false;
+  if (total == 0) return std::nullopt;
   std::uint64_t at = random.below(total);
   for (auto& [key, value] : table) {
     if (at >= value.size()) {
@@ -32,9 +34,9 @@ bool flip_bit(Table& table, Random& random) {
       continue;
     }
     value[at] ^= static_cast<std::uint8_t>(1u << random.below(8));
-    return true;
+    return std::pair{key, at};
   }
-  return false;
+  return std::nullopt;
 }
 
 std::uint64_t size_of(const DiskBatch& batch) {
@@ -56,6 +58,7 @@ const char* name_of(DiskFault fault) {
     case DiskFault::kFlippedFact: return "flipped bit in a fact";
     case DiskFault::kFlippedState: return "flipped bit in the state";
     case DiskFault::kFlippedFile: return "flipped bit in a pack";
+    case DiskFault::kReadRot: return "flipped bit that was read";
     case DiskFault::kLostTail: return "lost tail";
     case DiskFault::kLostLog: return "lost log";
     case DiskFault::kLostState: return "lost state";
@@ -138,6 +141,7 @@ bool SimDisk::complete_batches(std::size_t max_batches, Completions& out) {
     const Job& job = jobs_.front();
     if (job.batch.row == 0) {
       now_.files.erase(job.removal);
+      std::erase_if(now_.rotten, [&](const auto& spot) { return spot.first == job.removal; });
       jobs_.pop_front();
       continue;
     }
@@ -192,6 +196,8 @@ void SimDisk::write_files(const DiskBatch& batch) {
     file.resize(std::max<std::size_t>(file.size(), write.offset + write.data.size()));
     std::copy(write.data.begin(), write.data.end(),
               file.begin() + static_cast<std::ptrdiff_t>(write.offset));
+    now_.rotten.erase(now_.rotten.lower_bound({write.file, write.offset}),
+                      now_.rotten.lower_bound({write.file, write.offset + write.data.size()}));
   }
 }
 
@@ -219,12 +225,23 @@ void SimDisk::apply(const CheckpointBatch& batch) {
   apply_changes(batch.rows, now_.state);
 }
 
-Result<Bytes> SimDisk::read(const FileExtent& extent) const {
+bool SimDisk::is_rotten(const FileExtent& extent) const {
+  const auto first = now_.rotten.lower_bound({extent.file, extent.offset});
+  return first != now_.rotten.end() &&
+         *first < std::pair(extent.file, extent.offset + extent.length);
+}
+
+Result<Bytes> SimDisk::read(const FileExtent& extent) {
   const auto at = now_.files.find(extent.file);
   if (at == now_.files.end()) return fail(Code::kNotFound, extent.file + " is missing");
   const Bytes& file = at->second;
   if (extent.offset > file.size() || extent.length > file.size() - extent.offset) {
     return fail(Code::kCorrupt, extent.file + " is shorter than it was");
+  }
+  const std::pair end(extent.file, extent.offset + extent.length);
+  for (auto spot = now_.rotten.lower_bound({extent.file, extent.offset});
+       spot != now_.rotten.end() && *spot < end; ++spot) {
+    if (met_rot_.insert(*spot).second) note(DiskFault::kReadRot);
   }
   const auto begin = file.begin() + static_cast<std::ptrdiff_t>(extent.offset);
   return Bytes(begin, begin + static_cast<std::ptrdiff_t>(extent.length));
@@ -293,7 +310,9 @@ bool SimDisk::flip_state(Random& random) {
 }
 
 bool SimDisk::flip_file(Random& random) {
-  if (!flip_bit(now_.files, random)) return false;
+  const auto at = flip_bit(now_.files, random);
+  if (!at) return false;
+  now_.rotten.insert(*at);
   note(DiskFault::kFlippedFile);
   return true;
 }

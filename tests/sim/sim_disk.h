@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,7 @@ enum class DiskFault : std::uint8_t {
   kFlippedFact,
   kFlippedState,
   kFlippedFile,
+  kReadRot,    // a read came upon such a bit of a pack
   kLostTail,   // durable rows and the facts of that time vanish without an error
   kLostLog,    // log.db is gone
   kLostState,  // state.db is gone
@@ -64,6 +66,7 @@ class SimDisk {
     std::map<std::string, Bytes> facts;
     std::map<std::string, Bytes> state;
     std::map<std::string, Bytes> files;
+    std::set<std::pair<std::string, std::uint64_t>> rotten;  // bytes of files that were flipped
     std::uint64_t witness = 0;
     std::uint64_t synced_witness = 0;  // no power cut takes it below
   };
@@ -124,6 +127,9 @@ class SimDisk {
   void restore(Snapshot snapshot);
 
   // For the checkers: what a look at the directory shows.
+  bool has_rot() const { return !now_.rotten.empty(); }
+  // A byte there was flipped, and not written again since.
+  bool is_rotten(const FileExtent& extent) const;
   std::size_t row_count() const { return now_.rows.size(); }
   const std::map<std::string, Bytes>& facts() const { return now_.facts; }
   const std::map<std::string, Bytes>& files() const { return now_.files; }
@@ -140,7 +146,7 @@ class SimDisk {
   void note(DiskFault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
   bool complete_batches(std::size_t max_batches, Completions& out);
   void complete_checkpoints(Completions& out);
-  Result<Bytes> read(const FileExtent& extent) const;
+  Result<Bytes> read(const FileExtent& extent);
   bool make_room(const DiskBatch& batch, Completions& out);
   void apply(const DiskBatch& batch);
   void apply(const CheckpointBatch& batch);
@@ -156,6 +162,7 @@ class SimDisk {
   };
 
   Snapshot now_;
+  std::set<std::pair<std::string, std::uint64_t>> met_rot_;  // counted once
   std::deque<Undo> undo_;
   bool is_first_row_ = true;  // of this life of the process
 

@@ -143,10 +143,11 @@ void SimHost::send(Send& message) {
   if (place == places_.end()) return;
   const Sender sender{index_, id_, boot_, node_ ? node_->membership().cluster : ClusterId{}};
   const HostIndex to = place->second;
-  world_.network().send(
-      index_, to, message.channel,
-      [this, sender, to, id = message.to, channel = message.channel,
-       frame = std::move(message.frame)] { world_.host(to).on_frame(sender, id, channel, frame); });
+  world_.network().send(index_, to, message.channel,
+                        [this, sender, to, id = message.to, channel = message.channel,
+                         frame = std::move(message.frame)](SimNetwork::Fate fate) {
+                          return world_.host(to).on_frame(fate, sender, id, channel, frame);
+                        });
 }
 
 // Frames of the node to itself make one round a turn.
@@ -160,17 +161,21 @@ void SimHost::deliver_local() {
   });
 }
 
-void SimHost::on_frame(const Sender& sender, const NodeId& to, Channel channel,
-                       const Bytes& frame) {
-  if (!node_) return;
+bool SimHost::on_frame(SimNetwork::Fate fate, const Sender& sender, const NodeId& to,
+                       Channel channel, const Bytes& frame) {
+  if (!node_) return false;
   // The handshake: the other end is whom it was meant for, of the same cluster, admitted, and in
   // no earlier life than is known of it.
-  if (to != id_ || sender.cluster != node_->membership().cluster) return;
-  if (!node_->is_admitted(sender.id)) return;
+  if (to != id_ || sender.cluster != node_->membership().cluster) return false;
+  if (!node_->is_admitted(sender.id)) return false;
+  if (fate == SimNetwork::Fate::kLost) {
+    const auto known = boots_.find(sender.id);
+    return known == boots_.end() || sender.boot >= known->second;
+  }
   Boot& known = boots_[sender.id];
   if (sender.boot < known) {
     world_.send_newer_self(index_, sender, known);
-    return;
+    return false;
   }
   known = sender.boot;
   places_[sender.id] = sender.host;
@@ -179,16 +184,20 @@ void SimHost::on_frame(const Sender& sender, const NodeId& to, Channel channel,
   met = sender.boot;
   world_.trace().note(world_.queue().now(), kFrameEvent, sender.host, index_, frame);
   world_.on_delivered(sender.host, index_, frame);
+  if (paused_ && !std::exchange(kept_waiting_, true)) world_.faults().note(Fault::kPause);
   input([this, from = sender.id, channel, frame, was_older](Node& node) {
     world_.on_received(*this, from, frame);
     if (was_older) node.on_peer_reset(from);
     node.receive(from, channel, frame);
   });
+  return true;
 }
 
-void SimHost::on_newer_self(const NodeId& id, Boot boot) {
-  if (!node_ || id != id_ || boot <= boot_) return;
+bool SimHost::on_newer_self(SimNetwork::Fate fate, const NodeId& id, Boot boot) {
+  if (!node_ || id != id_ || boot <= boot_) return false;
+  if (fate == SimNetwork::Fate::kLost) return true;
   end_process(End::kFatal, "others know a later life of this node", Crash{}, false);
+  return true;
 }
 
 // ---- clients ------------------------------------------------------------------------------------
@@ -306,6 +315,15 @@ void SimHost::refuse(End end, const std::string& words) {
   last_words_ = words;
   world_.trace().note(world_.queue().now(), kLifeEvent, index_,
                       100 + static_cast<std::uint64_t>(end));
+  count_tampering(true);
+}
+
+// Rot took effect when the journal refused it; a disk gone back in time, when a process begins on
+// it in any case.
+void SimHost::count_tampering(bool refused) {
+  const std::optional<Fault> how = std::exchange(tampered_, std::nullopt);
+  if (!how) return;
+  if (refused || how == Fault::kLostTail || how == Fault::kRestored) world_.faults().note(*how);
 }
 
 void SimHost::found() {
@@ -350,6 +368,7 @@ void SimHost::resume() {
 // Nobody hears of this life before its boot is on disk.
 void SimHost::bear(Journal journal, Recovered recovered, NodeStart start, Effects& first) {
   phase_ = Phase::kStarting;
+  count_tampering(false);
   disk_.submit(world_.queue().now(), journal.seal(first));
   id_ = start.membership.id();
   boot_ = start.boot;
@@ -417,10 +436,12 @@ void SimHost::ask_to_join() {
   const HostIndex server = j.next_server++ % world_.host_count();
   if (server != index_) {
     const Bytes request = encode(AdmissionRequest{name_, world_.address_of(index_), "0.1.0", {}});
-    world_.network().send(
-        index_, server, Channel::kStream,
-        [this, server, attempt = j.attempt, token = j.token, key = j.membership.keys.public_key,
-         request] { world_.host(server).on_join_question(index_, attempt, token, key, request); });
+    world_.network().send(index_, server, Channel::kStream,
+                          [this, server, attempt = j.attempt, token = j.token,
+                           key = j.membership.keys.public_key, request](SimNetwork::Fate fate) {
+                            return world_.host(server).on_join_question(fate, index_, attempt,
+                                                                        token, key, request);
+                          });
   }
   world_.queue().after(seconds(server == index_ ? 0 : 2),
                        [this, attempt = j.attempt, life = life_] {
@@ -429,19 +450,23 @@ void SimHost::ask_to_join() {
                        });
 }
 
-void SimHost::on_join_question(HostIndex joiner, std::uint64_t attempt, const JoinToken& token,
-                               const PublicKey& key, const Bytes& request) {
-  if (!node_ || node_->token_psk(token.id) != token.psk()) return;
+bool SimHost::on_join_question(SimNetwork::Fate fate, HostIndex joiner, std::uint64_t attempt,
+                               const JoinToken& token, const PublicKey& key, const Bytes& request) {
+  if (!node_ || node_->token_psk(token.id) != token.psk()) return false;
+  if (fate == SimNetwork::Fate::kLost) return true;
   const JoinId join = next_join_++;
   joiners_[join] = {joiner, attempt};
   input([join, token, key, request](Node& node) { node.on_join(join, token.id, key, request); });
+  return true;
 }
 
-void SimHost::on_join_reply(std::uint64_t attempt, const Bytes& bytes) {
-  if (!joining_ || joining_->attempt != attempt) return;
+bool SimHost::on_join_reply(SimNetwork::Fate fate, std::uint64_t attempt, const Bytes& bytes) {
+  if (!joining_ || joining_->attempt != attempt) return false;
+  if (fate == SimNetwork::Fate::kLost) return true;
   const Result<AdmissionReply> reply = decode<AdmissionReply>(bytes);
   // A refusal is asked about again: a person would type the command once more.
   if (reply && reply->admitted) take_welcome(*reply);
+  return true;
 }
 
 void SimHost::take_welcome(const AdmissionReply& reply) {
@@ -520,20 +545,22 @@ void SimHost::wipe() {
   world_.keep_disk_counts(disk_);
   disk_ = SimDisk();
   honest_ = true;
+  tampered_.reset();
   runner_.crash();
   id_ = NodeId{};
   boot_ = 0;
 }
 
 void SimHost::pause() {
-  if (node_) paused_ = true;
+  if (!node_) return;
+  paused_ = true;
+  kept_waiting_ = false;
 }
 
 void SimHost::proceed() {
   if (!paused_) return;
   paused_ = false;
   auto held = std::exchange(backlog_, {});
-  if (!held.empty()) world_.faults().note(Fault::kPause);
   for (auto& what : held) input(std::move(what));
   if (node_) input([](Node& node) { node.tick(); });
 }

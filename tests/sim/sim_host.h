@@ -79,7 +79,11 @@ class SimHost {
   std::uint64_t life_number() const { return life_ * 1000 + index_; }
   // Nobody tampered with the disk since it was empty.
   bool is_honest() const { return honest_; }
-  void set_tampered() { honest_ = false; }
+  // Something was done to it. `how` takes effect, if at all, when the next process opens it.
+  void set_tampered(std::optional<Fault> how) {
+    honest_ = false;
+    tampered_ = how;
+  }
   // A copy of another host's directory: never counted among the members.
   bool is_banished() const { return banished_; }
   void banish() { banished_ = true; }
@@ -103,12 +107,14 @@ class SimHost {
     Boot boot = 0;
     ClusterId cluster;
   };
-  void on_frame(const Sender& sender, const NodeId& to, Channel channel, const Bytes& frame);
+  // These answer whether it is taken, or, being lost, would be.
+  bool on_frame(SimNetwork::Fate fate, const Sender& sender, const NodeId& to, Channel channel,
+                const Bytes& frame);
   // A peer knows a later life of this identity: the handshake said so.
-  void on_newer_self(const NodeId& id, Boot boot);
-  void on_join_question(HostIndex joiner, std::uint64_t attempt, const JoinToken& token,
-                        const PublicKey& key, const Bytes& request);
-  void on_join_reply(std::uint64_t attempt, const Bytes& reply);
+  bool on_newer_self(SimNetwork::Fate fate, const NodeId& id, Boot boot);
+  bool on_join_question(SimNetwork::Fate fate, HostIndex joiner, std::uint64_t attempt,
+                        const JoinToken& token, const PublicKey& key, const Bytes& request);
+  bool on_join_reply(SimNetwork::Fate fate, std::uint64_t attempt, const Bytes& reply);
 
   // Mutations for the tests of the checkers: a disk that says "durable" before it is; a node whose
   // answers do not reach its clients.
@@ -131,6 +137,7 @@ class SimHost {
 
   bool open(Journal& journal, Recovered& recovered);
   void refuse(End end, const std::string& words);
+  void count_tampering(bool refused);
   void bear(Journal journal, Recovered recovered, NodeStart start, Effects& first);
   void begin();
   NodeConfig config() const;
@@ -163,6 +170,7 @@ class SimHost {
   bool mute_ = false;
   bool stalled_ = false;
   bool honest_ = true;
+  std::optional<Fault> tampered_;  // since the last process opened the disk
   bool banished_ = false;
   SimRunner runner_;
 
@@ -184,6 +192,7 @@ class SimHost {
   std::map<NodeId, Boot> boots_;        // the latest life known of each
   std::map<NodeId, Boot> met_;          // the life last heard from directly
   bool paused_ = false;
+  bool kept_waiting_ = false;  // a frame, by this pause
   std::vector<std::function<void(Node&)>> backlog_;
   client::RequestId next_request_ = 1;
   struct Client {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -32,6 +33,11 @@ struct Weather {
 
 class SimNetwork {
  public:
+  enum class Fate : std::uint8_t { kArrives, kLost };
+  // Something sent. It is told its fate when it arrives, or would have, and answers whether the
+  // receiver takes it, or would have: what nobody wanted is no loss.
+  using Parcel = std::function<bool(Fate)>;
+
   SimNetwork(EventQueue& queue, FaultCounts& faults, Random random)
       : queue_(queue), faults_(faults), random_(random) {}
 
@@ -44,19 +50,31 @@ class SimNetwork {
   bool is_cut(HostIndex from, HostIndex to) const { return cuts_.contains({from, to}); }
   bool has_cuts() const { return !cuts_.empty(); }
 
-  // `arrive` is called once, twice or never.
-  void send(HostIndex from, HostIndex to, Channel channel, std::function<void()> arrive);
+  // The parcel arrives once, twice or never.
+  void send(HostIndex from, HostIndex to, Channel channel, Parcel parcel);
 
  private:
-  Duration delay(bool& late);
+  struct Link {
+    Instant last_arrival;         // a stream keeps its order but where reordering strikes
+    std::uint64_t sent = 0;       // numbers what is sent
+    std::uint64_t last_took = 0;  // the highest number taken
+  };
+  struct Flight {
+    Duration time;
+    bool is_delayed = false;  // beyond what the link takes at most
+    bool is_held_back = false;
+  };
+
+  Flight draw_flight();
+  void lose(Fault why, Parcel parcel);
+  void land(Link& link, std::uint64_t number, const Flight& flight, const Parcel& parcel);
 
   EventQueue& queue_;
   FaultCounts& faults_;
   Random random_;
   Weather weather_;
   std::map<std::pair<HostIndex, HostIndex>, Fault> cuts_;
-  // A stream keeps its order but where reordering strikes.
-  std::map<std::pair<HostIndex, HostIndex>, Instant> last_arrival_;
+  std::map<std::pair<HostIndex, HostIndex>, Link> links_;
 };
 
 }  // namespace dunlin::sim

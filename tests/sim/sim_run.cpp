@@ -1,96 +1,108 @@
-// Runs seeds of the simulated cluster:
-//   sim_run --seed N | --seeds A-B | --list FILE [--twice EVERY] [--verbose] [--frames SECOND]
-// A list has one seed a line, and behind it words for people. Exit 0: all passed; 1: some did not
-// (each prints the command that replays it); 2: usage.
+// Runs seeds of the simulated cluster, or adds up what several runs covered; see run_arguments.h.
+// Exit 0: all passed; 1: some did not (each prints the command that replays it), or what they
+// cover together falls short; 2: usage.
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
+#include "sim/run_arguments.h"
 #include "sim/seed_run.h"
+#include "sim/seed_summary.h"
 
 namespace {
 
-struct Arguments {
-  std::vector<std::uint64_t> seeds;
-  std::uint64_t twice = 10;  // every so many seeds are run again, and the traces compared
-  bool verbose = false;
-  std::uint64_t frames_from = 1'000'000'000;
-};
+using dunlin::sim::RunArguments;
+using dunlin::sim::SeedOptions;
+using dunlin::sim::SeedOrder;
+using dunlin::sim::SeedReport;
+using dunlin::sim::SeedSummary;
 
-bool take_list(const std::string& path, std::vector<std::uint64_t>& seeds) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    seeds.push_back(std::strtoull(line.c_str(), nullptr, 10));
+SeedReport run(const RunArguments& arguments, const SeedOrder& order) {
+  SeedOptions options;
+  options.seed = order.seed;
+  options.faults = order.faults;
+  options.verbose = arguments.verbose;
+  options.frames_from = dunlin::seconds(static_cast<std::int64_t>(arguments.frames_from));
+  return dunlin::sim::run_seed(options);
+}
+
+// What another process says of the same seed: it has other addresses, and no state left by
+// earlier seeds.
+std::string told_by_another_process(const SeedOrder& order) {
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  std::string command = "'" + program + "' --twice 0 --seed " + std::to_string(order.seed);
+  if (!order.faults.empty()) command += " --faults '" + names_of(order.faults) + "'";
+  std::string text;
+  std::FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return text;
+  char piece[4096];
+  for (std::size_t got = 1; got > 0;) {
+    got = std::fread(piece, 1, sizeof(piece), pipe);
+    text.append(piece, got);
   }
-  return file.eof() && !seeds.empty();
+  pclose(pipe);
+  return text;
 }
 
-bool take_number(const char* word, std::uint64_t& value) {
-  char* end = nullptr;
-  value = std::strtoull(word, &end, 10);
-  return end != word && *end == 0;
-}
-
-bool take_range(const char* word, std::vector<std::uint64_t>& seeds) {
-  char* end = nullptr;
-  const std::uint64_t first = std::strtoull(word, &end, 10);
-  std::uint64_t last = first;
-  if (*end == '-' && !take_number(end + 1, last)) return false;
-  for (std::uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
-  return first <= last;
-}
-
-bool parse(int argc, char** argv, Arguments& out) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--verbose") {
-      out.verbose = true;
-      continue;
+int run_all(const RunArguments& arguments) {
+  // What an earlier run left must not pass for this one's.
+  if (!arguments.summary.empty()) std::remove(arguments.summary.c_str());
+  SeedSummary summary;
+  for (const SeedOrder& order : arguments.orders) {
+    SeedReport report = run(arguments, order);
+    if (arguments.twice != 0 && order.seed % arguments.twice == 0 &&
+        !told_by_another_process(order).starts_with(report.text())) {
+      report.violations.push_back("replay: a second run went another way");
     }
-    if (i + 1 >= argc) return false;
-    const char* value = argv[++i];
-    bool good = false;
-    if (word == "--seed" || word == "--seeds") good = take_range(value, out.seeds);
-    if (word == "--list") good = take_list(value, out.seeds);
-    if (word == "--twice") good = take_number(value, out.twice);
-    if (word == "--frames") good = take_number(value, out.frames_from);
-    if (!good) return false;
+    summary.add(report);
+    std::fputs(report.text().c_str(), stdout);
+    std::fflush(stdout);
   }
-  return !out.seeds.empty();
+  std::printf("%llu of %llu seeds failed\n", static_cast<unsigned long long>(summary.failed()),
+              static_cast<unsigned long long>(summary.seeds()));
+  if (!arguments.summary.empty()) {
+    std::ofstream file(arguments.summary);
+    file << summary.text() << std::flush;
+    if (!file) {
+      std::fprintf(stderr, "sim_run: cannot write %s\n", arguments.summary.c_str());
+      return 1;
+    }
+  }
+  return summary.failed() == 0 ? 0 : 1;
+}
+
+int add_up(const std::vector<std::string>& files) {
+  SeedSummary sum;
+  for (const std::string& name : files) {
+    std::ifstream file(name);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const auto piece = SeedSummary::parse(text);
+    if (!piece) {
+      std::fprintf(stderr, "sim_run: %s is no summary\n", name.c_str());
+      return 1;
+    }
+    sum.add(*piece);
+  }
+  std::fputs(sum.table().c_str(), stdout);
+  const std::vector<std::string> uncovered = sum.uncovered();
+  for (const std::string& line : uncovered) std::printf("  coverage: %s\n", line.c_str());
+  return uncovered.empty() ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Arguments arguments;
-  if (!parse(argc, argv, arguments)) {
-    std::fprintf(stderr,
-                 "usage: sim_run --seed N | --seeds A-B | --list FILE [--twice EVERY] [--verbose] "
-                 "[--frames SECOND]\n");
+  const auto arguments = dunlin::sim::parse_arguments({argv + 1, argv + argc});
+  if (!arguments) {
+    std::fputs(
+        "usage: sim_run --seed N | --seeds A-B | --list FILE [--faults KIND,KIND...]\n"
+        "               [--twice EVERY] [--summary FILE] [--verbose] [--frames SECOND]\n"
+        "       sim_run --sum FILE...\n",
+        stderr);
     return 2;
   }
-  dunlin::sim::FaultCounts faults;
-  std::size_t failed = 0;
-  for (const std::uint64_t seed : arguments.seeds) {
-    dunlin::sim::SeedOptions options;
-    options.seed = seed;
-    options.verbose = arguments.verbose;
-    options.frames_from = dunlin::seconds(static_cast<std::int64_t>(arguments.frames_from));
-    dunlin::sim::SeedReport report = dunlin::sim::run_seed(options);
-    if (arguments.twice != 0 && seed % arguments.twice == 0 &&
-        dunlin::sim::run_seed(options).trace != report.trace) {
-      report.violations.push_back("replay: a second run went another way");
-    }
-    failed += report.passed() ? 0 : 1;
-    faults.add(report.faults);
-    std::fputs(report.text().c_str(), stdout);
-    std::fflush(stdout);
-  }
-  std::printf("%zu of %zu seeds failed; faults: %s\n", failed, arguments.seeds.size(),
-              faults.text().c_str());
-  return failed == 0 ? 0 : 1;
+  return arguments->to_sum.empty() ? run_all(*arguments) : add_up(arguments->to_sum);
 }

@@ -26,6 +26,8 @@ NodeConfig WorldOptions::brisk_config() {
   config.store.repair_delay = seconds(5);
   config.store.compare_delay = seconds(3);
   config.store.disk_reserve = 1 << 20;
+  config.store.scrub_pass = seconds(30);
+  config.store.scrub_rate = 16ULL << 20;
   config.checkpoint_delay = seconds(2);
   config.checkpoint_changes = 500;
   return config;
@@ -245,6 +247,7 @@ void SimWorld::on_send(SimHost& host, const Send& message) {
 
 void SimWorld::on_delivered(HostIndex from, HostIndex to, ByteView frame) {
   ++frames_[frame.empty() ? 0 : frame[0] % frames_.size()];
+  if (host(from).is_banished() && heard_copies_.insert(from).second) faults_.note(Fault::kCloned);
   if (on_frame) on_frame(from, to, frame);
 }
 
@@ -281,23 +284,29 @@ void SimWorld::check_disks(const std::vector<HostIndex>& hosts) {
 }
 
 void SimWorld::send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot) {
-  network_.send(from, to.host, Channel::kStream,
-                [this, to, boot] { host(to.host).on_newer_self(to.id, boot); });
+  network_.send(from, to.host, Channel::kStream, [this, to, boot](SimNetwork::Fate fate) {
+    return host(to.host).on_newer_self(fate, to.id, boot);
+  });
 }
 
 void SimWorld::send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt,
                                Bytes reply) {
-  network_.send(from, joiner, Channel::kStream, [this, joiner, attempt, reply = std::move(reply)] {
-    host(joiner).on_join_reply(attempt, reply);
-  });
+  network_.send(from, joiner, Channel::kStream,
+                [this, joiner, attempt, reply = std::move(reply)](SimNetwork::Fate fate) {
+                  return host(joiner).on_join_reply(fate, attempt, reply);
+                });
 }
 
 void SimWorld::tell_resets(HostIndex dead, const NodeId& id) {
   for (const auto& peer : hosts_) {
     if (peer->index() == dead || !peer->is_up()) continue;
-    network_.send(dead, peer->index(), Channel::kStream, [this, to = peer->index(), id] {
-      host(to).input([id](Node& node) { node.on_peer_reset(id); });
-    });
+    network_.send(dead, peer->index(), Channel::kStream,
+                  [this, to = peer->index(), id](SimNetwork::Fate fate) {
+                    if (!host(to).is_up()) return false;
+                    if (fate == SimNetwork::Fate::kLost) return true;
+                    host(to).input([id](Node& node) { node.on_peer_reset(id); });
+                    return true;
+                  });
   }
 }
 
@@ -312,14 +321,10 @@ void SimWorld::keep_disk_counts(const SimDisk& disk) {
   take(DiskFault::kLostBatches, Fault::kLostWrites);
   take(DiskFault::kTornRow, Fault::kTornWrite);
   take(DiskFault::kTornFile, Fault::kTornWrite);
-  take(DiskFault::kFlippedFile, Fault::kBitFlip);
+  take(DiskFault::kReadRot, Fault::kPackRot);
   take(DiskFault::kFull, Fault::kDiskFull);
   take(DiskFault::kIoError, Fault::kIoError);
   take(DiskFault::kHang, Fault::kHungDisk);
-  take(DiskFault::kLostTail, Fault::kLostTail);
-  take(DiskFault::kFlippedRow, Fault::kBitFlip);
-  take(DiskFault::kFlippedFact, Fault::kBitFlip);
-  take(DiskFault::kFlippedState, Fault::kBitFlip);
 }
 
 SimRunner::Ends SimWorld::ends(const std::string& task) const {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -143,7 +144,8 @@ class SimWorld {
   std::array<std::uint64_t, 8> frames_{};
   std::array<std::uint64_t, 8> sent_{};
   std::map<std::pair<HostIndex, GroupId>, LogIndex> sampled_;
-  std::set<NodeId> declared_dead_;  // by somebody, at some time
+  std::set<NodeId> declared_dead_;    // by somebody, at some time
+  std::set<HostIndex> heard_copies_;  // of directories, of which some frame was taken
   struct Ticks {
     std::int64_t second = 0;
     std::uint64_t count = 0;
