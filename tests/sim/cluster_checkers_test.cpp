@@ -370,6 +370,8 @@ TEST(WholeRuns, WhatIsSaidToTheDeadAtRestIsSeen) {
 
 TEST(WholeRuns, ACopyThatRotsAtRestIsSeen) {
   SeedOptions options = short_run();
+  // Nobody looks for rot.
+  options.configure = [](NodeConfig& config) { config.store.scrub_pass = seconds(1'000'000); };
   options.before_rest = [](SimWorld& world, HostIndex host) {
     Random random(1);
     for (int i = 0; i < 2000; ++i) world.host(host).disk().flip_file(random);
