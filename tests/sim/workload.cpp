@@ -141,8 +141,9 @@ void Workload::on_submitted(const SubmitJob& job, Instant asked,
     history_.seen(world_.queue().now(), asked, done->job);
     if (!is_new) return;
     watch(job.id, 0);
-    if (random_.chance(0.12)) {
-      world_.queue().after(random_.between(Duration{}, seconds(8)),
+    // Some are asked for before anything ran.
+    if (random_.chance(0.2)) {
+      world_.queue().after(random_.between(Duration{}, seconds(random_.chance(0.5) ? 1 : 8)),
                            [this, id = job.id] { cancel(id); });
     }
     return;
