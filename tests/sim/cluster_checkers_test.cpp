@@ -360,7 +360,7 @@ TEST(WholeRuns, AQuestionThatIsNeverAnsweredIsSeen) {
 TEST(WholeRuns, WhatIsSaidToTheDeadAtRestIsSeen) {
   SeedOptions options = short_run();
   options.before_rest = [](SimWorld& world, HostIndex host) {
-    world.queue().after(seconds(60), [&world, host] {
+    world.queue().after(seconds(85), [&world, host] {
       const Bytes frame = store::frame_of(store::Get{1, BlobId{}, true});
       world.on_send(world.host(host), Send{member(9), Channel::kStream, frame});
     });

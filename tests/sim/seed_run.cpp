@@ -19,7 +19,7 @@ namespace {
 constexpr Duration kSettle = seconds(15);
 constexpr Duration kConvergence = seconds(240);  // Q7's bound
 constexpr Duration kSuspicion = seconds(10);
-constexpr Duration kRest = seconds(45);
+constexpr Duration kRest = seconds(75);  // a node that nobody knows any more is asked for 60 s
 constexpr Duration kStillness = seconds(20);
 constexpr Duration kLongestAnswer = seconds(60);
 
