@@ -355,9 +355,6 @@ AppliedState Raft::applied() const {
 
 void Raft::add_peers(std::set<NodeId>& to) const {
   for (const Seat& seat : config().seats()) to.insert(seat.node);
-  // It may lead by a configuration that has not arrived here: its death must be noticed all the
-  // same.
-  if (!leader_.is_none()) to.insert(leader_);
   if (leading_ == nullptr) return;
   for (const auto& [seat, progress] : leading_->peers) to.insert(seat.node);
 }

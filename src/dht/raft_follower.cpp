@@ -11,7 +11,6 @@ void Raft::note_leader(Turn& turn, const Seat& from) {
   const Boot boot = turn.peers.boot(from.node);
   const bool is_news = leader_ != from.node || leader_boot_ != boot;
   role_ = Role::kFollower;
-  if (leader_ != from.node && config().generation_of(from.node) == 0) ++peers_version_;
   leader_ = from.node;
   leader_boot_ = boot;
   votes_.clear();
