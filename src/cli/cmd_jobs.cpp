@@ -248,11 +248,12 @@ int run_tasks(Invocation& call) {
   const auto names = is_table ? node_names(call.client) : std::map<NodeId, std::string>();
   JsonArray array;
   Table table({">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"});
+  const std::string path =
+      "/v1/jobs/" + job->id.text() + "/tasks?limit=" + std::to_string(kTaskPage);
   std::string after;  // nothing on the first page: tasks may begin at 0
   bool found_any = false;
   while (true) {
-    const auto answer = call.client.call("GET", "/v1/jobs/" + job->id.text() + "/tasks?limit=" +
-                                                    std::to_string(kTaskPage) + after + filter);
+    const auto answer = call.client.call("GET", std::string(path).append(after).append(filter));
     if (!answer) return call.failed(answer.error());
     const auto tasks = tasks_from_json(answer->body);
     if (!tasks) return call.failed(tasks.error());

@@ -252,7 +252,7 @@ void Mover::learn(Turn& turn, Raft& raft, const std::set<NodeId>& learners) {
     const Generation present = raft.config().generation_of(node);
     next.learners.push_back({node, present != 0 ? present : raft.last() + 1});
   }
-  raft.change_config(turn, std::move(next));
+  raft.change_config(turn, next);
 }
 
 void Mover::join(Turn& turn, Raft& raft, const PlacementTarget& target) {
@@ -264,7 +264,7 @@ void Mover::join(Turn& turn, Raft& raft, const PlacementTarget& target) {
   for (const Seat& seat : raft.config().learners) {
     if (!next.is_voter(seat)) next.learners.push_back(seat);
   }
-  raft.change_config(turn, std::move(next));
+  raft.change_config(turn, next);
 }
 
 // A leader never removes itself: one of the new voters takes over in the joint configuration, and
@@ -290,7 +290,7 @@ void Mover::finish_joint(Turn& turn, Raft& raft) const {
   }
   std::sort(next.learners.begin(), next.learners.end());
   next.outgoing.clear();
-  raft.change_config(turn, std::move(next));
+  raft.change_config(turn, next);
 }
 
 bool Mover::is_urgent(const GroupConfig& config, const PlacementTarget& target) const {

@@ -201,10 +201,9 @@ void Exchange::ask_later(std::uint64_t tag, client::Request request, Duration de
   api_.ask_later(request_.id, tag, std::move(request), delay);
 }
 
-void Exchange::respond(Rendered rendered) {
+void Exchange::respond(const Rendered& rendered) {
   ASSERT(!begun_);
-  api_.server_.respond(request_.id, 200, rendered.content_type, std::move(rendered.body),
-                       rendered.headers);
+  api_.server_.respond(request_.id, 200, rendered.content_type, rendered.body, rendered.headers);
   api_.forget(request_.id);
 }
 
@@ -263,7 +262,7 @@ void SimpleExchange::on_answer(std::uint64_t, Result<client::Answer> answer, boo
   Result<Rendered> rendered = render(std::move(answer));
   if (!rendered) return refuse(rendered.error());
   rendered->body += rendered->content_type == std::string_view("application/json") ? "\n" : "";
-  respond(std::move(*rendered));
+  respond(*rendered);
 }
 
 // ---- the API ------------------------------------------------------------------------------------

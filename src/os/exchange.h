@@ -80,7 +80,7 @@ class Exchange {
   }
 
   // These end the exchange.
-  void respond(Rendered rendered);
+  void respond(const Rendered& rendered);
   void refuse(const Error& error);
   void end();
   // The client sees that the rest is missing.

@@ -56,7 +56,7 @@ Result<std::unique_ptr<Runner>> Runner::open(uv_loop_t* loop, RunnerOptions opti
   auto workdirs = Workdirs::open(options.directory + "/tasks", owner);
   if (!workdirs) return tl::unexpected(workdirs.error());
   std::unique_ptr<Runner> runner(
-      new Runner(loop, std::move(options), std::move(listener), std::move(*workdirs), owner));
+      new Runner(loop, options, std::move(listener), std::move(*workdirs), owner));
   runner->link_.open();
   return runner;
 }

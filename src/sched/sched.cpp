@@ -134,9 +134,7 @@ struct Scheduler::Parts {
             if (gates.admit(turn, from, message.group, message.epoch, received)) {
               obey(turn, from, received);
             }
-          } else if constexpr (std::is_same_v<T, Results>) {
-            coordinator.on(turn, from, std::move(message), bytes);
-          } else if constexpr (std::is_same_v<T, Logs>) {
+          } else if constexpr (std::is_same_v<T, Results> || std::is_same_v<T, Logs>) {
             coordinator.on(turn, from, std::move(message), bytes);
           } else if constexpr (std::is_same_v<T, Pull> || std::is_same_v<T, HeldList> ||
                                std::is_same_v<T, Status>) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/ids.h"
+#include "dht/dht.h"
 #include "sim/verdict.h"
 
 namespace dunlin::sim {
