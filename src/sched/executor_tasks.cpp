@@ -7,6 +7,7 @@
 #include "base/crypto.h"
 #include "base/fields.h"
 #include "sched/executor.h"
+#include "sched/process_label.h"
 #include "sched/task_command.h"
 
 namespace dunlin::sched {
@@ -16,21 +17,6 @@ namespace {
 constexpr int kTerm = 15;
 constexpr int kKill = 9;
 constexpr Duration kPutAgain = seconds(1);
-
-// Comes back from the runner after a restart of the node process.
-struct Label {
-  GroupId group;
-  JobId job;
-  std::string user;
-  std::uint32_t index = 0;
-  Attempt attempt;
-  std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;
-  static constexpr auto fields() {
-    using L = Label;
-    return Fields<&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory>{};
-  }
-};
 
 Reason reason_of(const ProcessExited& exit, bool timed_out) {
   if (exit.start_error != 0) {
@@ -93,7 +79,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   StartProcess start;
   start.key = next_key_++;
   start.label =
-      encode(Label{job.group, id, job.user, task.first, task.attempt, job.cpus, job.memory});
+      encode(ProcessLabel{job.group, id, job.user, task.first, task.attempt, job.cpus, job.memory});
   start.argv = task_argv(*job.spec, names);
   start.environment = task_environment(*job.spec, names);
   start.files = *files.files;
@@ -209,7 +195,7 @@ void Executor::on(Turn&, const RunnerLost&) {
 }
 
 void Executor::adopt(Turn& turn, const RunnerHeld& held) {
-  const Result<Label> label = decode<Label>(held.label);
+  const Result<ProcessLabel> label = decode<ProcessLabel>(held.label);
   if (!label || label->job.is_none()) {
     turn.effects.releases.push_back({held.key});
     return;

@@ -185,7 +185,7 @@ TEST(Checkers, SeeAnEpochThatGoesBackAndAnAttemptThatIsStartedTwice) {
   EXPECT_TRUE(cluster.violations().empty());
   cluster.check_epoch(0, "epoch/1", 6);
   EXPECT_EQ(cluster.violations().size(), 1u);
-  Label label;
+  ProcessLabel label;
   label.job = cluster.make_id(GroupId{1});
   cluster.check_start(0, label);
   label.attempt.number = 1;

@@ -169,7 +169,7 @@ void Cluster::stop(std::size_t host) {
 void Cluster::crash(std::size_t host, Duration dead_after) {
   stop(host);
   for (const SimProcess& process : hosts_[host].running) {
-    const Result<Label> label = decode<Label>(process.label);
+    const Result<ProcessLabel> label = decode<ProcessLabel>(process.label);
     if (label && !process.exit_told) died_under_[{label->job, label->index}].insert(host);
   }
   hosts_[host].running.clear();
@@ -381,7 +381,7 @@ void Cluster::check_epoch(std::size_t host, const std::string& key, Term epoch) 
   known = std::max(known, epoch);
 }
 
-void Cluster::check_start(std::size_t host, const Label& label) {
+void Cluster::check_start(std::size_t host, const ProcessLabel& label) {
   const std::tuple key{label.job, label.index, label.attempt};
   if (!starts_.emplace(key, StartRecord{host, now_}).second) {
     violations_.push_back("an attempt was started twice: " + label.job.text() + "." +

@@ -16,21 +16,10 @@
 #include "base/fields.h"
 #include "base/random.h"
 #include "sched/job_machine.h"
+#include "sched/process_label.h"
 #include "sched/sched.h"
 
 namespace dunlin::sched::testing {
-
-// The executor's label, as far as the checkers read it.
-struct Label {
-  GroupId group;
-  JobId job;
-  std::string user;
-  std::uint32_t index = 0;
-  Attempt attempt;
-  static constexpr auto fields() {
-    return Fields<&Label::group, &Label::job, &Label::user, &Label::index, &Label::attempt>{};
-  }
-};
 
 // How a simulated process behaves, by the words of its command:
 //   work MS | exit CODE MS | print BYTES MS | slow-print BYTES MS | flaky FAILS MS | stubborn MS
@@ -149,7 +138,7 @@ class Cluster {
   // For the test of the checkers themselves.
   void check_entry(GroupId group, const Bytes& payload);
   void check_epoch(std::size_t host, const std::string& key, Term epoch);
-  void check_start(std::size_t host, const Label& label);
+  void check_start(std::size_t host, const ProcessLabel& label);
 
  private:
   struct Host {

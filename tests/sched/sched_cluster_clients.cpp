@@ -251,7 +251,7 @@ std::size_t Cluster::running(const JobId& job) const {
   std::size_t count = 0;
   for (const Host& host : hosts_) {
     for (const SimProcess& process : host.running) {
-      const Result<Label> label = decode<Label>(process.label);
+      const Result<ProcessLabel> label = decode<ProcessLabel>(process.label);
       if (label && label->job == job && !process.exit) ++count;
     }
   }

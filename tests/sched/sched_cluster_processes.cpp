@@ -85,7 +85,7 @@ void Cluster::tell(std::size_t host, ProcessEvent event) {
 }
 
 void Cluster::start_process(std::size_t host, const StartProcess& start) {
-  const Result<Label> label = decode<Label>(start.label);
+  const Result<ProcessLabel> label = decode<ProcessLabel>(start.label);
   ASSERT(label.has_value());
   check_start(host, *label);
   SimProcess process;

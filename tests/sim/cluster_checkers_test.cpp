@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "sched/messages.h"
+#include "sched/process_label.h"
 #include "sim/checkers/copies.h"
 #include "sim/checkers/executors.h"
 #include "sim/read_back.h"
@@ -142,23 +143,11 @@ Bytes bind_of(Term epoch) {
   return sched::encode_frame(bind);
 }
 
-// The label of an executor's process.
-struct Label {
-  GroupId group = kTestGroup;
-  JobId job = some_job();
-  std::string user;
-  std::uint32_t index = 1;
-  Attempt attempt;
-  std::uint32_t cpus = 1;
-  std::uint64_t memory = 0;
-  static constexpr auto fields() {
-    using L = Label;
-    return Fields<&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory>{};
-  }
-};
-
 StartProcess start_of(Term epoch) {
-  Label label;
+  sched::ProcessLabel label;
+  label.group = kTestGroup;
+  label.job = some_job();
+  label.index = 1;
   label.attempt = {1, epoch, 1};
   StartProcess start;
   start.label = encode(label);

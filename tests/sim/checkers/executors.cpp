@@ -4,26 +4,12 @@
 
 #include "base/codec.h"
 #include "sched/messages.h"
+#include "sched/process_label.h"
 #include "sim/disk_replicas.h"
 
 namespace dunlin::sim {
 
 namespace {
-
-// What a process is labelled with.
-struct ProcessLabel {
-  GroupId group;
-  JobId job;
-  std::string user;
-  std::uint32_t index = 0;
-  Attempt attempt;
-  std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;
-  static constexpr auto fields() {
-    using L = ProcessLabel;
-    return Fields<&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory>{};
-  }
-};
 
 // A frame is the module, the head of a pair, and the number of the message: most are of no
 // interest here and need not be read.
@@ -130,7 +116,7 @@ void ExecutorChecker::on_send(Instant at, const NodeId& node, std::uint64_t life
 
 void ExecutorChecker::starts(Instant at, const NodeId& node, std::uint64_t life,
                              const SimDisk& disk, const StartProcess& start) {
-  const Result<ProcessLabel> label = decode<ProcessLabel>(start.label);
+  const Result<sched::ProcessLabel> label = decode<sched::ProcessLabel>(start.label);
   if (!label) return verdict_.fail(at, "Q3", "a process whose label cannot be read");
   const std::string who = node.short_text() + " starts " + label->job.text() + " at index " +
                           std::to_string(label->index) + " by an order of " +
