@@ -45,20 +45,19 @@ class PlainLogs {
     ListTasks question;
     question.id = wish_.job;
     question.tasks = wish_.tasks;
-    question.from = from_;
+    question.from = *next_from_;
     question.limit = kPage;
     ways_.ask(kList, std::move(question));
   }
 
   void on_tasks(const TaskList& page) {
-    const bool is_first = std::exchange(is_first_, false);
-    if (is_first && page.tasks.empty() && !wish_.tasks.empty()) {
+    // Only the first page begins at 0.
+    if (next_from_ == 0U && page.tasks.empty() && !wish_.tasks.empty()) {
       return ways_.failed({Code::kNotFound,
                            "the job " + wish_.job.text() + " has no task " + text_of(wish_.tasks),
                            "see: dunlin tasks " + wish_.job.text()});
     }
-    from_ = page.next.value_or(0);
-    more_ = page.next.has_value();
+    next_from_ = page.next;
     for (const TaskView& task : page.tasks) {
       if (task.attempt == 0 || task.attempt < attempt_) continue;
       has_any_ = true;
@@ -73,7 +72,7 @@ class PlainLogs {
     if (at_ == queue_.size()) {
       queue_.clear();
       at_ = 0;
-      if (more_) return list();
+      if (next_from_) return list();
       if (attempt_ != 0 && !has_any_) return no_such_attempt();
       ways_.write({});
       return ways_.finished();
@@ -113,10 +112,8 @@ class PlainLogs {
   LogFollower::Wish wish_;
   std::uint32_t attempt_;
   Ways ways_;
-  std::uint32_t from_ = 0;  // where the next page of tasks begins
-  bool more_ = false;
-  bool is_first_ = true;  // page
-  bool has_any_ = false;  // of the tasks has the attempt
+  std::optional<std::uint32_t> next_from_ = 0;  // where the next page of tasks begins
+  bool has_any_ = false;                        // of the tasks has the attempt
   std::vector<std::pair<std::uint32_t, bool>> queue_;
   std::size_t at_ = 0;
   std::uint64_t offset_ = 0;

@@ -81,12 +81,10 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
 CancelCommand Coordinator::cancellation(GroupId id, const Job& job, std::vector<IndexRun> tasks,
                                         WallTime at, std::string by) const {
   CancelCommand command{job.id, std::move(tasks), at, std::move(by), {}};
-  const auto group = groups_.find(id);
-  if (group == groups_.end() || is_no_op(*job.spec())) return command;
-  const auto led = group->second.jobs.find(job.id);
-  if (led == group->second.jobs.end()) return command;
+  const LedJob* const led = led_job(id, job.id);
+  if (led == nullptr || is_no_op(*job.spec())) return command;
   std::size_t left = kMaxCancelledRuns;
-  for (const auto& [node, holding] : led->second->nodes) {
+  for (const auto& [node, holding] : led->nodes) {
     CancelledOn on{node, holding.bound_at, {}};
     AttemptRuns running = holding.bound;
     for (const TaskRun& run : holding.waiting.runs()) running.remove(run);

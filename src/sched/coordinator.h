@@ -83,7 +83,13 @@ class Coordinator {
 
   // ---- what only the leader knows -------------------------------------------------------------
   void complete(const Job& job, GroupId group, JobSummary& summary) const;
-  void complete(const Job& job, GroupId group, std::uint32_t index, TaskView& view) const;
+  // Why a job's queued tasks wait: the same for all of them, and found out once for a list.
+  struct Waiting {
+    Reason reason = Reason::kNone;
+    std::string detail;
+  };
+  void complete(const Job& job, GroupId group, std::uint32_t index, TaskView& view,
+                std::optional<Waiting>& why) const;
   TaskState state(const Job& job, GroupId group, std::uint32_t index) const;
   std::optional<std::pair<NodeId, Attempt>> holder(GroupId group, const JobId& job,
                                                    std::uint32_t index) const;
@@ -176,8 +182,7 @@ class Coordinator {
   void ask(LedGroup& led, NodeId node, Instant at);
   void listed(Turn& turn, LedGroup& led, NodeId from, const HeldList& part);
   void reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list, const JobHeld& held);
-  void adopt(Turn& turn, Led& at, NodeId from, const std::vector<TaskRun>& held,
-             AttemptRuns& unwanted);
+  bool adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one);
   static bool prevails(const Led& at, const Holding& from, const TaskRun& run,
                        const Attempt& holder, Instant now);
   void give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run);
@@ -194,6 +199,7 @@ class Coordinator {
   void tick_job(Turn& turn, Led& at);
   static std::uint32_t ending_of(const Job& job, const LedJob& led);
   const LedJob* led_job(GroupId group, const JobId& job) const;
+  Waiting why_queued(const Job& job, const LedJob& led) const;
   static void note_begun(const Led& at, Holding& holding, const JobStatus& status);
   void check_holders(Turn& turn, LedGroup& led);
   void sweep(Turn& turn, GroupId group, LedGroup& led);

@@ -180,7 +180,12 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   if (!lost.empty()) lose(turn, at, from, lost, is_new_life);
 
   AttemptRuns unwanted;
-  adopt(turn, at, from, held.attempts, unwanted);
+  for (const TaskRun& run : held.attempts) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      const TaskRun one{index, 1, run.attempt};
+      if (!adopt(turn, at, from, one)) unwanted.add(one);
+    }
+  }
   holding.dropping.clear();
   if (!unwanted.is_empty()) drop(turn, at, from, unwanted.runs());
   if (held.needs_spec) {
@@ -202,7 +207,7 @@ bool Coordinator::prevails(const Led& at, const Holding& from, const TaskRun& ru
                            const Attempt& holder, Instant now) {
   const TaskDetail* detail = at.job.detail(run.first);
   const auto is_old = [&](const Attempt& attempt) {
-    return detail != nullptr && attempt <= detail->superseded;
+    return detail != nullptr && detail->is_superseded(attempt);
   };
   if (is_old(run.attempt) && is_old(holder)) return run.attempt < holder;
   if (!is_old(run.attempt)) {
@@ -213,45 +218,33 @@ bool Coordinator::prevails(const Led& at, const Holding& from, const TaskRun& ru
          !from.waiting.contains(run.first, run.attempt);
 }
 
-// A task that nobody else holds stays with the node that holds it, whoever bound it.
-void Coordinator::adopt(Turn& turn, Led& at, NodeId from, const std::vector<TaskRun>& held,
-                        AttemptRuns& unwanted) {
+// A task that nobody else holds stays with the node that holds it, whoever bound it. False: it is
+// not wanted there.
+bool Coordinator::adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one) {
   Holding& holding = at.led.nodes[from];
-  for (const TaskRun& run : held) {
-    for (std::uint32_t index = run.first; index < run.end(); ++index) {
-      const TaskRun one{index, 1, run.attempt};
-      const Soft soft = at.led.soft(index);
-      if (soft == Soft::kFinal || run.attempt.round != at.job.head.round) {
-        unwanted.add(one);
-        continue;
-      }
-      if (holding.bound.contains(index, run.attempt)) continue;
-      const TaskDetail* detail = at.job.detail(index);
-      const bool is_old = detail != nullptr && run.attempt <= detail->superseded;
-      if (is_old && (soft == Soft::kCommitting || !was_lost(*detail, run.attempt))) {
-        unwanted.add(one);
-        continue;
-      }
-      if (soft == Soft::kCommitting) {
-        holding.bound.add(one);  // its result is on the way already
-        continue;
-      }
-      // Only what is bound has a holder: to look through all nodes for every task takes long.
-      const auto holder = soft == Soft::kBound ? at.led.holder(index) : std::nullopt;
-      if (holder && !prevails(at, holding, one, holder->second, turn.now)) {
-        unwanted.add(one);
-        continue;
-      }
-      if (holder) {
-        const TaskRun other{index, 1, holder->second};
-        drop(turn, at, holder->first, {other});
-        if (is_old) give_up(turn, at, holder->first, other);
-      }
-      holding.losing.remove(one);
-      holding.bound.add(one);
-      at.led.set_soft(index, Soft::kBound);
-    }
+  const std::uint32_t index = one.first;
+  const Soft soft = at.led.soft(index);
+  if (soft == Soft::kFinal || one.attempt.round != at.job.head.round) return false;
+  if (holding.bound.contains(index, one.attempt)) return true;
+  const TaskDetail* detail = at.job.detail(index);
+  const bool is_old = detail != nullptr && detail->is_superseded(one.attempt);
+  if (is_old && (soft == Soft::kCommitting || !was_lost(*detail, one.attempt))) return false;
+  if (soft == Soft::kCommitting) {
+    holding.bound.add(one);  // its result is on the way already
+    return true;
   }
+  // Only what is bound has a holder: to look through all nodes for every task takes long.
+  const auto holder = soft == Soft::kBound ? at.led.holder(index) : std::nullopt;
+  if (holder && !prevails(at, holding, one, holder->second, turn.now)) return false;
+  if (holder) {
+    const TaskRun other{index, 1, holder->second};
+    drop(turn, at, holder->first, {other});
+    if (is_old) give_up(turn, at, holder->first, other);
+  }
+  holding.losing.remove(one);
+  holding.bound.add(one);
+  at.led.set_soft(index, Soft::kBound);
+  return true;
 }
 
 // An attempt that is ended for an older one's sake: its number is used up, which the log must say.

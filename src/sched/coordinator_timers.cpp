@@ -231,7 +231,15 @@ const LedJob* Coordinator::led_job(GroupId id, const JobId& job) const {
   return at == group->second.jobs.end() ? nullptr : at->second.get();
 }
 
-void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view) const {
+Coordinator::Waiting Coordinator::why_queued(const Job& job, const LedJob& led) const {
+  if (led.is_limited()) return {Reason::kLimit, {}};
+  const Wanted wanted = wanted_by(job);
+  if (members_.feasible(wanted) > 0) return {Reason::kResources, {}};
+  return {Reason::kImpossible, members_.why_impossible(wanted)};
+}
+
+void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view,
+                           std::optional<Waiting>& why) const {
   const LedJob* const led = led_job(id, job.id);
   if (led == nullptr) return;
   if (view.state == TaskState::kCancelled && led->is_dropping(index)) {
@@ -250,13 +258,10 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
     }
   } else if (led->soft(index) == Soft::kBackoff) {
     view.reason = Reason::kBackoff;
-  } else if (led->is_limited()) {
-    view.reason = Reason::kLimit;
   } else {
-    const Wanted wanted = wanted_by(job);
-    const bool is_impossible = members_.feasible(wanted) == 0;
-    view.reason = is_impossible ? Reason::kImpossible : Reason::kResources;
-    if (is_impossible) view.detail = members_.why_impossible(wanted);
+    if (!why) why = why_queued(job, *led);
+    view.reason = why->reason;
+    if (why->reason == Reason::kImpossible) view.detail = why->detail;
   }
 }
 

@@ -134,9 +134,8 @@ void fail_task(Job& job, std::uint32_t index, Reason reason, const Row& row) {
 void apply_result(Job& job, const NodeId& node, const TaskResult& result, std::uint32_t retries) {
   if (result.attempt.round != job.head.round) return;
   if (job.columns.state(result.index) != Closed::kOpen) return;
-  const auto known = job.details.find(result.index);
-  const bool is_superseded =
-      known != job.details.end() && result.attempt <= known->second.superseded;
+  const TaskDetail* known = job.detail(result.index);
+  const bool is_superseded = known != nullptr && known->is_superseded(result.attempt);
   if (!result.is_success() && is_superseded) return;
 
   TaskDetail& detail = job.details[result.index];
@@ -165,7 +164,7 @@ std::string suspected(const std::vector<NodeId>& nodes) {
 void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const Attempt& attempt) {
   if (attempt.round != job.head.round || job.columns.state(index) != Closed::kOpen) return;
   TaskDetail& detail = job.details[index];
-  if (attempt <= detail.superseded) return;
+  if (detail.is_superseded(attempt)) return;
   AttemptRecord& record = record_of(detail, attempt, command.node);
   record.end = AttemptEnd::kLost;
   record.finished = command.at;
@@ -210,7 +209,7 @@ std::map<std::uint32_t, UnderWay> running_of(const Job& job, const CancelCommand
 
 void keep_cancelled(Job& job, std::uint32_t index, const UnderWay& running, WallTime at) {
   TaskDetail& detail = job.details[index];
-  if (running.attempt <= detail.superseded) return;
+  if (detail.is_superseded(running.attempt)) return;
   AttemptRecord& record = record_of(detail, running.attempt, running.on->node);
   record.end = AttemptEnd::kCancelled;
   record.reason = Reason::kCancelled;

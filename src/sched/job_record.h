@@ -63,6 +63,7 @@ struct TaskDetail {
   // The highest attempt whose failure or loss was counted: no other up to it counts any more.
   Attempt superseded;
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them
+  bool is_superseded(const Attempt& attempt) const { return attempt <= superseded; }
   static constexpr auto fields() {
     using D = TaskDetail;
     return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts>{};

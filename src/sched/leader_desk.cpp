@@ -282,6 +282,7 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
   const GroupId group = requests_.at(handle).group;
   const std::shared_ptr<const JobSpec> spec = job.spec();  // held: each view asks for it
   TaskList list;
+  std::optional<Coordinator::Waiting> why;
   std::size_t bytes = 0;
   std::uint32_t scanned = 0;
   const auto next_page_from = [&](std::uint32_t index) {
@@ -294,11 +295,9 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
       // Of millions of tasks few may be meant: a view is made of those alone.
       if (what.state && coordinator_.state(job, group, i) != *what.state) continue;
       TaskView view = view_of(job, i);
-      coordinator_.complete(job, group, i, view);
+      coordinator_.complete(job, group, i, view, why);
       bytes += 300 + view.entry.size() + view.detail.size();
-      for (const OutputFile& output : view.outputs) {
-        bytes += 60 + output.name.size() + 45 * output.content.size();
-      }
+      for (const OutputFile& output : view.outputs) bytes += encoded_size(output);
       const bool is_full = list.tasks.size() == limit || bytes > kMaxTaskListBytes;
       if (is_full && !list.tasks.empty()) return next_page_from(i);
       list.tasks.push_back(std::move(view));
