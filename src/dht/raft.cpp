@@ -238,7 +238,7 @@ void Raft::peer_recovered(Turn& turn, const NodeId& node) {
 
 void Raft::peer_restarted(Turn& turn, const NodeId& node) {
   if (node == leader_ && role_ == Role::kFollower) {
-    leader_ = NodeId{};
+    set_leader({});
     seek_leader(turn);
   }
   peer_recovered(turn, node);
@@ -317,10 +317,21 @@ void Raft::become_follower(Turn& turn, Term term) {
   }
   stop_leading(turn);
   role_ = Role::kFollower;
-  leader_ = NodeId{};
+  set_leader({});
   votes_.clear();
   campaign_until_ = doubt_until_ = Instant::never();
   seek_leader(turn);
+}
+
+// Who leads may have been made a voter by an entry that has not come here yet: its death must be
+// noticed all the same, or this replica would keep its peers from electing another for ever (Q7).
+void Raft::set_leader(const Seat& leader) {
+  const auto is_watched = [&](const NodeId& node) {
+    return node.is_none() || config().generation_of(node) != 0;
+  };
+  if (!is_watched(leader_) || !is_watched(leader.node)) ++peers_version_;
+  leader_ = leader.node;
+  leader_generation_ = leader.generation;
 }
 
 void Raft::apply(Turn& turn) {
@@ -355,6 +366,7 @@ AppliedState Raft::applied() const {
 
 void Raft::add_peers(std::set<NodeId>& to) const {
   for (const Seat& seat : config().seats()) to.insert(seat.node);
+  if (!leader_.is_none()) to.insert(leader_);
   if (leading_ == nullptr) return;
   for (const auto& [seat, progress] : leading_->peers) to.insert(seat.node);
 }

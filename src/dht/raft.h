@@ -155,6 +155,7 @@ class Raft {
   bool receive_term(Turn& turn, const Seat& from, const GroupMessage& message);
   void receive_stale(Turn& turn, const Seat& from, const GroupMessage& message);
   void become_follower(Turn& turn, Term term);
+  void set_leader(const Seat& leader);
   void apply(Turn& turn);
   void accept(Turn& turn, const Seat& from, Removed& message);
   void accept(Turn& turn, const Seat& from, Gone& message);
@@ -234,6 +235,7 @@ class Raft {
 
   Role role_ = Role::kFollower;
   NodeId leader_;
+  Generation leader_generation_ = 0;
   Boot leader_boot_ = 0;
   std::uint64_t peers_version_ = 1;
   bool verified_ = true;

@@ -61,9 +61,8 @@ void Raft::seek_leader(Turn& turn) {
 
 void Raft::doubt(Turn& turn) {
   if (role_ != Role::kFollower || leader_.is_none() || doubt_until_ != Instant::never()) return;
-  const Generation generation = config().generation_of(leader_);
-  if (generation == 0 || !verified_) return;
-  send(turn, Seat{leader_, generation}, Hello{});
+  if (!verified_) return;
+  send(turn, Seat{leader_, leader_generation_}, Hello{});
   doubt_until_ = turn.now + turn.config.leader_answer;
 }
 
@@ -92,7 +91,7 @@ void Raft::stand(Turn& turn, bool transfer) {
   vote_ = self_.node;
   write_vote(turn);
   role_ = Role::kCandidate;
-  leader_ = NodeId{};
+  set_leader({});
   election_at_ = doubt_until_ = Instant::never();
   wants_campaign_ = false;
   campaign_until_ = turn.now + campaign_time(turn);
@@ -250,7 +249,7 @@ void Raft::accept(Turn& turn, const Seat& from, NotLeading& message) {
 }
 
 void Raft::lose_leader(Turn& turn) {
-  leader_ = NodeId{};
+  set_leader({});
   doubt_until_ = Instant::never();
   seek_leader(turn);
 }

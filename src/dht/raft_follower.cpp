@@ -11,7 +11,7 @@ void Raft::note_leader(Turn& turn, const Seat& from) {
   const Boot boot = turn.peers.boot(from.node);
   const bool is_news = leader_ != from.node || leader_boot_ != boot;
   role_ = Role::kFollower;
-  leader_ = from.node;
+  set_leader(from);
   leader_boot_ = boot;
   votes_.clear();
   campaigns_ = 0;

@@ -17,7 +17,7 @@ constexpr std::size_t kMaxAppendEntries = 512;
 void Raft::become_leader(Turn& turn) {
   ASSERT(role_ == Role::kCandidate);
   role_ = Role::kLeader;
-  leader_ = self_.node;
+  set_leader(self_);
   votes_.clear();
   campaigns_ = 0;
   campaign_until_ = Instant::never();

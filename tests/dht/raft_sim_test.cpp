@@ -89,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{Mutation::kForgetEntries,
                "EntriesForgotten",
                {"leader completeness", "durability", "state machine safety"}},
-        Broken{Mutation::kForgeVotes, "VotesForged", {"election safety"}},
+        // Two leaders of one term are seldom: who has too short a log is elected sooner.
+        Broken{Mutation::kForgeVotes, "VotesForged", {"election safety", "leader completeness"}},
         Broken{Mutation::kForgeReadReplies, "ReadsConfirmedByNobody", {"linearizable reads"}},
         Broken{
             Mutation::kCorruptEntries, "EntriesAltered", {"state machine safety", "log matching"}},
