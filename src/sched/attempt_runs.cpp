@@ -9,8 +9,8 @@ namespace {
 
 // A sum of one well-mixed number per attempt: order does not matter, removal is subtraction.
 std::uint64_t digest_of(std::uint32_t first, std::uint32_t count, const Attempt& attempt) {
-  const std::uint64_t seed = mix64(mix64(attempt.epoch + kGolden64) ^
-                                   ((std::uint64_t{attempt.round} << 32) | attempt.number));
+  const std::uint64_t seed =
+      mix64(mix64(mix64(attempt.epoch + kGolden64) ^ attempt.round) ^ attempt.number);
   std::uint64_t sum = 0;
   for (std::uint32_t i = 0; i < count; ++i) sum += mix64(seed + first + i);
   return sum;

@@ -140,6 +140,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
     due(group->check_at);
     group->heard[from] = turn.now;
   }
+  answer.accepted = at->job.head.accepted;
   answer.tasks = holding.last_tasks;
   answer.allowed = holding.offered;
   if (!message.has_spec && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;

@@ -22,7 +22,8 @@ void Coordinator::offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed)
   const bool needs_room = !is_no_op(*spec);
   at.led.nodes[node].offered = allowed;
   turn.send(node, Probe{at.id, at.group.term, at.job.id, at.job.head.user, spec->priority,
-                        needs_room ? spec->cpus : 0, needs_room ? spec->memory : 0, allowed});
+                        needs_room ? spec->cpus : 0, needs_room ? spec->memory : 0, allowed,
+                        at.job.head.accepted});
 }
 
 void Coordinator::send_probes(Turn& turn, Led& at, const std::vector<NodeId>& nodes) {

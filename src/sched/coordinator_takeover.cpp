@@ -190,7 +190,7 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   if (!unwanted.is_empty()) drop(turn, at, from, unwanted.runs());
   if (held.needs_spec) {
     turn.send(from, Describe{at.id, at.group.term, at.job.id, at.job.head.user,
-                             at.job.head.priority, at.job.spec_bytes});
+                             at.job.head.priority, at.job.spec_bytes, at.job.head.accepted});
   }
   stop_awaiting(turn, at, from);
   if (at.job.is_final()) {

@@ -69,6 +69,25 @@ Executor::HeldJob& Executor::job_of(const JobId& id, GroupId group) {
   return job;
 }
 
+// Is the order about the job that is known here, or about a later one of the same id? Of the former
+// one nothing is wanted any more then, and nothing that was learnt of it holds.
+bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex accepted) {
+  if (accepted <= job.accepted) return accepted == job.accepted;
+  const bool was_known = std::exchange(job.accepted, accepted) != 0;
+  if (!was_known) return true;
+  for (const TaskRun& run : job.ready) job.held.remove(run);
+  job.ready.clear();
+  const std::set<ProcessKey> former = job.keys;
+  for (const ProcessKey key : former) give_up(turn, key);
+  job.spec.reset();
+  job.numbers.reset();
+  job.typical = job.refusal = {};
+  job.refused_until = {};
+  staging_.forget(id);
+  claim(turn, id, job);
+  return true;
+}
+
 // Attempts adopted from the runner waited for this: their time limits, and the reports of those
 // that have ended.
 void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes) {
@@ -168,12 +187,6 @@ bool Executor::use_room(Turn& turn, const JobId& id) {
 void Executor::pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t want,
                     std::uint32_t reserved) {
   ASSERT(!job.pull);
-  // A job of the same id may have taken the place of the one that was known.
-  if (job.held.is_empty() && job.keys.empty() && job.used_at + kIdleJob <= turn.now) {
-    job.spec.reset();
-    job.numbers.reset();
-    staging_.forget(id);
-  }
   job.pull = PendingPull{next_pull_++, want, reserved, turn.now, turn.now};
   take_room(job.user, reserved * job.cpus, reserved * job.memory);
   send_pull(turn, id, job);
@@ -216,6 +229,7 @@ void Executor::obey(Turn& turn, const Probe& message) {
   if (config_.root_jobs_only && message.user != kRootUser) return;
   if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
   HeldJob& job = job_of(message.job, message.group);
+  if (!is_current(turn, message.job, job, message.accepted)) return;
   // Room already taken is given back by the same figures: they change only while none is.
   if (job.running == 0 && !job.pull && job.ready.empty()) {
     job.user = message.user;
@@ -233,9 +247,9 @@ void Executor::obey(Turn& turn, const Bind& message) {
   if (at == jobs_.end()) return;
   HeldJob& job = at->second;
   if (!job.pull || job.pull->id != message.pull) return;
+  if (!is_current(turn, message.job, job, message.accepted)) return;
   const Instant sent = job.pull->sent;
   end_pull(job);
-  job.used_at = turn.now;
   if (is_stopping_) {
     // The list without them gives them back.
     if (!message.tasks.empty()) lists_due_.insert(job.group);
@@ -262,7 +276,8 @@ void Executor::obey(Turn& turn, const Bind& message) {
 
 void Executor::obey(Turn& turn, const Describe& message) {
   const auto at = jobs_.find(message.job);
-  if (at == jobs_.end() || at->second.spec) return;
+  if (at == jobs_.end()) return;
+  if (!is_current(turn, message.job, at->second, message.accepted) || at->second.spec) return;
   at->second.priority = message.priority;
   describe(turn, at->second, message.spec);
 }

@@ -116,7 +116,7 @@ class Executor {
     std::uint32_t batch = 64;            // of `:`
     Duration refusal{0};                 // how long the job is not taken after trouble here
     Instant refused_until;
-    Instant used_at;  // when tasks of it were last bound here, or committed
+    LogIndex accepted = 0;  // which job of this id; 0: not told yet
     Instant idle_since = Instant::never();
   };
   struct Process {
@@ -152,6 +152,7 @@ class Executor {
 
   // executor.cpp: offers, pulls, room
   HeldJob& job_of(const JobId& id, GroupId group);
+  bool is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex accepted);
   void claim(Turn& turn, const JobId& id, HeldJob& job);
   bool is_eligible(const JobId& id) const;
   bool start_staged(Turn& turn);

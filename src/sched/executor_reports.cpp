@@ -88,7 +88,6 @@ void Executor::obey(Turn& turn, const Committed& message) {
   if (sent == job.sent.end()) return;
   const Sent done = std::move(sent->second);
   job.sent.erase(sent);
-  job.used_at = turn.now;
   due(turn.now + kIdleJob);
   for (const TaskRun& run : attempts_of(done.batch)) job.held.remove(run);
   for (const ProcessKey key : done.processes) {

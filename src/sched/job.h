@@ -146,10 +146,11 @@ inline bool is_final(TaskState s) {
   return s >= TaskState::kDone;
 }
 
-// Which try at a task: `round` counts retry and cancel, `epoch` is the coordinator's term,
+// Which try at a task: `round` is the log index of the entry that opened the job's round, and so
+// tells apart two jobs that bear one id after each other; `epoch` is the coordinator's term,
 // `number` tells attempts of one epoch apart. Ordered as they supersede each other.
 struct Attempt {
-  std::uint32_t round = 0;
+  LogIndex round = 0;
   Term epoch = 0;
   std::uint32_t number = 0;
   auto operator<=>(const Attempt&) const = default;

@@ -220,8 +220,10 @@ void keep_cancelled(Job& job, std::uint32_t index, const UnderWay& running, Wall
   note_start(job, {at.ms - ms});
 }
 
-// Of an attempt that neither closed the task nor was met before that did.
+// Of an attempt that neither closed the task nor was met before that did; or of a former job of
+// this id.
 bool is_late(const Job& job, const AttemptLogs& logs) {
+  if (logs.attempt.round < job.head.accepted) return true;
   const Closed state = job.columns.state(logs.index);
   if (state != Closed::kDone && state != Closed::kFailed) return false;
   const TaskDetail* detail = job.detail(logs.index);
@@ -314,6 +316,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& comma
   job->head.keep = spec->keep;
   job->head.total = spec->task_count();
   job->head.submitted = command.at;
+  job->head.accepted = job->head.round = index;
   job->head.changed = index;
   job->columns = TaskColumns(job->head.total);
   name_nodes(*job, command.probed);

@@ -76,7 +76,8 @@ struct JobHead {
   std::uint32_t total = 0;
   Duration keep;
   WallTime submitted, started, finished;
-  std::uint32_t round = 1;    // open while the job is not final
+  LogIndex accepted = 0;      // the entry that accepted it, and opened its first round
+  LogIndex round = 0;         // open while the job is not final
   bool is_cancelled = false;  // as a whole
   std::string cancelled_by;
   JobState state = JobState::kWaiting;
@@ -91,9 +92,9 @@ struct JobHead {
   static constexpr auto fields() {
     using H = JobHead;
     return Fields<&H::user, &H::key, &H::name, &H::priority, &H::total, &H::keep, &H::submitted,
-                  &H::started, &H::finished, &H::round, &H::is_cancelled, &H::cancelled_by,
-                  &H::state, &H::reason, &H::exit_code, &H::done, &H::failed, &H::cancelled,
-                  &H::probed, &H::bound_below, &H::node_table, &H::changed>{};
+                  &H::started, &H::finished, &H::accepted, &H::round, &H::is_cancelled,
+                  &H::cancelled_by, &H::state, &H::reason, &H::exit_code, &H::done, &H::failed,
+                  &H::cancelled, &H::probed, &H::bound_below, &H::node_table, &H::changed>{};
   }
 };
 

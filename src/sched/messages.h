@@ -29,10 +29,11 @@ struct Probe {
   std::uint32_t cpus = 0;    // of each task; 0 where a task needs no room
   std::uint64_t memory = 0;  // bytes
   std::uint32_t allowed = 0;
+  LogIndex accepted = 0;  // JobHead::accepted: which job of this id
   static constexpr auto fields() {
     using P = Probe;
     return Fields<&P::group, &P::epoch, &P::job, &P::user, &P::priority, &P::cpus, &P::memory,
-                  &P::allowed>{};
+                  &P::allowed, &P::accepted>{};
   }
 };
 
@@ -45,9 +46,11 @@ struct Bind {
   std::vector<TaskRun> tasks;
   std::uint32_t allowed = 0;  // as in Probe, from now on
   std::optional<Bytes> spec;
+  LogIndex accepted = 0;  // as in Probe
   static constexpr auto fields() {
     using B = Bind;
-    return Fields<&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec>{};
+    return Fields<&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec,
+                  &B::accepted>{};
   }
 };
 
@@ -59,9 +62,10 @@ struct Describe {
   std::string user;
   std::int32_t priority = 0;
   Bytes spec;
+  LogIndex accepted = 0;  // as in Probe
   static constexpr auto fields() {
     using D = Describe;
-    return Fields<&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec>{};
+    return Fields<&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec, &D::accepted>{};
   }
 };
 

@@ -183,6 +183,22 @@ TEST(JobMachine, ResultsOfAnotherRoundAreDiscarded) {
   EXPECT_EQ(log.job().head.open(), 1u);
 }
 
+TEST(JobMachine, WhatComesLateOfAFormerJobOfTheSameIdIsDiscarded) {
+  Log log;
+  log.submit(2);
+  const Attempt former{log.job().head.round, 5, 1};
+  log.plain(0, 2, former);
+  log.apply(DeleteCommand{log.id});
+  log.submit(2);
+  log.plain(0, 1, former);
+  log.result(1, former, Reason::kNone);
+  log.apply(LogsCommand{log.id, node(1), 1, {{0, former, {{false, 0, BlobRef{}, 0, 9}}}}});
+  EXPECT_EQ(log.job().head.open(), 2u);
+  EXPECT_TRUE(log.job().details.empty());
+  log.plain(0, 2, {log.job().head.round, 5, 1});
+  EXPECT_EQ(log.job().head.state, JobState::kDone);
+}
+
 TEST(JobMachine, AMillionTasksCostTenBytesEachAndNoDetail) {
   Log log;
   log.submit(1'000'000);

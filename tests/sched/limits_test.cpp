@@ -6,6 +6,7 @@
 #include "sched/commands.h"
 #include "sched/group_requests.h"
 #include "sched/leader_desk.h"
+#include "sched/lone_scheduler.h"
 #include "sched/messages.h"
 #include "sched/results.h"
 #include "sched/sched_cluster.h"
@@ -85,64 +86,10 @@ TEST(Limits, TheLongestResultFitsIntoAnEntry) {
 
 // ---- what is held, in parts ---------------------------------------------------------------------
 
-// One scheduler alone: what it sends is looked at, what others would say is said by the test.
-class Alone {
- public:
-  explicit Alone(std::uint32_t cpus) : scheduler_(self_, 1, config_of(cpus), Random(1)) {
-    tell([&](Effects& out) { scheduler_.on_process(now_, {1}, RunnerReady{}, out); });
-  }
-
-  Scheduler& scheduler() { return scheduler_; }
-  NodeId peer() const { return peer_; }
-  void say(const SchedMessage& message) {
-    tell([&](Effects& out) { scheduler_.receive(now_, peer_, encode_frame(message), out); });
-  }
-  void tell(const std::function<void(Effects&)>& input) {
-    now_ = now_ + microseconds(1);
-    Effects out;
-    input(out);
-    events = scheduler_.take_events();
-    for (const Send& sent : out.sends) said.push_back(decode_frame(sent.frame).value());
-    for (const Ticket& ticket : out.tickets) {
-      tell([&](Effects& more) { scheduler_.on_durable(now_, ticket, more); });
-    }
-  }
-  void tick() {
-    tell([&](Effects& out) { scheduler_.tick(now_, {1}, out); });
-  }
-  // What of this kind was said since the last call.
-  template <class T>
-  std::vector<T> take() {
-    std::vector<T> taken;
-    for (const SchedMessage& message : said) {
-      if (const T* wanted = std::get_if<T>(&message)) taken.push_back(*wanted);
-    }
-    said.clear();
-    return taken;
-  }
-  std::vector<SchedMessage> said;
-  std::vector<SchedEvent> events;
-
- private:
-  static SchedConfig config_of(std::uint32_t cpus) {
-    SchedConfig config;
-    config.cpus = cpus;
-    return config;
-  }
-  static NodeId named(std::uint8_t n) {
-    NodeId id;
-    id.raw[0] = n;
-    return id;
-  }
-  NodeId self_ = named(1), peer_ = named(2);
-  Instant now_{1000};
-  Scheduler scheduler_;
-};
-
 TEST(Limits, AnExecutorListsWhatItHoldsInPartsThatFitIntoAMessage) {
   constexpr std::uint32_t kJobs = 9000;
   const GroupId group{1};
-  Alone node(kJobs);
+  LoneScheduler node(kJobs);
   JobSpec spec;
   spec.argv = {"x"};
   std::array<std::uint8_t, 10> chance{};
@@ -176,7 +123,7 @@ TEST(Limits, AnExecutorListsWhatItHoldsInPartsThatFitIntoAMessage) {
 
 TEST(Limits, ACoordinatorAsksForTheNextPartUntilTheLast) {
   const GroupId group{1};
-  Alone node(1);
+  LoneScheduler node(1);
   node.tell([&](Effects& out) { node.scheduler().leading(Instant{2000}, group, 5, out); });
   const auto* read = std::get_if<ReadGroup>(&node.events.at(0));
   ASSERT_NE(read, nullptr);
@@ -322,7 +269,7 @@ class ListedJob : public ::testing::Test {
   }
 
   const GroupId group_{1};
-  Alone node_{1};
+  LoneScheduler node_{1};
   LogIndex index_ = 0;
   std::uint64_t sequence_ = 0;
 };

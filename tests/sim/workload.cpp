@@ -62,7 +62,7 @@ JobSpec Workload::draw_spec() {
   if (random_.chance(0.1))
     spec.argv.push_back("out=" + std::to_string(random_.between(5000, 90'000)));
   if (random_.chance(0.2)) spec.argv.push_back("err=" + std::to_string(random_.between(1, 90)));
-  if (random_.chance(0.15)) {
+  if (random_.chance(0.25)) {
     spec.argv.push_back("file=result:" + std::to_string(random_.between(1, 20'000)));
     spec.outputs = {"result"};
   }

@@ -1,0 +1,56 @@
+// With --key an id is given again once its job is gone: what a node has kept of the former job must
+// not be taken for the new one's.
+#include <gtest/gtest.h>
+
+#include "sched/lone_scheduler.h"
+
+namespace dunlin::sched {
+namespace {
+
+struct ReusedId : public ::testing::Test {
+  const GroupId group{1};
+  LoneScheduler node{4};
+  JobId job = *JobId::from_text("ab00000000");
+  JobSpec spec;
+
+  void SetUp() override { spec.argv = {"x"}; }
+  Pull probe(LogIndex accepted) {
+    node.said.clear();
+    node.say(Probe{group, 5, job, "u", 0, 1, 0, 1, accepted});
+    const std::vector<Pull> pulls = node.take<Pull>();
+    return pulls.empty() ? Pull{} : pulls[0];
+  }
+  void bind(const Pull& pull, LogIndex accepted, std::uint32_t index) {
+    std::optional<Bytes> bytes;
+    if (!pull.has_spec) bytes = encode(spec);
+    node.say(Bind{group, 5, job, pull.pull, {{index, 1, {accepted, 5, 1}}}, 0, bytes, accepted});
+  }
+};
+
+TEST_F(ReusedId, ANodeAsksForTheSpecOfTheNewJob) {
+  const Pull first = probe(3);
+  EXPECT_FALSE(first.has_spec);
+  bind(first, 3, 0);
+  EXPECT_TRUE(probe(3).has_spec);
+  const Pull again = probe(9);
+  EXPECT_FALSE(again.has_spec);
+}
+
+TEST_F(ReusedId, OrdersAboutTheFormerJobAreNotObeyedAnyMore) {
+  bind(probe(9), 9, 0);
+  EXPECT_EQ(probe(3).pull, 0u);
+}
+
+TEST_F(ReusedId, TasksOfTheFormerJobThatWaitAreNotStarted) {
+  spec.files = {{"f", 0644, 1, {BlobRef{BlobId{}, 1}}}};
+  bind(probe(3), 3, 0);
+  probe(9);
+  node.said.clear();
+  node.say(AskHeld{group, 5, {}});
+  const std::vector<HeldList> lists = node.take<HeldList>();
+  ASSERT_EQ(lists.size(), 1u);
+  for (const JobHeld& held : lists[0].jobs) EXPECT_TRUE(held.attempts.empty());
+}
+
+}  // namespace
+}  // namespace dunlin::sched
