@@ -9,8 +9,12 @@
 namespace dunlin::sched {
 
 Coordinator::Coordinator(NodeId self, const JobMachine& machine, const Members& members,
-                         std::uint64_t first_token)
-    : self_(self), machine_(machine), members_(members), next_token_(first_token) {}
+                         std::uint64_t most_group_bytes, std::uint64_t first_token)
+    : self_(self),
+      machine_(machine),
+      members_(members),
+      most_group_bytes_(most_group_bytes),
+      next_token_(first_token) {}
 
 Coordinator::LedGroup* Coordinator::led_group(GroupId group) {
   const auto at = groups_.find(group);
@@ -33,7 +37,12 @@ std::optional<Coordinator::Led> Coordinator::find(GroupId group, const JobId& id
   if (led == nullptr || job == nullptr) return std::nullopt;
   const auto at = led->jobs.find(id);
   if (at == led->jobs.end()) return std::nullopt;
+  at->second->hold = hold_of(group);
   return Led{*led, group, *job, *at->second};
+}
+
+Reason Coordinator::hold_of(GroupId group) const {
+  return machine_.bytes(group) > most_group_bytes_ / 4 * 3 ? Reason::kLimit : Reason::kNone;
 }
 
 std::uint64_t Coordinator::propose(Turn& turn, GroupId group, const LedGroup& led,
@@ -141,6 +150,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
     group->heard[from] = turn.now;
   }
   answer.accepted = at->job.head.accepted;
+  if (at->job.bytes > kMostInlineOfJob) answer.most_inline = kLeastInline;
   answer.tasks = holding.last_tasks;
   answer.allowed = holding.offered;
   if (!message.has_spec && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;

@@ -35,6 +35,10 @@ constexpr std::size_t kMaxQueuedResults = 4096;  // batches that wait for a flig
 constexpr std::size_t kMaxQueuedBytes = 64 * 1024 * 1024;
 constexpr std::uint32_t kMaxBind = 16 * 1024;     // tasks that answer one pull
 constexpr std::size_t kMaxJobsOfGroup = 200'000;  // kept, finished ones included
+// A job's output rides in its results until its record has grown so long; then only what is shorter
+// than the note of where else it lies.
+constexpr std::uint64_t kMostInlineOfJob = 16 * 1024 * 1024;
+constexpr std::uint32_t kLeastInline = 64;
 // A node named in a log that no member list knows (forgotten since) counts as gone after this.
 constexpr Duration kUnknownPatience = seconds(60);
 constexpr Duration kFirstAskInterval = milliseconds(250);  // grows while a node does not answer
@@ -47,8 +51,9 @@ constexpr Duration kLeastKeep = seconds(120);   // of a finished job, however sh
 
 class Coordinator {
  public:
+  // `most_group_bytes`: as in SchedConfig.
   Coordinator(NodeId self, const JobMachine& machine, const Members& members,
-              std::uint64_t first_token);
+              std::uint64_t most_group_bytes, std::uint64_t first_token);
 
   // ---- leadership -----------------------------------------------------------------------------
   void lead(Turn& turn, GroupId group, Term term);
@@ -67,6 +72,9 @@ class Coordinator {
                              WallTime at, std::string by) const;
   // A client asked for the job then, and waits for the answer until then.
   void attend(GroupId group, const JobId& job, Instant from, Instant until);
+  // A group's jobs must fit into a snapshot. Half of it filled, the group accepts no more of them;
+  // with three quarters filled its jobs wait: until some are deleted, or kept no longer.
+  bool may_accept(GroupId group) const { return machine_.bytes(group) <= most_group_bytes_ / 2; }
 
   // ---- executors ------------------------------------------------------------------------------
   void on(Turn& turn, NodeId from, const Pull& message);
@@ -149,6 +157,7 @@ class Coordinator {
   // only when that time has come.
   void due(Instant at) { groups_due_ = std::min(groups_due_, at); }
   std::optional<Led> find(GroupId group, const JobId& job);
+  Reason hold_of(GroupId group) const;
   std::uint64_t propose(Turn& turn, GroupId group, const LedGroup& led, const Command& command);
   void changed(Turn& turn, Led& at);
 
@@ -207,6 +216,7 @@ class Coordinator {
   const NodeId self_;
   const JobMachine& machine_;
   const Members& members_;
+  const std::uint64_t most_group_bytes_;
   std::uint64_t next_token_;
   std::map<GroupId, LedGroup> groups_;
   std::map<NodeId, Room> usable_;  // nodes that take tasks, with all that they have

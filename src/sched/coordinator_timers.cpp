@@ -232,6 +232,10 @@ const LedJob* Coordinator::led_job(GroupId id, const JobId& job) const {
 }
 
 Coordinator::Waiting Coordinator::why_queued(const Job& job, const LedJob& led) const {
+  if (led.hold == Reason::kLimit) {
+    return {Reason::kLimit,
+            "the records of its group's jobs are as long as they may be: delete finished jobs"};
+  }
   if (led.is_limited()) return {Reason::kLimit, {}};
   const Wanted wanted = wanted_by(job);
   if (members_.feasible(wanted) > 0) return {Reason::kResources, {}};

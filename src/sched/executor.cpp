@@ -257,6 +257,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
     return;
   }
   if (message.spec) describe(turn, job, *message.spec);
+  job.most_inline = std::clamp<std::uint32_t>(message.most_inline, 1, kMaxInlineOutput);
   job.allowed = turn.now < job.refused_until ? 0 : message.allowed;
   for (const TaskRun& run : message.tasks) {
     if (!job.spec || !is_within(run, job.numbers->count())) continue;

@@ -117,6 +117,7 @@ class Executor {
     Duration refusal{0};                 // how long the job is not taken after trouble here
     Instant refused_until;
     LogIndex accepted = 0;  // which job of this id; 0: not told yet
+    std::uint32_t most_inline = kMaxInlineOutput;
     Instant idle_since = Instant::never();
   };
   struct Process {

@@ -241,7 +241,7 @@ void Executor::give_up(Turn& turn, ProcessKey key) {
     return;
   }
   process.reported = false;
-  logs_.end(turn, key, false);
+  logs_.end(turn, key, 0);
   conclude(turn, key);
 }
 
@@ -273,7 +273,7 @@ void Executor::on(Turn& turn, const ProcessExited& event) {
   process.wants_outputs =
       job.spec && !job.spec->outputs.empty() && event.start_error == 0 && !process.dropped;
   // Cancelled attempts bring no result that output could ride in.
-  logs_.end(turn, event.key, !process.dropped);
+  logs_.end(turn, event.key, process.dropped ? 0 : job.most_inline);
   next_output(turn, event.key, process);
   conclude(turn, event.key);
   pull_ahead(turn, process.job, job);

@@ -11,6 +11,18 @@ namespace {
 
 using Row = TaskColumns::Row;
 
+// What is written of a job, a task, an attempt or a piece of a log, at most, texts apart.
+constexpr std::uint64_t kHeadBytes = 300;
+constexpr std::uint64_t kColumnBytes = 13;
+constexpr std::uint64_t kAttemptBytes = 100;
+constexpr std::uint64_t kPieceBytes = 64;
+
+std::uint64_t task_count_of(const std::vector<TaskRun>& runs) {
+  std::uint64_t count = 0;
+  for (const TaskRun& run : runs) count += run.count;
+  return count;
+}
+
 void touch(Job& job, std::uint32_t index) {
   job.dirty_chunks.insert(index / TaskColumns::kChunk);
   job.head_dirty = true;
@@ -321,8 +333,20 @@ void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& comma
   job->columns = TaskColumns(job->head.total);
   name_nodes(*job, command.probed);
   raise_bound(*job, command.bound_below);
+  grow(group, *job,
+       kHeadBytes + command.spec.size() + kColumnBytes * std::uint64_t{job->head.total});
   groups_[group].emplace(command.job, std::move(job));
   open_[group].insert(command.job);
+}
+
+void JobMachine::grow(GroupId group, Job& job, std::uint64_t bytes) {
+  job.bytes += bytes;
+  bytes_[group] += bytes;
+}
+
+std::uint64_t JobMachine::bytes(GroupId group) const {
+  const auto at = bytes_.find(group);
+  return at == bytes_.end() ? 0 : at->second;
 }
 
 void JobMachine::note_change(GroupId group, LogIndex index, Job& job) {
@@ -359,6 +383,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
       const std::uint32_t retries = job->spec()->retries;
       for (const TaskResult& result : results.batch.others) {
         apply_result(*job, results.node, result, retries);
+        grow(group, *job, encoded_size(result));
       }
     }
     raise_bound(*job, results.bound_below);
@@ -374,6 +399,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
     for (std::uint32_t i = 0; i < run.count; ++i) {
       apply_loss(*job, run.first + i, command, run.attempt);
     }
+    grow(group, *job, kAttemptBytes * run.count);
   }
   note_change(group, index, *job);
 }
@@ -386,6 +412,9 @@ void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& comma
     tasks.push_back({0, job->head.total});
     job->head.is_cancelled = true;
     job->head.cancelled_by = command.by;
+  }
+  for (const CancelledOn& on : command.running) {
+    grow(group, *job, kAttemptBytes * task_count_of(on.attempts));
   }
   const std::map<std::uint32_t, UnderWay> under_way = running_of(*job, command);
   Row row;
@@ -411,6 +440,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command
     if (is_late(*job, logs)) continue;
     AttemptRecord& record = record_of(job->details[logs.index], logs.attempt, command.node);
     for (const LogPiece& piece : logs.pieces) add_piece(record, piece);
+    grow(group, *job, kAttemptBytes + kPieceBytes * logs.pieces.size());
     touch(*job, logs.index);
   }
   job->head.changed = index;
@@ -421,7 +451,14 @@ void JobMachine::apply(GroupId group, LogIndex, const DeleteCommand& command) {
   const Job* job = find(group, command.job);
   if (job == nullptr || !job->is_final()) return;
   erase_rows(group, *job);
-  groups_[group].erase(command.job);
+  erase(group, command.job);
+}
+
+void JobMachine::erase(GroupId group, const JobId& job) {
+  Jobs& jobs = groups_[group];
+  const auto at = jobs.find(job);
+  bytes_[group] -= at->second->bytes;
+  jobs.erase(at);
 }
 
 // ---- Job ----------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class JobMachine {
   // Null when this node has no replica that ever held a job.
   const Jobs* jobs(GroupId group) const;
   const std::map<GroupId, Jobs>& groups() const { return groups_; }
+  // About how long a snapshot of the group is.
+  std::uint64_t bytes(GroupId group) const;
   // Jobs of the group that are not final.
   const std::set<JobId>& open_jobs(GroupId group) const;
 
@@ -61,9 +63,12 @@ class JobMachine {
   void erase_rows(GroupId group, const Job& job);
   // Ends a command's change of a job: final or not, counted or not.
   void note_change(GroupId group, LogIndex index, Job& job);
+  void grow(GroupId group, Job& job, std::uint64_t bytes);
+  void erase(GroupId group, const JobId& job);
 
   std::map<GroupId, Jobs> groups_;
   std::map<GroupId, std::set<JobId>> open_;
+  std::map<GroupId, std::uint64_t> bytes_;
   std::map<std::pair<GroupId, JobId>, Partial> partial_;
   Rows erased_;  // rows to be erased by the next checkpoint
 };

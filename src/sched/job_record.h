@@ -114,6 +114,9 @@ struct Job {
   // What the next attempt at an open task is called by people.
   std::uint32_t next_attempt(std::uint32_t index) const;
 
+  // About how much of a snapshot it is, never less by much; counted as it grows.
+  std::uint64_t bytes = 0;
+
   // What the next checkpoint must write.
   bool head_dirty = true;
   bool spec_dirty = true;

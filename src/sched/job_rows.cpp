@@ -113,6 +113,7 @@ void JobMachine::drop_group(GroupId group) {
   for (const auto& [id, job] : at->second) erase_rows(group, *job);
   groups_.erase(at);
   open_.erase(group);
+  bytes_.erase(group);
 }
 
 Bytes JobMachine::snapshot(GroupId group) const {
@@ -159,6 +160,7 @@ Result<void> JobMachine::recover_row(std::string_view key, ByteView value) {
     if (!chunk) return fail(Code::kCorrupt, "no row of a job: " + std::string(key));
     if (job != nullptr) {
       partial_.erase({parsed->group, parsed->job});
+      grow(parsed->group, *job, value.size());
       return decode_chunk(*job, *chunk, value);
     }
     partial.chunks[*chunk] = to_bytes(value);
@@ -183,7 +185,9 @@ Result<void> JobMachine::assemble(GroupId group, const JobId& id, Partial& parti
   job->spec_bytes = std::move(*partial.spec);
   job->head = *head;
   job->columns = TaskColumns(head->total);
+  grow(group, *job, partial.head->size() + job->spec_bytes.size());
   for (const auto& [chunk, bytes] : partial.chunks) {
+    grow(group, *job, bytes.size());
     const Result<void> done = decode_chunk(*job, chunk, bytes);
     if (!done) return done;
   }

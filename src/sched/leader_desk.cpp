@@ -121,7 +121,13 @@ void LeaderDesk::submit(Turn& turn, std::uint64_t handle, Request& request, cons
   if (jobs != nullptr && jobs->size() >= kMaxJobsOfGroup) {
     refuse(turn, handle,
            {Code::kLimit, "the group keeps " + std::to_string(kMaxJobsOfGroup) + " jobs already",
-            "delete finished jobs, or submit to another group"});
+            "delete finished jobs, or submit again: another group may have room"});
+    return;
+  }
+  if (!coordinator_.may_accept(request.group)) {
+    refuse(turn, handle,
+           {Code::kLimit, "the records of the group's jobs are as long as they may be",
+            "delete finished jobs, or submit again: another group may have room"});
     return;
   }
   request.stage = Stage::kCommitting;

@@ -77,6 +77,7 @@ void LedJob::set_soft(std::uint32_t index, Soft state) {
 }
 
 std::uint32_t LedJob::limit_room() const {
+  if (hold != Reason::kNone) return 0;
   if (limit_ == 0) return UINT32_MAX;
   const std::uint32_t busy = count(Soft::kBound) + count(Soft::kUnknown);
   return limit_ > busy ? limit_ - busy : 0;

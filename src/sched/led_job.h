@@ -65,7 +65,9 @@ class LedJob {
   std::uint32_t count(Soft state) const { return counts_[static_cast<std::size_t>(state)]; }
   // Tasks that may be bound now: free, below the committed bound, within the job's limit.
   std::uint32_t bindable() const;
-  // Is it the job's own --limit that keeps tasks from being bound?
+  // Why none of its tasks may be bound now; kNone: they may.
+  Reason hold = Reason::kNone;
+  // Is it that, or the job's own --limit, that keeps tasks from being bound?
   bool is_limited() const;
   // Binds up to `want` tasks to the node under this epoch.
   std::vector<TaskRun> bind(const Job& job, const NodeId& node, Term epoch, std::uint32_t want);

@@ -94,17 +94,17 @@ void LogWriter::trim(Turn& turn, ProcessKey key, bool is_stderr) {
   turn.effects.taken.push_back({key, is_stderr, needed});
 }
 
-void LogWriter::end(Turn& turn, ProcessKey key, bool may_inline) {
+void LogWriter::end(Turn& turn, ProcessKey key, std::size_t most_inline) {
   const auto at = entries_.find(key);
   if (at == entries_.end()) return;
   Entry& entry = at->second;
   entry.ended = true;
   for (Stream& stream : entry.streams) {
     const std::uint64_t rest = stream.received - stream.packed;
-    if (may_inline && !is_cut(entry, stream) && rest <= kMaxInlineOutput) {
-      stream.is_inlined = true;
-    } else if (!may_inline) {
+    if (most_inline == 0) {
       stream.is_inlined = false;
+    } else if (!is_cut(entry, stream) && rest <= most_inline) {
+      stream.is_inlined = true;
     }
   }
   const JobId job = entry.source.job;

@@ -48,8 +48,9 @@ class LogWriter {
             std::uint64_t stderr_from);
   void set_limit(ProcessKey key, std::uint64_t log_limit);
   void receive(Turn& turn, const ProcessOutput& output);
-  // No more output comes. With `may_inline`, what is small need not be written.
-  void end(Turn& turn, ProcessKey key, bool may_inline);
+  // No more output comes. What is left of a stream and no longer than `most_inline` bytes need not
+  // be written; 0: everything must be.
+  void end(Turn& turn, ProcessKey key, std::size_t most_inline);
   // After end(): everything is safe, or small enough to ride in the result.
   bool is_settled(ProcessKey key) const;
   InlineOutput take_inline(ProcessKey key, bool is_stderr);

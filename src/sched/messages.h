@@ -47,10 +47,12 @@ struct Bind {
   std::uint32_t allowed = 0;  // as in Probe, from now on
   std::optional<Bytes> spec;
   LogIndex accepted = 0;  // as in Probe
+  // So many bytes of each stream may ride in a result of the job from now on.
+  std::uint32_t most_inline = kMaxInlineOutput;
   static constexpr auto fields() {
     using B = Bind;
     return Fields<&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec,
-                  &B::accepted>{};
+                  &B::accepted, &B::most_inline>{};
   }
 };
 

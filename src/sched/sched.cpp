@@ -40,7 +40,7 @@ struct Scheduler::Parts {
   Parts(NodeId node, Boot node_boot, SchedConfig sched_config)
       : self(node),
         config(std::move(sched_config)),
-        coordinator(self, machine, members, first_token(1)),
+        coordinator(self, machine, members, config.most_group_bytes, first_token(1)),
         leader_desk(machine, coordinator, config.group_count, first_token(2)),
         client_desk(config.group_count, first_token(3)),
         log_reader(config.group_count, first_token(4)),

@@ -23,7 +23,7 @@
 #include "base/effects.h"
 #include "base/random.h"
 #include "base/result.h"
-#include "dht/ring.h"
+#include "dht/dht.h"
 #include "sched/job.h"
 #include "sched/process_events.h"
 #include "sched/requests.h"
@@ -39,6 +39,8 @@ struct SchedConfig {
   std::string server;     // DUNLIN_SERVER of tasks
   // Tasks run as root here: only jobs of root himself are taken.
   bool root_jobs_only = false;
+  // Of the records of a group's jobs: a snapshot of them must not be longer than Groups takes.
+  std::uint64_t most_group_bytes = Groups::kMaxSnapshot;
 };
 
 constexpr std::uint64_t kDiskShare = 20;  // one part in so many

@@ -210,6 +210,23 @@ TEST(JobMachine, AMillionTasksCostTenBytesEachAndNoDetail) {
   EXPECT_LT(log.machine.snapshot(kGroup).size(), 9'100'000u);
 }
 
+TEST(JobMachine, KnowsAboutHowLongASnapshotIs) {
+  Log log;
+  log.submit(5000, 9);
+  log.plain(0, 4000, {1, 5, 1});
+  for (std::uint32_t i = 4000; i < 4500; ++i) log.result(i, {1, 5, 1}, Reason::kExit);
+  log.lost(4500, 500, {1, 5, 1}, 2, true);
+  const std::size_t length = log.machine.snapshot(kGroup).size();
+  EXPECT_GE(log.machine.bytes(kGroup), length);
+  EXPECT_LE(log.machine.bytes(kGroup), 3 * length);
+  JobMachine copy;
+  ASSERT_TRUE(copy.restore(kGroup, log.machine.snapshot(kGroup)).has_value());
+  EXPECT_GE(copy.bytes(kGroup) + 100, length);
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {}});
+  log.apply(DeleteCommand{log.id});
+  EXPECT_EQ(log.machine.bytes(kGroup), 0u);
+}
+
 TEST(JobMachine, RowsBringTheStateBackInAnyOrder) {
   Log log;
   log.submit(9000, 2);

@@ -84,6 +84,51 @@ TEST(Limits, TheLongestResultFitsIntoAnEntry) {
   EXPECT_LE(encode_command(CompleteCommand{{results}}).size(), kMaxCommandBytes);
 }
 
+// A snapshot that is too long could bring up no replica any more.
+TEST(Limits, AGroupWhoseRecordsAreLongTakesNoMoreUntilSomeAreDeleted) {
+  ClusterOptions options;
+  options.most_group_bytes = 400'000;
+  Cluster cluster(options);
+  const GroupId group{1};
+  cluster.lead(group, 0);
+  JobSpec talkative = cluster.spec({"print", "3000", "80"}, 60);
+  talkative.keep = {};
+  const JobId first = cluster.submit(0, group, talkative);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(first); }, seconds(30)));
+  const JobId second = cluster.submit(0, group, talkative);
+  ASSERT_TRUE(cluster.run_until(
+      [&] {
+        const JobSummary job = cluster.show(second);
+        return job.reason == Reason::kLimit && job.tasks.running == 0 && job.tasks.waiting > 0;
+      },
+      seconds(30)));
+  const Result<JobAnswer> refused =
+      cluster.call(0, SubmitJob{cluster.make_id(group), "u", "", cluster.spec({"work", "1"})});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kLimit);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(second); }, kLeastKeep * 2));
+  EXPECT_EQ(cluster.show(second).state, JobState::kDone);
+  for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
+}
+
+TEST(Limits, OutputRidesInResultsOnlyWhileTheJobsRecordIsShort) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "4000", "1"}, 6000));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(300)));
+  std::size_t inlined = 0;
+  std::size_t apart = 0;
+  for (const auto& [index, detail] : cluster.job(job)->details) {
+    const bool is_inline = !detail.attempts.back().out.bytes.empty();
+    inlined += is_inline ? 1 : 0;
+    apart += !is_inline && !detail.attempts.back().pieces.empty() ? 1 : 0;
+  }
+  EXPECT_EQ(inlined + apart, 6000u);
+  EXPECT_GE(inlined, 3000u);
+  EXPECT_GE(apart, 1000u);
+  EXPECT_LT(cluster.job(job)->bytes, kMostInlineOfJob * 3 / 2);
+  EXPECT_EQ(cluster.read_log(0, job, 6000).size(), 4000u);
+}
+
 // ---- what is held, in parts ---------------------------------------------------------------------
 
 TEST(Limits, AnExecutorListsWhatItHoldsInPartsThatFitIntoAMessage) {

@@ -112,6 +112,7 @@ void Cluster::start(std::size_t host) {
   config.cpus = options_.cpus;
   config.root_jobs_only = options_.root_jobs_only.contains(host);
   config.group_count = options_.groups;
+  config.most_group_bytes = options_.most_group_bytes;
   config.node_name = "n" + std::to_string(host);
   here.scheduler =
       std::make_unique<Scheduler>(here.id, here.boot, config, Random(options_.seed * 1000 + host));

@@ -54,6 +54,7 @@ struct ClusterOptions {
   bool check = true;
   std::set<std::size_t> root_jobs_only = {};  // hosts whose tasks run as root
   bool root_jobs_only_is_told = true;         // to the other hosts
+  std::uint64_t most_group_bytes = SchedConfig{}.most_group_bytes;
 };
 
 // What happened to attempts, seen from outside: keyed by job, task index, attempt.
