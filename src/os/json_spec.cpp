@@ -98,15 +98,68 @@ void read_array(JsonFields& in, JobSpec& spec) {
   spec.many = true;
 }
 
-void read_environment(JsonFields& in, JobSpec& spec) {
-  const nlohmann::json* env = in.find("env");
-  if (env == nullptr) return;
-  if (!env->is_object()) return in.complain("env", "must be an object");
-  for (const auto& [name, value] : env->items()) {
+void read_text_map(JsonFields& in, const char* key, std::map<std::string, std::string>& to) {
+  const nlohmann::json* object = in.find(key);
+  if (object == nullptr) return;
+  if (!object->is_object()) return in.complain(key, "must be an object");
+  for (const auto& [name, value] : object->items()) {
     const auto text = exact_text(value);
-    if (!text) return in.complain("env", "must be an object of texts");
-    spec.environment[name] = *text;
+    if (!text) return in.complain(key, "must be an object of texts");
+    to[name] = *text;
   }
+}
+
+void read_resources(JsonFields& in, std::map<std::string, std::uint64_t>& to) {
+  const nlohmann::json* object = in.find("resources");
+  if (object == nullptr) return;
+  if (!object->is_object()) return in.complain("resources", "must be an object");
+  for (const auto& [name, value] : object->items()) {
+    if (!value.is_number_unsigned()) {
+      return in.complain("resources", "must be an object of whole numbers");
+    }
+    to[name] = value.get<std::uint64_t>();
+  }
+}
+
+void read_nodes(JsonFields& in, const char* key, std::vector<NodeId>& to) {
+  in.read_each(key, [&](const nlohmann::json& element) {
+    const auto id =
+        element.is_string() ? NodeId::from_text(element.get<std::string>()) : std::nullopt;
+    if (!id) return in.complain(key, "must be an array of whole ids of nodes");
+    to.push_back(*id);
+  });
+}
+
+void read_after(JsonFields& in, std::vector<Dependency>& to) {
+  in.read_each("after", [&](const nlohmann::json& element) {
+    JsonFields fields(element, "after");
+    std::string id;
+    Dependency dependency;
+    fields.read("job", id);
+    fields.read("any", dependency.any);
+    const auto job = JobId::from_text(id);
+    if (!job || !fields.check(true)) {
+      return in.complain("after", "must be an array of {\"job\",\"any\"}");
+    }
+    dependency.job = *job;
+    to.push_back(dependency);
+  });
+}
+
+// What says where and when tasks run.
+void read_conditions(JsonFields& in, JobSpec& spec) {
+  in.read("gpus", spec.devices.gpus);
+  read_resources(in, spec.devices.resources);
+  in.read("zone", spec.placement.zone);
+  read_text_map(in, "labels", spec.placement.labels);
+  read_nodes(in, "nodes", spec.placement.nodes);
+  read_nodes(in, "exclude", spec.placement.excluded);
+  read_after(in, spec.after);
+  in.read("begin", spec.begin);
+  in.read("max_fails", spec.max_fails);
+  in.read("crash_limit", spec.crash_limit);
+  in.read_exact("chdir", spec.host_directory);
+  in.read_exact("slurm_dir", spec.slurm_directory);
 }
 
 Result<JobSpec> spec_from(const nlohmann::json& object) {
@@ -128,13 +181,92 @@ Result<JobSpec> spec_from(const nlohmann::json& object) {
   read_entries(in, spec);
   in.read_each("files", [&](const nlohmann::json& file) { read_file(in, file, spec); });
   read_texts(in, "out", spec.outputs);
-  read_environment(in, spec);
+  read_text_map(in, "env", spec.environment);
   in.read_ms("keep_ms", spec.keep);
   in.read("log_limit", spec.log_limit);
   in.read("attended", spec.attended);
   in.read_exact("stdin", spec.stdin_file);
+  read_conditions(in, spec);
   if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
   return spec;
+}
+
+void write_text_map(JsonWriter& out, const char* key,
+                    const std::map<std::string, std::string>& map) {
+  out.key(key);
+  out.begin_object();
+  for (const auto& [name, value] : map) {
+    out.key(name);
+    out.exact_value(value);
+  }
+  out.end_object();
+}
+
+void write_nodes(JsonWriter& out, const char* key, const std::vector<NodeId>& nodes) {
+  out.key(key);
+  out.begin_array();
+  for (const NodeId& node : nodes) out.value(node.text());
+  out.end_array();
+}
+
+void write_entries(JsonWriter& out, const JobSpec& spec) {
+  write_texts(out, "entries", spec.entries);
+  out.key("entry_blocks");
+  out.begin_array();
+  for (const EntryBlock& block : spec.entry_blocks) {
+    out.begin_object();
+    out.key("blob");
+    write_blob(out, block.blob);
+    out.field("count", block.count);
+    out.end_object();
+  }
+  out.end_array();
+}
+
+void write_files(JsonWriter& out, const JobSpec& spec) {
+  out.key("files");
+  out.begin_array();
+  for (const ShippedFile& file : spec.files) {
+    out.begin_object();
+    out.key("name");
+    out.exact_value(file.name);
+    out.field("mode", file.mode);
+    out.field("size", file.size);
+    out.key("content");
+    out.begin_array();
+    for (const BlobRef& piece : file.content) write_blob(out, piece);
+    out.end_array();
+    out.end_object();
+  }
+  out.end_array();
+}
+
+void write_conditions(JsonWriter& out, const JobSpec& spec) {
+  out.field("gpus", spec.devices.gpus);
+  out.key("resources");
+  out.begin_object();
+  for (const auto& [name, count] : spec.devices.resources) out.field(name, count);
+  out.end_object();
+  out.field_or_null("zone", spec.placement.zone);
+  write_text_map(out, "labels", spec.placement.labels);
+  write_nodes(out, "nodes", spec.placement.nodes);
+  write_nodes(out, "exclude", spec.placement.excluded);
+  out.key("after");
+  out.begin_array();
+  for (const Dependency& dependency : spec.after) {
+    out.begin_object();
+    out.field("job", dependency.job.text());
+    out.field("any", dependency.any);
+    out.end_object();
+  }
+  out.end_array();
+  out.field("begin", spec.begin);
+  out.field("max_fails", spec.max_fails);
+  out.field("crash_limit", spec.crash_limit);
+  out.key("chdir");
+  spec.host_directory.empty() ? out.null() : out.exact_value(spec.host_directory);
+  out.key("slurm_dir");
+  spec.slurm_directory.empty() ? out.null() : out.exact_value(spec.slurm_directory);
 }
 
 }  // namespace
@@ -158,44 +290,15 @@ std::string spec_json(const JobSpec& spec) {
   out.field_or_null("array", spec.many && !has_entries ? text_of(spec.tasks) : "");
   out.field("placeholder", spec.placeholder);
   out.field("append_entry", spec.append_entry);
-  write_texts(out, "entries", spec.entries);
-  out.key("entry_blocks");
-  out.begin_array();
-  for (const EntryBlock& block : spec.entry_blocks) {
-    out.begin_object();
-    out.key("blob");
-    write_blob(out, block.blob);
-    out.field("count", block.count);
-    out.end_object();
-  }
-  out.end_array();
-  out.key("files");
-  out.begin_array();
-  for (const ShippedFile& file : spec.files) {
-    out.begin_object();
-    out.key("name");
-    out.exact_value(file.name);
-    out.field("mode", file.mode);
-    out.field("size", file.size);
-    out.key("content");
-    out.begin_array();
-    for (const BlobRef& piece : file.content) write_blob(out, piece);
-    out.end_array();
-    out.end_object();
-  }
-  out.end_array();
+  write_entries(out, spec);
+  write_files(out, spec);
   write_texts(out, "out", spec.outputs);
-  out.key("env");
-  out.begin_object();
-  for (const auto& [name, value] : spec.environment) {
-    out.key(name);
-    out.exact_value(value);
-  }
-  out.end_object();
+  write_text_map(out, "env", spec.environment);
   out.field("keep_ms", spec.keep.milliseconds());
   out.field("log_limit", spec.log_limit);
   out.field("attended", spec.attended);
   out.field_or_null("stdin", spec.stdin_file);
+  write_conditions(out, spec);
   out.end_object();
   return text;
 }

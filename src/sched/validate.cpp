@@ -77,6 +77,29 @@ Result<void> validate_resources(const JobSpec& spec) {
   return {};
 }
 
+Result<void> validate_conditions(const JobSpec& spec) {
+  const Devices& devices = spec.devices;
+  const Placement& where = spec.placement;
+  if (devices.gpus > kMaxTaskGpus) return over("a task asks for too many gpus", kMaxTaskGpus);
+  if (devices.resources.size() + where.labels.size() > kMaxConditions ||
+      where.nodes.size() + where.excluded.size() > kMaxConditions) {
+    return over("too many labels, resources or nodes", kMaxConditions);
+  }
+  for (const auto& [name, count] : devices.resources) {
+    if (name.empty() || count == 0)
+      return usage("the resource '" + name + "' is asked for 0 times");
+  }
+  if (spec.after.size() > kMaxDependencies) {
+    return over("the job waits for too many jobs", kMaxDependencies);
+  }
+  if (spec.crash_limit == 0) return usage("the crash limit must be at least 1");
+  if (!spec.host_directory.empty() &&
+      (spec.host_directory[0] != '/' || has_nul(spec.host_directory))) {
+    return usage("'" + spec.host_directory + "' is no absolute path of a directory");
+  }
+  return {};
+}
+
 Result<void> validate_files(const JobSpec& spec) {
   if (spec.files.size() > kMaxFiles) {
     return over("the job ships too many files", kMaxFiles, "pack them into one archive");
@@ -106,7 +129,8 @@ Result<void> validate_files(const JobSpec& spec) {
 }  // namespace
 
 Result<void> validate(const JobSpec& spec) {
-  for (const auto check : {validate_command, validate_tasks, validate_resources, validate_files}) {
+  for (const auto check : {validate_command, validate_tasks, validate_resources,
+                           validate_conditions, validate_files}) {
     if (Result<void> result = check(spec); !result) return result;
   }
   if (spec.name.size() > kMaxName) return over("the job's name is too long", kMaxName);

@@ -12,6 +12,9 @@ constexpr std::size_t kMaxOutputGlobs = 100;
 constexpr std::size_t kMaxName = 200;  // bytes of a job's name, a user, a key
 constexpr std::uint32_t kMaxTaskCpus = 65'536;
 constexpr std::uint32_t kMaxRetries = 1000;
+constexpr std::uint32_t kMaxTaskGpus = 1024;
+constexpr std::size_t kMaxConditions = 64;     // labels and resources; nodes named
+constexpr std::size_t kMaxDependencies = 256;  // jobs that one waits for
 
 // kUsage with a line that says what to mend, or kLimit with the limit.
 Result<void> validate(const JobSpec& spec);

@@ -41,6 +41,14 @@ JobSpec full_spec() {
   spec.keep = seconds(60);
   spec.log_limit = 12345;
   spec.attended = true;
+  spec.devices = {2, {{"licence", 3}}};
+  spec.placement = {"zone-a", {{"disk", "ssd"}}, {NodeId{{1}}}, {NodeId{{2}}, NodeId{{3}}}};
+  spec.after = {{job_id("bcdefghijk"), false}, {job_id("cdefghijkl"), true}};
+  spec.begin = {1'800'000'000'000};
+  spec.max_fails = 0;
+  spec.crash_limit = 5;
+  spec.host_directory = "/srv/data";
+  spec.slurm_directory = "/home/u";
   return spec;
 }
 
