@@ -9,6 +9,7 @@
 
 #include "base/codec.h"
 #include "base/fields.h"
+#include "sched/requests.h"
 #include "sched/results.h"
 #include "sched/task_numbers.h"
 
@@ -121,8 +122,63 @@ struct DeleteCommand {
   static constexpr auto fields() { return Fields<&DeleteCommand::job>{}; }
 };
 
+// Pauses, freezes or releases tasks; none listed: the whole job.
+struct HoldCommand {
+  JobId job;
+  std::vector<IndexRun> tasks;
+  Hold hold = Hold::kNone;
+  static constexpr auto fields() {
+    return Fields<&HoldCommand::job, &HoldCommand::tasks, &HoldCommand::hold>{};
+  }
+};
+
+// Opens failed and cancelled tasks anew, with `all` every closed one; none listed: of the whole
+// job. The nodes and the bound are as in SubmitCommand.
+struct RetryCommand {
+  JobId job;
+  std::vector<IndexRun> tasks;
+  bool all = false;
+  std::vector<NodeId> probed;
+  std::uint32_t bound_below = 0;
+  static constexpr auto fields() {
+    using R = RetryCommand;
+    return Fields<&R::job, &R::tasks, &R::all, &R::probed, &R::bound_below>{};
+  }
+};
+
+// What may change of a job's description once it is accepted.
+struct ChangeCommand {
+  JobId job;
+  ChangeJob change;
+  static constexpr auto fields() { return Fields<&ChangeCommand::job, &ChangeCommand::change>{}; }
+};
+
+// Another job must hear how this one ends; or has heard it, and need not be told any more.
+struct WatcherCommand {
+  JobId job;
+  JobId watcher;
+  bool has_heard = false;
+  static constexpr auto fields() {
+    using W = WatcherCommand;
+    return Fields<&W::job, &W::watcher, &W::has_heard>{};
+  }
+};
+
+// How a job that this one waits for has ended: well enough, or this one is cancelled.
+struct OutcomeCommand {
+  JobId job;
+  JobId dependency;
+  bool is_met = false;
+  WallTime at;
+  static constexpr auto fields() {
+    using O = OutcomeCommand;
+    return Fields<&O::job, &O::dependency, &O::is_met, &O::at>{};
+  }
+};
+
 using Command = std::variant<SubmitCommand, ProbeCommand, CompleteCommand, LostCommand,
-                             CancelCommand, LogsCommand, DeleteCommand>;
+                             CancelCommand, LogsCommand, DeleteCommand, HoldCommand, RetryCommand,
+                             ChangeCommand, WatcherCommand, OutcomeCommand>;
 
 Bytes encode_command(const Command& command);
 // kCorrupt for anything else.

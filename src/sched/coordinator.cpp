@@ -8,12 +8,12 @@
 
 namespace dunlin::sched {
 
-Coordinator::Coordinator(NodeId self, const JobMachine& machine, const Members& members,
-                         std::uint64_t most_group_bytes, std::uint64_t first_token)
+Coordinator::Coordinator(NodeId self, const SchedConfig& config, const JobMachine& machine,
+                         const Members& members, std::uint64_t first_token)
     : self_(self),
+      config_(config),
       machine_(machine),
       members_(members),
-      most_group_bytes_(most_group_bytes),
       next_token_(first_token) {}
 
 Coordinator::LedGroup* Coordinator::led_group(GroupId group) {
@@ -37,12 +37,7 @@ std::optional<Coordinator::Led> Coordinator::find(GroupId group, const JobId& id
   if (led == nullptr || job == nullptr) return std::nullopt;
   const auto at = led->jobs.find(id);
   if (at == led->jobs.end()) return std::nullopt;
-  at->second->hold = hold_of(group);
   return Led{*led, group, *job, *at->second};
-}
-
-Reason Coordinator::hold_of(GroupId group) const {
-  return machine_.bytes(group) > most_group_bytes_ / 4 * 3 ? Reason::kLimit : Reason::kNone;
 }
 
 std::uint64_t Coordinator::propose(Turn& turn, GroupId group, const LedGroup& led,
@@ -55,7 +50,9 @@ std::uint64_t Coordinator::propose(Turn& turn, GroupId group, const LedGroup& le
 void Coordinator::changed(Turn& turn, Led& at) {
   ++at.led.version;
   touched_.insert(at.job.id);
-  Instant deadline = std::min({at.led.next_probe, at.led.next_backoff(), at.led.repeat_at});
+  Instant deadline =
+      std::min({at.led.next_probe, at.led.next_backoff(), at.led.repeat_at, at.led.begin_at});
+  for (const auto& [job, when] : at.led.unasked) deadline = std::min(deadline, when);
   if (!at.job.is_final() && at.job.spec()->attended) {
     deadline = std::min(deadline, attended_until(at.led));
   }
@@ -140,6 +137,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
   if (message.pull > holding.last_pull) {
     holding.pull_before = std::exchange(holding.last_pull, message.pull);
     holding.boot = std::max(holding.boot, message.boot);
+    review_hold(turn, *at);
     const std::uint32_t want = std::min(message.want, kMaxBind);
     at->led.note_want(want);
     holding.last_tasks = at->led.bind(at->job, from, group->term, want);
@@ -153,7 +151,8 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
   if (at->job.bytes > kMostInlineOfJob) answer.most_inline = kLeastInline;
   answer.tasks = holding.last_tasks;
   answer.allowed = holding.offered;
-  if (!message.has_spec && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;
+  answer.revised = at->job.head.revised;
+  if (message.revised != answer.revised && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;
   turn.send(from, answer);
   if (answer.allowed == 0) at->led.has_hungry = true;
   // Those who may pull though nothing is bindable right now are told so when they do.
@@ -275,6 +274,11 @@ void Coordinator::applied(Turn& turn, GroupId group, Term term, const Command& c
         if constexpr (std::is_same_v<T, CancelCommand>) applied_cancel(turn, group, held);
         if constexpr (std::is_same_v<T, LogsCommand>) applied_logs(turn, group, held);
         if constexpr (std::is_same_v<T, DeleteCommand>) applied_deletion(group, held);
+        if constexpr (std::is_same_v<T, HoldCommand>) applied_hold(turn, group, held);
+        if constexpr (std::is_same_v<T, RetryCommand>) applied_retry(turn, group, held);
+        if constexpr (std::is_same_v<T, ChangeCommand>) applied_change(turn, group, held);
+        if constexpr (std::is_same_v<T, WatcherCommand>) applied_watcher(turn, group, held);
+        if constexpr (std::is_same_v<T, OutcomeCommand>) applied_outcome(turn, group, held);
       },
       command);
 }
@@ -290,6 +294,8 @@ void Coordinator::applied_submit(Turn& turn, GroupId id, const SubmitCommand& co
   led.breadth = std::max<std::size_t>(kLeastBreadth, job->head.probed.size());
   led.probe_interval = kFirstProbeInterval;
   led.next_probe = turn.now + led.probe_interval;
+  await_others(turn, at);
+  review_hold(turn, at);
   send_probes(turn, at, job->head.probed);
   changed(turn, at);
 }

@@ -51,9 +51,8 @@ constexpr Duration kLeastKeep = seconds(120);   // of a finished job, however sh
 
 class Coordinator {
  public:
-  // `most_group_bytes`: as in SchedConfig.
-  Coordinator(NodeId self, const JobMachine& machine, const Members& members,
-              std::uint64_t most_group_bytes, std::uint64_t first_token);
+  Coordinator(NodeId self, const SchedConfig& config, const JobMachine& machine,
+              const Members& members, std::uint64_t first_token);
 
   // ---- leadership -----------------------------------------------------------------------------
   void lead(Turn& turn, GroupId group, Term term);
@@ -70,11 +69,19 @@ class Coordinator {
   SubmitCommand submission(const SubmitJob& request, const JobSpec& spec, WallTime at) const;
   CancelCommand cancellation(GroupId group, const Job& job, std::vector<IndexRun> tasks,
                              WallTime at, std::string by) const;
+  // kConflict where it makes no sense now.
+  Result<Command> retry(GroupId group, const Job& job, std::vector<IndexRun> tasks, bool all) const;
   // A client asked for the job then, and waits for the answer until then.
   void attend(GroupId group, const JobId& job, Instant from, Instant until);
   // A group's jobs must fit into a snapshot. Half of it filled, the group accepts no more of them;
   // with three quarters filled its jobs wait: until some are deleted, or kept no longer.
-  bool may_accept(GroupId group) const { return machine_.bytes(group) <= most_group_bytes_ / 2; }
+  bool may_accept(GroupId group) const {
+    return machine_.bytes(group) <= config_.most_group_bytes / 2;
+  }
+
+  // ---- other jobs' groups -----------------------------------------------------------------------
+  // True when the token is one of this coordinator's.
+  bool on_group_reply(Turn& turn, std::uint64_t token, const Result<Bytes>& reply);
 
   // ---- executors ------------------------------------------------------------------------------
   void on(Turn& turn, NodeId from, const Pull& message);
@@ -141,8 +148,10 @@ class Coordinator {
     std::deque<Flight> flights;
     std::set<BatchKey> pipeline;             // queued or in flight
     std::map<BatchKey, std::uint64_t> logs;  // in flight, with their tokens
-    Instant check_at = Instant::never();     // for silent holders
-    Instant sweep_at = Instant::never();     // for jobs kept long enough
+    // Jobs that are over, with those that must hear how they ended, and when they are told (again).
+    std::map<std::pair<JobId, JobId>, Instant> untold;
+    Instant check_at = Instant::never();  // for silent holders
+    Instant sweep_at = Instant::never();  // for jobs kept long enough
   };
   struct Led {  // one job, as looked up
     LedGroup& group;
@@ -157,7 +166,6 @@ class Coordinator {
   // only when that time has come.
   void due(Instant at) { groups_due_ = std::min(groups_due_, at); }
   std::optional<Led> find(GroupId group, const JobId& job);
-  Reason hold_of(GroupId group) const;
   std::uint64_t propose(Turn& turn, GroupId group, const LedGroup& led, const Command& command);
   void changed(Turn& turn, Led& at);
 
@@ -170,6 +178,24 @@ class Coordinator {
   void applied_cancel(Turn& turn, GroupId group, const CancelCommand& command);
   void applied_logs(Turn& turn, GroupId group, const LogsCommand& command);
   void applied_deletion(GroupId group, const DeleteCommand& command);
+
+  // coordinator_orders.cpp
+  Reason hold_of(const Turn& turn, const Led& at) const;
+  void review_hold(Turn& turn, Led& at);
+  void start_again(Turn& turn, Led& at);
+  void applied_hold(Turn& turn, GroupId group, const HoldCommand& command);
+  void applied_retry(Turn& turn, GroupId group, const RetryCommand& command);
+  void applied_change(Turn& turn, GroupId group, const ChangeCommand& command);
+  void freeze(Turn& turn, const Led& at, NodeId node) const;
+  void describe(Turn& turn, const Led& at, NodeId node) const;
+
+  // coordinator_dependencies.cpp
+  void applied_watcher(Turn& turn, GroupId group, const WatcherCommand& command);
+  void applied_outcome(Turn& turn, GroupId group, const OutcomeCommand& command);
+  void await_others(Turn& turn, Led& at);
+  void ask_others(Turn& turn, Led& at);
+  void note_watchers(Turn& turn, LedGroup& led, const Job& job);
+  void tell_watchers(Turn& turn, GroupId group, LedGroup& led);
   void flush_results(Turn& turn, GroupId group, LedGroup& led);
   void mark_committing(Led& at, NodeId from, ResultBatch& batch);
   void unmark_committing(Turn& turn, Led& at, const std::vector<IndexRun>& tasks);
@@ -214,15 +240,23 @@ class Coordinator {
   void sweep(Turn& turn, GroupId group, LedGroup& led);
 
   const NodeId self_;
+  const SchedConfig& config_;
   const JobMachine& machine_;
   const Members& members_;
-  const std::uint64_t most_group_bytes_;
   std::uint64_t next_token_;
   std::map<GroupId, LedGroup> groups_;
   std::map<NodeId, Room> usable_;  // nodes that take tasks, with all that they have
   Instant groups_due_ = Instant::never();
   std::set<std::tuple<Instant, GroupId, JobId>> timers_;
   std::set<JobId> touched_;
+  // Questions to other groups under way: about one job of a group led here, and the other one.
+  struct Question {
+    GroupId group;
+    JobId job;
+    JobId other;
+    bool tells = false;  // how `job` ended; else `other` is to tell how it ends
+  };
+  std::map<std::uint64_t, Question> questions_;
 };
 
 }  // namespace dunlin::sched

@@ -90,8 +90,13 @@ void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
     led.probe_interval = kFirstProbeInterval;
     led.next_probe = turn.now;
     led.breadth = job->head.probed.size();
+    await_others(turn, at);
+    review_hold(turn, at);
     changed(turn, at);
   }
+  const JobMachine::Jobs* jobs = machine_.jobs(id);
+  if (jobs == nullptr) return;
+  for (const auto& [job_id, job] : *jobs) note_watchers(turn, group, *job);
 }
 
 void Coordinator::ask(LedGroup& group, NodeId node, Instant at) {
@@ -189,8 +194,7 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   holding.dropping.clear();
   if (!unwanted.is_empty()) drop(turn, at, from, unwanted.runs());
   if (held.needs_spec) {
-    turn.send(from, Describe{at.id, at.group.term, at.job.id, at.job.head.user,
-                             at.job.head.priority, at.job.spec_bytes, at.job.head.accepted});
+    describe(turn, at, from);
   }
   stop_awaiting(turn, at, from);
   if (at.job.is_final()) {
@@ -224,7 +228,7 @@ bool Coordinator::adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one) {
   Holding& holding = at.led.nodes[from];
   const std::uint32_t index = one.first;
   const Soft soft = at.led.soft(index);
-  if (soft == Soft::kFinal || one.attempt.round != at.job.head.round) return false;
+  if (soft == Soft::kFinal || !at.job.counts(index, one.attempt)) return false;
   if (holding.bound.contains(index, one.attempt)) return true;
   const TaskDetail* detail = at.job.detail(index);
   const bool is_old = detail != nullptr && detail->is_superseded(one.attempt);
@@ -344,6 +348,7 @@ void Coordinator::restore(Turn& turn, Led& at, std::vector<IndexRun> tasks) {
 // The job is final. What nodes still hold of it is unwanted; without any the job is led no more.
 void Coordinator::finish_job(Turn& turn, Led& at) {
   ASSERT(at.job.is_final());
+  note_watchers(turn, at.group, at.job);
   withdraw_offers(turn, at);
   for (auto& [node, holding] : at.led.nodes) {
     for (const TaskRun& run : holding.losing.runs()) holding.dropping.add(run);

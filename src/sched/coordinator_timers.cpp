@@ -13,13 +13,28 @@ constexpr Duration kCheckInterval = seconds(2);
 constexpr Duration kSilence = seconds(3);  // executors with work say something each second
 
 // Of a task that is not closed.
-TaskState open_state(const LedJob& led, std::uint32_t index) {
+TaskState state_of_open(const Job& job, const LedJob& led, std::uint32_t index) {
   switch (led.soft(index)) {
     case Soft::kBound:
+      return job.hold_of(index) == Hold::kFrozen ? TaskState::kPaused : TaskState::kRunning;
     case Soft::kCommitting: return TaskState::kRunning;
+    case Soft::kHeld:
     case Soft::kBackoff: return TaskState::kWaiting;
     default: return led.is_limited() ? TaskState::kWaiting : TaskState::kQueued;
   }
+}
+
+// Tasks that were started and stand still.
+std::uint32_t frozen_of(const Job& job, const LedJob& led) {
+  if (job.head.hold == Hold::kFrozen) return led.count(Soft::kBound);
+  std::uint32_t frozen = 0;
+  for (const HeldRun& run : job.head.held) {
+    if (run.hold != Hold::kFrozen) continue;
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      frozen += led.soft(index) == Soft::kBound ? 1 : 0;
+    }
+  }
+  return frozen;
 }
 
 }  // namespace
@@ -46,13 +61,16 @@ void Coordinator::tick(Turn& turn) {
     due(group.read_at);
     if (!group.established) continue;
     due(std::min(group.check_at, group.sweep_at));
+    for (const auto& [jobs, when] : group.untold) due(when);
     for (const auto& [node, ask] : group.asks) due(ask.next);
   }
 }
 
 void Coordinator::tick_job(Turn& turn, Led& at) {
   LedJob& led = at.led;
-  if (led.end_backoffs(turn.now)) {
+  review_hold(turn, at);
+  ask_others(turn, at);
+  if (led.end_backoffs(at.job, turn.now)) {
     led.probe_interval = kFirstProbeInterval;
     led.next_probe = turn.now;
   }
@@ -97,6 +115,7 @@ void Coordinator::tick_group(Turn& turn, GroupId id, LedGroup& group) {
     ask.interval = std::min(ask.interval * 2, kLongestAskInterval);
   }
   for (const NodeId& node : forgotten) node_gone(turn, node, true);
+  tell_watchers(turn, id, group);
   if (group.check_at <= turn.now) check_holders(turn, group);
   if (group.sweep_at <= turn.now) sweep(turn, id, group);
 }
@@ -125,7 +144,7 @@ void Coordinator::sweep(Turn& turn, GroupId id, LedGroup& group) {
   std::size_t deletions = 0;
   Duration next = seconds(7 * 24 * 3600);
   for (const auto& [job_id, job] : *jobs) {
-    if (!job->is_final()) continue;
+    if (!job->is_final() || !job->head.watchers.empty()) continue;
     // An id that is free at once could be given again while others remember its former job.
     const Duration keep = std::max(job->head.keep, kLeastKeep);
     const Duration left = milliseconds(job->head.finished.ms - turn.wall.ms) + keep;
@@ -159,6 +178,8 @@ void Coordinator::on(Turn& turn, NodeId from, const Status& message) {
                         holding->second.boot == message.boot && !status.needs_spec;
     // An answer on its way makes the two differ for a moment; only what stays is asked about.
     if (!agrees) ask(*group, from, turn.now + kRepeatInterval / 4);
+    if (status.held_at != at->job.head.held_at) freeze(turn, *at, from);
+    if (!status.needs_spec && status.revised != at->job.head.revised) describe(turn, *at, from);
   }
   for (const auto& [job, led] : group->jobs) {
     const auto holding = led->nodes.find(from);
@@ -210,18 +231,27 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
     counts.cancelled -= ending;
     return;
   }
-  counts.running = led.count(Soft::kBound) + led.count(Soft::kCommitting);
-  counts.waiting = led.count(Soft::kBackoff) + (led.is_limited() ? led.count(Soft::kFree) : 0);
-  counts.queued = job.head.open() - counts.running - counts.waiting;
-  if (counts.running > 0) {
+  counts.paused = frozen_of(job, led);
+  counts.running = led.count(Soft::kBound) + led.count(Soft::kCommitting) - counts.paused;
+  counts.waiting = led.count(Soft::kBackoff) + led.count(Soft::kHeld) +
+                   (led.is_limited() ? led.count(Soft::kFree) : 0);
+  counts.queued = job.head.open() - counts.running - counts.paused - counts.waiting;
+  if (job.head.hold != Hold::kNone) {
+    summary.reason = Reason::kPaused;
+    return;
+  }
+  if (counts.running + counts.paused > 0) {
     summary.state = JobState::kRunning;
     if (summary.started_at.ms == 0) summary.started_at = job.head.submitted;
     return;
   }
   summary.reason = members_.feasible(wanted_by(job)) == 0 ? Reason::kImpossible
+                   : led.hold != Reason::kNone            ? led.hold
                    : led.is_limited()                     ? Reason::kLimit
-                   : counts.queued == 0                   ? Reason::kBackoff
-                                                          : Reason::kResources;
+                   : counts.waiting > 0 && led.count(Soft::kHeld) == counts.waiting
+                       ? Reason::kPaused
+                   : counts.queued == 0 ? Reason::kBackoff
+                                        : Reason::kResources;
 }
 
 const LedJob* Coordinator::led_job(GroupId id, const JobId& job) const {
@@ -236,6 +266,7 @@ Coordinator::Waiting Coordinator::why_queued(const Job& job, const LedJob& led) 
     return {Reason::kLimit,
             "the records of its group's jobs are as long as they may be: delete finished jobs"};
   }
+  if (led.hold != Reason::kNone) return {led.hold, {}};
   if (led.is_limited()) return {Reason::kLimit, {}};
   const Wanted wanted = wanted_by(job);
   if (members_.feasible(wanted) > 0) return {Reason::kResources, {}};
@@ -252,14 +283,16 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
     view.duration_ms = {};
   }
   if (is_final(view.state) || job.columns.state(index) != Closed::kOpen) return;
-  view.state = open_state(*led, index);
-  if (view.state == TaskState::kRunning) {
+  view.state = state_of_open(job, *led, index);
+  if (view.state == TaskState::kRunning || view.state == TaskState::kPaused) {
     view.reason = Reason::kNone;
     if (const auto holder = led->holder(index)) {
       view.node = holder->first;
       view.attempt = holder->second.number;
       view.started_at = led->nodes.at(holder->first).started_at(index, holder->second);
     }
+  } else if (led->soft(index) == Soft::kHeld) {
+    view.reason = Reason::kPaused;
   } else if (led->soft(index) == Soft::kBackoff) {
     view.reason = Reason::kBackoff;
   } else {
@@ -279,7 +312,7 @@ TaskState Coordinator::state(const Job& job, GroupId id, std::uint32_t index) co
                                                        : TaskState::kCancelled;
     case Closed::kOpen: break;
   }
-  return led == nullptr ? TaskState::kQueued : open_state(*led, index);
+  return led == nullptr ? TaskState::kQueued : state_of_open(job, *led, index);
 }
 
 std::optional<std::pair<NodeId, Attempt>> Coordinator::holder(GroupId id, const JobId& job,

@@ -81,6 +81,9 @@ bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex ac
   for (const ProcessKey key : former) give_up(turn, key);
   job.spec.reset();
   job.numbers.reset();
+  job.revised = job.held_at = 0;
+  job.is_frozen = false;
+  job.frozen_runs.clear();
   job.typical = job.refusal = {};
   job.refused_until = {};
   staging_.forget(id);
@@ -90,26 +93,26 @@ bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex ac
 
 // Attempts adopted from the runner waited for this: their time limits, and the reports of those
 // that have ended.
-void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes) {
-  if (job.spec) return;
+void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes, LogIndex revised) {
+  if (job.spec && job.revised >= revised) return;
   Result<JobSpec> spec = decode<JobSpec>(bytes);
   if (!spec || !are_ascending(spec->tasks)) return;
   job.spec = std::make_shared<const JobSpec>(std::move(*spec));
   job.numbers = std::make_shared<const TaskNumbers>(job.spec->tasks);
-  const Duration time_limit = job.spec->time_limit;
+  job.revised = revised;
   std::vector<ProcessKey> ended;
   for (const auto& [index, key] : job.processes) {
     logs_.set_limit(key, job.spec->log_limit);
     Process& process = processes_.at(key);
     if (process.exit) {
       ended.push_back(key);
-    } else if (time_limit.us > 0 && process.kill_at == Instant::never()) {
-      process.kill_at = process.started + time_limit;
-      process_due(process.kill_at);
+    } else {
+      set_time_limit(turn, job, process);
     }
   }
   for (const ProcessKey key : ended) {
     Process& process = processes_.at(key);
+    if (process.reported) continue;
     process.wants_outputs = !job.spec->outputs.empty() && process.exit->start_error == 0;
     next_output(turn, key, process);
     conclude(turn, key);
@@ -197,7 +200,7 @@ void Executor::send_pull(Turn& turn, const JobId& id, HeldJob& job) {
   due(job.pull->repeat_at);
   send_to_coordinator(
       turn, job.group,
-      Pull{job.group, id, boot_, job.pull->id, job.pull->want, job.spec != nullptr});
+      Pull{job.group, id, boot_, job.pull->id, job.pull->want, job.spec ? job.revised : 0});
 }
 
 void Executor::end_pull(HeldJob& job) {
@@ -256,7 +259,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
     status_at_ = turn.now;
     return;
   }
-  if (message.spec) describe(turn, job, *message.spec);
+  if (message.spec) describe(turn, job, *message.spec, message.revised);
   job.most_inline = std::clamp<std::uint32_t>(message.most_inline, 1, kMaxInlineOutput);
   job.allowed = turn.now < job.refused_until ? 0 : message.allowed;
   for (const TaskRun& run : message.tasks) {
@@ -278,9 +281,9 @@ void Executor::obey(Turn& turn, const Bind& message) {
 void Executor::obey(Turn& turn, const Describe& message) {
   const auto at = jobs_.find(message.job);
   if (at == jobs_.end()) return;
-  if (!is_current(turn, message.job, at->second, message.accepted) || at->second.spec) return;
+  if (!is_current(turn, message.job, at->second, message.accepted)) return;
   at->second.priority = message.priority;
-  describe(turn, at->second, message.spec);
+  describe(turn, at->second, message.spec, message.revised);
 }
 
 void Executor::leader_changed(Turn& turn, GroupId group) {

@@ -50,6 +50,7 @@ class Executor {
   void obey(Turn& turn, const Committed& message);
   void obey(Turn& turn, const LogsCommitted& message);
   void obey(Turn& turn, const Drop& message);
+  void obey(Turn& turn, const Freeze& message);
   void obey(Turn& turn, NodeId from, const AskHeld& message);
   void on(Turn& turn, NodeId from, const TailLog& message);
 
@@ -118,6 +119,10 @@ class Executor {
     Instant refused_until;
     LogIndex accepted = 0;  // which job of this id; 0: not told yet
     std::uint32_t most_inline = kMaxInlineOutput;
+    LogIndex revised = 0;    // of `spec`
+    LogIndex held_at = 0;    // of the last Freeze obeyed
+    bool is_frozen = false;  // all of it; else these:
+    std::vector<IndexRun> frozen_runs;
     Instant idle_since = Instant::never();
   };
   struct Process {
@@ -130,7 +135,11 @@ class Executor {
     Instant started;
     WallTime started_at;
     Instant kill_at = Instant::never();
-    bool has_room = true;  // its processors are counted as used
+    // Stands still, with so much of its time limit left; of an adopted one nobody knows yet.
+    std::optional<bool> is_frozen = false;
+    Duration time_left;
+    bool has_room = true;    // its processors are counted as used
+    bool is_ending = false;  // has had its TERM
     bool timed_out = false;
     bool dropped = false;
     std::optional<ProcessExited> exit;
@@ -163,7 +172,7 @@ class Executor {
   void send_pull(Turn& turn, const JobId& id, HeldJob& job);
   void end_pull(HeldJob& job);
   void pull_ahead(Turn& turn, const JobId& id, HeldJob& job);
-  void describe(Turn& turn, HeldJob& job, const Bytes& spec);
+  void describe(Turn& turn, HeldJob& job, const Bytes& spec, LogIndex revised);
   Room free_room() const;
   Room room_to_pull() const;
   void take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
@@ -194,6 +203,9 @@ class Executor {
   void give_up(Turn& turn, ProcessKey key);
   void forget_process(Turn& turn, ProcessKey key, bool release);
   void terminate(Turn& turn, ProcessKey key, Process& process);
+  // executor_freezing.cpp
+  void set_time_limit(Turn& turn, const HeldJob& job, Process& process);
+  void set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_frozen);
   void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
   TaskResult result_of(const Process& process) const;

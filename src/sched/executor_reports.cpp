@@ -165,7 +165,9 @@ void Executor::send_status(Turn& turn) {
                            job.held.digest(),
                            !job.spec,
                            {job.ready.begin(), job.ready.begin() + static_cast<long>(waiting)},
-                           starts_of(job)});
+                           starts_of(job),
+                           job.spec ? job.revised : 0,
+                           job.held_at});
   }
   for (const auto& [group, status] : by_group) send_to_coordinator(turn, group, status);
   status_at_ = by_group.empty() ? Instant::never() : turn.now + seconds(1);

@@ -14,8 +14,6 @@ namespace dunlin::sched {
 
 namespace {
 
-constexpr int kTerm = 15;
-constexpr int kKill = 9;
 constexpr Duration kPutAgain = seconds(1);
 
 Reason reason_of(const ProcessExited& exit, bool timed_out) {
@@ -96,8 +94,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   process.user = job.user;
   process.started = turn.now;
   process.started_at = turn.wall;
-  if (job.spec->time_limit.us > 0) process.kill_at = turn.now + job.spec->time_limit;
-  process_due(process.kill_at);
+  set_time_limit(turn, job, process);
   take_room(job.user, job.cpus, job.memory);
   // An older attempt that is being ended here may still linger.
   const auto rival = job.processes.find(task.first);
@@ -214,6 +211,7 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   const Duration age = milliseconds(std::max<std::int64_t>(0, turn.wall.ms - held.started_at.ms));
   process.started = turn.now - age;
   process.started_at = held.started_at;
+  process.is_frozen.reset();
   take_room(job.user, process.cpus, process.memory);
   job.keys.insert(held.key);
   ++job.running;
@@ -451,7 +449,10 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
 
 void Executor::terminate(Turn& turn, ProcessKey key, Process& process) {
   const HeldJob& job = jobs_.at(process.job);
-  turn.effects.signals.push_back({key, kTerm});
+  turn.effects.signals.push_back({key, kSignalTerm});
+  // What stands still hears nothing.
+  if (process.is_frozen != false) turn.effects.signals.push_back({key, kSignalContinue});
+  process.is_ending = true;
   process.kill_at = turn.now + (job.spec ? job.spec->grace : seconds(10));
   process_due(process.kill_at);
 }
@@ -502,7 +503,7 @@ void Executor::tick_process(Turn& turn, ProcessKey key, Process& process) {
   }
   if (process.kill_at > turn.now || process.exit) return;
   if (process.dropped || process.timed_out) {
-    turn.effects.signals.push_back({key, kKill});
+    turn.effects.signals.push_back({key, kSignalKill});
     process.kill_at = turn.now + seconds(5);
     process_due(process.kill_at);
     return;

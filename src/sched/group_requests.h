@@ -37,8 +37,35 @@ struct LogPlace {
   }
 };
 
-using GroupRequest = std::variant<SubmitJob, ShowJob, WatchJob, ListTasks, CancelTasks, LocateLog>;
-using GroupAnswer = std::variant<Submitted, JobView, JobChanged, TaskList, Cancelled, LogPlace>;
+// From the coordinator of a job that waits for another: it is to hear how `id` ends. Once that is
+// promised durably, the answer comes; kNotFound: there is no such job (any more).
+struct AwaitJob {
+  JobId id;
+  JobId watcher;
+  static constexpr auto fields() { return Fields<&AwaitJob::id, &AwaitJob::watcher>{}; }
+};
+struct Awaited {
+  static constexpr auto fields() { return Fields<>{}; }
+};
+// From the coordinator of the one that has ended, until it is answered: `id` need not wait for it
+// any more. kNotFound: nobody waits.
+struct TellOutcome {
+  JobId id;
+  JobId dependency;
+  bool is_done = false;  // ended well
+  static constexpr auto fields() {
+    using T = TellOutcome;
+    return Fields<&T::id, &T::dependency, &T::is_done>{};
+  }
+};
+struct OutcomeTaken {
+  static constexpr auto fields() { return Fields<>{}; }
+};
+
+using GroupRequest = std::variant<SubmitJob, ShowJob, WatchJob, ListTasks, CancelTasks, LocateLog,
+                                  OrderJob, AwaitJob, TellOutcome>;
+using GroupAnswer = std::variant<Submitted, JobView, JobChanged, TaskList, Cancelled, LogPlace,
+                                 Ordered, Awaited, OutcomeTaken>;
 
 constexpr std::size_t kMaxPlacePieces = 64;
 

@@ -58,6 +58,10 @@ enum class Reason : std::uint8_t {
   kCancelled,
   kLast = kCancelled
 };
+// What a person has put on a job or a task: nothing of it starts; frozen: what runs stands still
+// too.
+enum class Hold : std::uint8_t { kNone, kPaused, kFrozen, kLast = kFrozen };
+
 // The names that tables and `--json` show: "waiting", "time_limit"; empty for kNone.
 const char* name_of(JobState state);
 const char* name_of(TaskState state);

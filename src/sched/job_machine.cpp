@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/assert.h"
+#include "sched/job_changes.h"
 
 namespace dunlin::sched {
 
@@ -21,57 +22,6 @@ std::uint64_t task_count_of(const std::vector<TaskRun>& runs) {
   std::uint64_t count = 0;
   for (const TaskRun& run : runs) count += run.count;
   return count;
-}
-
-void touch(Job& job, std::uint32_t index) {
-  job.dirty_chunks.insert(index / TaskColumns::kChunk);
-  job.head_dirty = true;
-}
-
-std::uint16_t node_number(Job& job, const NodeId& node) {
-  auto& table = job.head.node_table;
-  const auto at = std::find(table.begin(), table.end(), node);
-  if (at != table.end()) return static_cast<std::uint16_t>(at - table.begin());
-  ASSERT(table.size() < UINT16_MAX);
-  table.push_back(node);
-  return static_cast<std::uint16_t>(table.size() - 1);
-}
-
-std::uint32_t since_submission(const Job& job, WallTime at) {
-  const std::int64_t ms = at.ms - job.head.submitted.ms;
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 0, UINT32_MAX));
-}
-
-void close(Job& job, std::uint32_t index, Closed state, const Row& row) {
-  job.columns.close(index, state, row);
-  JobHead& head = job.head;
-  if (state == Closed::kDone) ++head.done;
-  if (state == Closed::kFailed) ++head.failed;
-  if (state == Closed::kCancelled) ++head.cancelled;
-  const std::int64_t finished = head.submitted.ms + row.finished_ms;
-  head.finished.ms = std::max(head.finished.ms, finished);
-  touch(job, index);
-}
-
-void note_start(Job& job, WallTime started) {
-  if (job.head.started.ms == 0 || started < job.head.started) job.head.started = started;
-  if (job.head.state == JobState::kWaiting) job.head.state = JobState::kRunning;
-}
-
-// Once no task is open the job is final, and stays so until a new round is opened.
-void settle(Job& job) {
-  JobHead& head = job.head;
-  if (job.is_final() || head.open() > 0) return;
-  if (head.is_cancelled || (head.failed == 0 && head.cancelled > 0)) {
-    head.state = JobState::kCancelled;
-    head.reason = Reason::kCancelled;
-  } else if (head.failed > 0) {
-    head.state = JobState::kFailed;  // the reason is that of the first task that failed
-  } else {
-    head.state = JobState::kDone;
-    head.reason = Reason::kNone;
-  }
-  job.head_dirty = true;
 }
 
 AttemptRecord& record_of(TaskDetail& detail, const Attempt& attempt, const NodeId& node) {
@@ -109,13 +59,12 @@ Row row_of(Job& job, const NodeId& node, const TaskResult& result) {
 }
 
 void apply_plain(Job& job, const NodeId& node, const PlainResults& plain) {
-  if (plain.run.attempt.round != job.head.round) return;
   const std::uint16_t number = node_number(job, node);
   const std::uint64_t longest = from_small_float(column_at(plain.durations, 0));
   note_start(job, {plain.finished.ms - static_cast<std::int64_t>(longest)});
   for (std::uint32_t i = 0; i < plain.run.count; ++i) {
     const std::uint32_t index = plain.run.first + i;
-    if (job.columns.state(index) != Closed::kOpen) continue;
+    if (!job.counts(index, plain.run.attempt)) continue;
     const WallTime finished{plain.finished.ms + column_at(plain.finished_after, i)};
     Row row{number, since_submission(job, finished), column_at(plain.durations, i)};
     if (!plain.usage.empty()) {
@@ -144,8 +93,7 @@ void fail_task(Job& job, std::uint32_t index, Reason reason, const Row& row) {
 }
 
 void apply_result(Job& job, const NodeId& node, const TaskResult& result, std::uint32_t retries) {
-  if (result.attempt.round != job.head.round) return;
-  if (job.columns.state(result.index) != Closed::kOpen) return;
+  if (!job.counts(result.index, result.attempt)) return;
   const TaskDetail* known = job.detail(result.index);
   const bool is_superseded = known != nullptr && known->is_superseded(result.attempt);
   if (!result.is_success() && is_superseded) return;
@@ -174,7 +122,7 @@ std::string suspected(const std::vector<NodeId>& nodes) {
 }
 
 void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const Attempt& attempt) {
-  if (attempt.round != job.head.round || job.columns.state(index) != Closed::kOpen) return;
+  if (!job.counts(index, attempt)) return;
   TaskDetail& detail = job.details[index];
   if (detail.is_superseded(attempt)) return;
   AttemptRecord& record = record_of(detail, attempt, command.node);
@@ -192,8 +140,8 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   const bool is_suspect = command.node_lost && !was_waiting &&
                           std::find(nodes.begin(), nodes.end(), command.node) == nodes.end();
   if (is_suspect) nodes.push_back(command.node);
-  const auto others = detail.closed - detail.failures - static_cast<std::uint32_t>(nodes.size());
-  if (is_suspect ? nodes.size() < kCrashLimit : others < kMaxLosses) return;
+  const auto others = detail.losses() - static_cast<std::uint32_t>(nodes.size());
+  if (is_suspect ? nodes.size() < job.spec()->crash_limit : others < kMaxLosses) return;
   record.reason = Reason::kCrashLimit;
   record.detail =
       is_suspect ? suspected(nodes) : "lost " + std::to_string(others) + " times by living nodes";
@@ -212,8 +160,10 @@ std::map<std::uint32_t, UnderWay> running_of(const Job& job, const CancelCommand
   std::map<std::uint32_t, UnderWay> found;
   for (const CancelledOn& on : command.running) {
     for (const TaskRun& run : on.attempts) {
-      if (!is_within(run, job.head.total) || run.attempt.round != job.head.round) continue;
-      for (std::uint32_t i = run.first; i < run.end(); ++i) found[i] = {&on, run.attempt};
+      if (!is_within(run, job.head.total)) continue;
+      for (std::uint32_t i = run.first; i < run.end(); ++i) {
+        if (job.counts(i, run.attempt)) found[i] = {&on, run.attempt};
+      }
     }
   }
   return found;
@@ -259,22 +209,6 @@ void add_piece(AttemptRecord& record, LogPiece piece) {
     piece.length -= overlap;
   }
   record.pieces.push_back(piece);
-}
-
-void raise_bound(Job& job, std::uint32_t bound_below) {
-  if (bound_below <= job.head.bound_below) return;
-  job.head.bound_below = std::min(bound_below, job.head.total);
-  job.head_dirty = true;
-}
-
-void name_nodes(Job& job, const std::vector<NodeId>& nodes) {
-  auto& probed = job.head.probed;
-  std::set<NodeId> known(probed.begin(), probed.end());
-  for (const NodeId& node : nodes) {
-    if (probed.size() >= kMaxProbed) break;
-    if (known.insert(node).second) probed.push_back(node);
-  }
-  job.head_dirty = true;
 }
 
 }  // namespace
@@ -328,7 +262,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& comma
   job->head.keep = spec->keep;
   job->head.total = spec->task_count();
   job->head.submitted = command.at;
-  job->head.accepted = job->head.round = index;
+  job->head.accepted = job->head.round = job->head.reopened = job->head.revised = index;
   job->head.changed = index;
   job->columns = TaskColumns(job->head.total);
   name_nodes(*job, command.probed);
@@ -387,6 +321,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
       }
     }
     raise_bound(*job, results.bound_below);
+    end_after_failures(*job);
     note_change(group, index, *job);
   }
 }
@@ -401,6 +336,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
     }
     grow(group, *job, kAttemptBytes * run.count);
   }
+  end_after_failures(*job);
   note_change(group, index, *job);
 }
 
@@ -417,16 +353,13 @@ void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& comma
     grow(group, *job, kAttemptBytes * task_count_of(on.attempts));
   }
   const std::map<std::uint32_t, UnderWay> under_way = running_of(*job, command);
-  Row row;
-  row.finished_ms = since_submission(*job, command.at);
-  row.node = UINT16_MAX;
   for (const IndexRun& run : tasks) {
     if (!is_within({run.first, run.count, {}}, job->head.total)) continue;
     for (std::uint32_t i = run.first; i < run.first + run.count; ++i) {
       if (job->columns.state(i) != Closed::kOpen) continue;
       const auto attempt = under_way.find(i);
       if (attempt != under_way.end()) keep_cancelled(*job, i, attempt->second, command.at);
-      close(*job, i, Closed::kCancelled, row);
+      cancel_open(*job, i, command.at);
     }
   }
   note_change(group, index, *job);
@@ -449,7 +382,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command
 
 void JobMachine::apply(GroupId group, LogIndex, const DeleteCommand& command) {
   const Job* job = find(group, command.job);
-  if (job == nullptr || !job->is_final()) return;
+  if (job == nullptr || !job->is_final() || !job->head.watchers.empty()) return;
   erase_rows(group, *job);
   erase(group, command.job);
 }
@@ -459,47 +392,6 @@ void JobMachine::erase(GroupId group, const JobId& job) {
   const auto at = jobs.find(job);
   bytes_[group] -= at->second->bytes;
   jobs.erase(at);
-}
-
-// ---- Job ----------------------------------------------------------------------------------------
-
-std::shared_ptr<const JobSpec> Job::spec() const {
-  if (spec_ && !is_final()) return spec_;
-  spec_.reset();
-  if (auto lent = lent_spec_.lock()) return lent;
-  Result<JobSpec> spec = decode<JobSpec>(spec_bytes);
-  ASSERT(spec.has_value());  // checked when the job was accepted or recovered
-  // No make_shared: its memory would stay for as long as the job remembers it.
-  const std::shared_ptr<const JobSpec> shared(new JobSpec(std::move(*spec)));
-  if (!is_final()) spec_ = shared;
-  lent_spec_ = shared;
-  return shared;
-}
-
-std::shared_ptr<const TaskNumbers> Job::numbers() const {
-  if (numbers_ && !is_final()) return numbers_;
-  numbers_.reset();
-  if (auto lent = lent_numbers_.lock()) return lent;
-  const std::shared_ptr<const TaskNumbers> shared(new TaskNumbers(spec()->tasks));
-  if (!is_final()) numbers_ = shared;
-  lent_numbers_ = shared;
-  return shared;
-}
-
-const TaskDetail* Job::detail(std::uint32_t index) const {
-  const auto at = details.find(index);
-  return at == details.end() ? nullptr : &at->second;
-}
-
-std::uint32_t Job::next_attempt(std::uint32_t index) const {
-  if (details.empty()) return 1;
-  const TaskDetail* known = detail(index);
-  if (known == nullptr) return 1;
-  std::uint32_t highest = known->closed;
-  for (const AttemptRecord& record : known->attempts) {
-    highest = std::max(highest, record.attempt.number);
-  }
-  return highest + 1;
 }
 
 }  // namespace dunlin::sched

@@ -59,6 +59,12 @@ class JobMachine {
   void apply(GroupId group, LogIndex index, const CancelCommand& command);
   void apply(GroupId group, LogIndex index, const LogsCommand& command);
   void apply(GroupId group, LogIndex index, const DeleteCommand& command);
+  // job_orders.cpp
+  void apply(GroupId group, LogIndex index, const HoldCommand& command);
+  void apply(GroupId group, LogIndex index, const RetryCommand& command);
+  void apply(GroupId group, LogIndex index, const ChangeCommand& command);
+  void apply(GroupId group, LogIndex index, const WatcherCommand& command);
+  void apply(GroupId group, LogIndex index, const OutcomeCommand& command);
   Result<void> assemble(GroupId group, const JobId& job, Partial& partial);
   void erase_rows(GroupId group, const Job& job);
   // Ends a command's change of a job: final or not, counted or not.

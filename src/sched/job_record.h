@@ -22,7 +22,8 @@ namespace dunlin::sched {
 constexpr std::size_t kMaxAttemptRecords = 32;     // kept of one task; the oldest go first
 constexpr std::size_t kMaxStreamPieces = 100'000;  // kept of one attempt; later ones are not taken
 constexpr std::uint32_t kMaxLosses = 1000;         // attempts lost on living nodes before it fails
-constexpr std::uint32_t kCrashLimit = 3;           // nodes lost under a task before it fails
+constexpr std::size_t kMaxHeldRuns = 4096;         // of tasks paused one by one
+constexpr std::size_t kMaxWatchers = 10'000;       // jobs that wait for one
 
 enum class AttemptEnd : std::uint8_t {
   kOpen,
@@ -57,16 +58,33 @@ struct AttemptRecord {
 };
 
 struct TaskDetail {
-  std::uint32_t failures = 0;
+  std::uint32_t failures = 0;   // in its round
   std::uint32_t closed = 0;     // attempts that ended in the log, failures and losses together
-  std::vector<NodeId> lost_on;  // nodes lost under it, each once
+  std::vector<NodeId> lost_on;  // nodes lost under it in its round, each once
   // The highest attempt whose failure or loss was counted: no other up to it counts any more.
   Attempt superseded;
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them
+  LogIndex opened = 0;        // the entry that opened it anew, where others of the job stayed open
+  std::uint32_t earlier = 0;  // of `closed`: those of earlier rounds
   bool is_superseded(const Attempt& attempt) const { return attempt <= superseded; }
+  // Attempts of its round that ended as no failure does.
+  std::uint32_t losses() const { return closed - earlier - failures; }
   static constexpr auto fields() {
     using D = TaskDetail;
-    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts>{};
+    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts, &D::opened,
+                  &D::earlier>{};
+  }
+};
+
+// Tasks that are paused one by one.
+struct HeldRun {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  Hold hold = Hold::kPaused;
+  std::uint32_t end() const { return first + count; }
+  bool operator==(const HeldRun&) const = default;
+  static constexpr auto fields() {
+    return Fields<&HeldRun::first, &HeldRun::count, &HeldRun::hold>{};
   }
 };
 
@@ -76,9 +94,17 @@ struct JobHead {
   std::uint32_t total = 0;
   Duration keep;
   WallTime submitted, started, finished;
-  LogIndex accepted = 0;      // the entry that accepted it, and opened its first round
-  LogIndex round = 0;         // open while the job is not final
-  bool is_cancelled = false;  // as a whole
+  LogIndex accepted = 0;  // the entry that accepted it, and opened its first round
+  LogIndex round = 0;     // the newest one; open while the job is not final
+  LogIndex reopened = 0;  // since this entry attempts count; of some tasks since a later one
+  std::uint32_t whole_rounds = 0;  // how often every task was opened anew
+  LogIndex revised = 0;            // the entry that the spec is of
+  Hold hold = Hold::kNone;         // of the whole job
+  std::vector<HeldRun> held;       // ascending and disjoint; none while the whole job is held
+  LogIndex held_at = 0;            // the last entry that changed either
+  std::vector<JobId> met;          // of those it waits for
+  std::vector<JobId> watchers;     // jobs that must hear how it ended
+  bool is_cancelled = false;       // as a whole
   std::string cancelled_by;
   JobState state = JobState::kWaiting;
   Reason reason = Reason::kNone;
@@ -94,7 +120,9 @@ struct JobHead {
     return Fields<&H::user, &H::key, &H::name, &H::priority, &H::total, &H::keep, &H::submitted,
                   &H::started, &H::finished, &H::accepted, &H::round, &H::is_cancelled,
                   &H::cancelled_by, &H::state, &H::reason, &H::exit_code, &H::done, &H::failed,
-                  &H::cancelled, &H::probed, &H::bound_below, &H::node_table, &H::changed>{};
+                  &H::cancelled, &H::probed, &H::bound_below, &H::node_table, &H::changed,
+                  &H::reopened, &H::whole_rounds, &H::revised, &H::hold, &H::held, &H::held_at,
+                  &H::met, &H::watchers>{};
   }
 };
 
@@ -113,6 +141,10 @@ struct Job {
   const TaskDetail* detail(std::uint32_t index) const;
   // What the next attempt at an open task is called by people.
   std::uint32_t next_attempt(std::uint32_t index) const;
+  // May the attempt still close the task? Not one from before the task was opened anew.
+  bool counts(std::uint32_t index, const Attempt& attempt) const;
+  Hold hold_of(std::uint32_t index) const;
+  void change_spec(const JobSpec& changed, LogIndex entry);
 
   // About how much of a snapshot it is, never less by much; counted as it grows.
   std::uint64_t bytes = 0;

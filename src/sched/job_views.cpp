@@ -41,7 +41,7 @@ void fill_from(const AttemptRecord& record, TaskView& view) {
 
 void fill_from(const Job& job, const TaskColumns::Row& row, TaskView& view) {
   if (row.node < job.head.node_table.size()) view.node = job.head.node_table[row.node];
-  view.attempt = 1;
+  view.attempt = job.head.whole_rounds + 1;
   view.exit_code = 0;
   view.finished_at = {job.head.submitted.ms + row.finished_ms};
   const auto duration = static_cast<std::int64_t>(from_small_float(row.duration));
@@ -49,6 +49,11 @@ void fill_from(const Job& job, const TaskColumns::Row& row, TaskView& view) {
   view.duration_ms = duration;
   view.cpu_ms = static_cast<std::int64_t>(from_small_float(row.cpu));
   view.max_rss = from_small_float(row.rss) * 1024;
+}
+
+// What ends all tasks of a job that are still open.
+bool is_end_of_all(Reason reason) {
+  return reason == Reason::kMaxFails || reason == Reason::kDependencyFailed;
 }
 
 }  // namespace
@@ -59,7 +64,7 @@ JobSummary summary_of(const Job& job) {
   summary.id = job.id;
   summary.name = head.name;
   summary.user = head.user;
-  summary.state = head.state;
+  summary.state = !job.is_final() && head.hold != Hold::kNone ? JobState::kPaused : head.state;
   summary.reason = job.is_final() ? head.reason : Reason::kNone;
   summary.priority = head.priority;
   summary.submitted_at = head.submitted;
@@ -112,7 +117,7 @@ TaskView view_of(const Job& job, std::uint32_t index) {
       return view;
     case Closed::kCancelled:
       view.state = TaskState::kCancelled;
-      view.reason = Reason::kCancelled;
+      view.reason = is_end_of_all(job.head.reason) ? job.head.reason : Reason::kCancelled;
       view.finished_at = {job.head.submitted.ms + row.finished_ms};
       if (record == nullptr) return view;
       view.attempt = record->attempt.number;

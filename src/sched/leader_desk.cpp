@@ -130,11 +130,7 @@ void LeaderDesk::submit(Turn& turn, std::uint64_t handle, Request& request, cons
             "delete finished jobs, or submit again: another group may have room"});
     return;
   }
-  request.stage = Stage::kCommitting;
-  request.token = next_token_++;
-  tokens_[request.token] = handle;
-  turn.raise(Propose{request.group, coordinator_.term(request.group), request.token,
-                     encode_command(coordinator_.submission(what, what.spec, turn.wall))});
+  commit(turn, handle, coordinator_.submission(what, what.spec, turn.wall));
 }
 
 // The job exists now: as this client described it, or as another one did.
@@ -179,26 +175,25 @@ bool LeaderDesk::on_refused(Turn& turn, std::uint64_t token) {
   return true;
 }
 
-void LeaderDesk::applied(Turn& turn, GroupId group, const Command& command) {
-  JobId job;
-  if (const auto* submit = std::get_if<SubmitCommand>(&command)) job = submit->job;
-  if (const auto* cancel = std::get_if<CancelCommand>(&command)) job = cancel->job;
+void LeaderDesk::applied(Turn& turn, GroupId group, const Command& command, ByteView payload) {
+  const JobId job = std::visit(
+      [](const auto& held) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, CompleteCommand>) {
+          return JobId{};
+        } else {
+          return held.job;
+        }
+      },
+      command);
   const auto at = by_job_.find(job);
   if (at == by_job_.end()) return;
   const std::set<std::uint64_t> handles = at->second;
   for (const std::uint64_t handle : handles) {
     const Request& request = requests_.at(handle);
-    if (request.stage != Stage::kCommitting) continue;
-    if (const auto* what = std::get_if<SubmitJob>(&request.what)) {
-      settle_submit(turn, handle, request, *what);
-    } else if (std::holds_alternative<CancelCommand>(command)) {
-      const Job* found = machine_.find(group, job);
-      if (found != nullptr) {
-        reply(turn, handle, Cancelled{summary(group, *found)});
-      } else {
-        refuse(turn, handle, unknown(job));
-      }
-    }
+    if (request.group != group || request.stage != Stage::kCommitting) continue;
+    // Two clients may submit one job at once: whichever entry comes first, the job exists then.
+    const bool is_its_own = std::ranges::equal(request.proposed, payload);
+    if (is_its_own || std::holds_alternative<SubmitCommand>(command)) committed(turn, handle);
   }
 }
 
@@ -313,35 +308,15 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const CancelTasks& what) {
-  Request& request = requests_.at(handle);
-  if (!what.is_admin && what.user != job.head.user) {
-    refuse(turn, handle,
-           {Code::kRefused, "job " + job.id.text() + " belongs to " + job.head.user,
-            "its owner or an admin can cancel it"});
-    return;
-  }
-  const std::vector<IndexRun> tasks = job.numbers()->indices_of(what.tasks);
-  if (!what.tasks.empty() && tasks.empty()) {
-    refuse(turn, handle, {Code::kNotFound, "job " + job.id.text() + " has no such task", {}});
-    return;
-  }
-  if (tasks.size() > kMaxCancelRuns) {
-    refuse(turn, handle,
-           {Code::kLimit,
-            "more than " + std::to_string(kMaxCancelRuns) + " separate ranges of tasks at once",
-            {}});
-    return;
-  }
+  if (!may_order(turn, handle, job, what.user, what.is_admin)) return;
+  const auto tasks = tasks_meant(turn, handle, job, what.tasks);
+  if (!tasks) return;
+  const GroupId group = requests_.at(handle).group;
   if (job.is_final()) {
-    reply(turn, handle, Cancelled{summary(request.group, job)});
+    reply(turn, handle, Cancelled{summary(group, job)});
     return;
   }
-  request.stage = Stage::kCommitting;
-  request.token = next_token_++;
-  tokens_[request.token] = handle;
-  turn.raise(Propose{
-      request.group, coordinator_.term(request.group), request.token,
-      encode_command(coordinator_.cancellation(request.group, job, tasks, turn.wall, what.user))});
+  commit(turn, handle, coordinator_.cancellation(group, job, *tasks, turn.wall, what.user));
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const LocateLog& what,

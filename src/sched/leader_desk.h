@@ -5,7 +5,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "sched/coordinator.h"
 #include "sched/group_requests.h"
@@ -29,7 +33,7 @@ class LeaderDesk {
   void ask(Turn& turn, std::uint64_t handle, GroupId group, ByteView body);
   bool on_read_ready(Turn& turn, std::uint64_t token, bool ok);
   bool on_refused(Turn& turn, std::uint64_t token);
-  void applied(Turn& turn, GroupId group, const Command& command);
+  void applied(Turn& turn, GroupId group, const Command& command, ByteView payload);
   // These jobs changed: who watches them may have news.
   void touched(Turn& turn, const std::set<JobId>& jobs);
   void follow(Turn& turn, GroupId group);
@@ -44,7 +48,9 @@ class LeaderDesk {
     JobId job;
     GroupRequest what;
     Stage stage = Stage::kReading;
-    std::uint64_t token = 0;  // of the read or the proposal
+    std::uint64_t token = 0;                   // of the read or the proposal
+    Bytes proposed;                            // the entry whose commit answers it
+    std::shared_ptr<const JobSummary> before;  // the job that is to be deleted
     Instant until = Instant::never();
   };
 
@@ -58,6 +64,17 @@ class LeaderDesk {
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const ListTasks& what);
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const CancelTasks& what);
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const LocateLog& what, bool is_last);
+  // leader_orders.cpp
+  void serve(Turn& turn, std::uint64_t handle, const Job& job, const OrderJob& what);
+  void serve(Turn& turn, std::uint64_t handle, const Job& job, const AwaitJob& what);
+  void serve(Turn& turn, std::uint64_t handle, const Job& job, const TellOutcome& what);
+  // The tasks that the client named; nothing: it was refused.
+  std::optional<std::vector<IndexRun>> tasks_meant(Turn& turn, std::uint64_t handle, const Job& job,
+                                                   const std::vector<TaskRange>& tasks);
+  bool may_order(Turn& turn, std::uint64_t handle, const Job& job, const std::string& user,
+                 bool is_admin);
+  void commit(Turn& turn, std::uint64_t handle, const Command& command);
+  void committed(Turn& turn, std::uint64_t handle);
   void wait(Turn& turn, std::uint64_t handle, Duration hold);
   void reply(Turn& turn, std::uint64_t handle, const GroupAnswer& answer);
   void refuse(Turn& turn, std::uint64_t handle, Error error);

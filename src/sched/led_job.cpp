@@ -62,6 +62,7 @@ LedJob::LedJob(const Job& job, GroupId led_group, bool may_be_running)
       set_soft(index, Soft::kUnknown);
     }
   }
+  hold_tasks(job, Instant{});
 }
 
 void LedJob::set_soft(std::uint32_t index, Soft state) {
@@ -123,8 +124,8 @@ void LedJob::free(const Job& job, std::uint32_t index, Instant now, Duration pas
   if (backoff_.us > 0 && detail != nullptr && detail->failures > 0) {
     wait = backoff_after(backoff_, detail->failures, kLongestBackoff);
   }
-  if (detail != nullptr && detail->closed - detail->failures > kPatientLosses) {
-    const std::uint32_t losses = detail->closed - detail->failures - kPatientLosses;
+  if (detail != nullptr && detail->losses() > kPatientLosses) {
+    const std::uint32_t losses = detail->losses() - kPatientLosses;
     wait = std::max(wait, backoff_after(seconds(1), losses, kLongestLossBackoff));
   }
   if (wait.us > 0) {
@@ -132,19 +133,50 @@ void LedJob::free(const Job& job, std::uint32_t index, Instant now, Duration pas
     backoffs_.emplace(now + std::clamp(wait - passed, Duration{}, wait), index);
     return;
   }
-  set_soft(index, Soft::kFree);
-  if (index < fresh_) again_.insert(index);
+  make_free(job, index);
 }
 
-bool LedJob::end_backoffs(Instant now) {
+void LedJob::make_free(const Job& job, std::uint32_t index) {
+  const bool is_held = job.head.hold == Hold::kNone && job.hold_of(index) != Hold::kNone;
+  set_soft(index, is_held ? Soft::kHeld : Soft::kFree);
+  if (!is_held && index < fresh_) again_.insert(index);
+}
+
+// A whole job that is held needs no mark on its tasks.
+void LedJob::hold_tasks(const Job& job, Instant now) {
+  for (std::uint32_t index = 0; index < total_ && count(Soft::kHeld) > 0; ++index) {
+    if (soft_[index] == Soft::kHeld) free(job, index, now);
+  }
+  if (job.head.hold != Hold::kNone) return;
+  for (const HeldRun& run : job.head.held) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (soft_[index] == Soft::kFree) set_soft(index, Soft::kHeld);
+    }
+  }
+}
+
+void LedJob::reopen(const Job& job) {
+  raise_bound(job);
+  for (std::uint32_t index = 0; index < total_; ++index) {
+    if (soft_[index] != Soft::kFinal || job.columns.state(index) != Closed::kOpen) continue;
+    // Found by the search for fresh ones, which begins again: there may be very many.
+    fresh_ = std::min(fresh_, index);
+    make_free(job, index);
+  }
+}
+
+void LedJob::revise(const JobSpec& spec) {
+  limit_ = spec.limit;
+}
+
+bool LedJob::end_backoffs(const Job& job, Instant now) {
   bool any = false;
   while (!backoffs_.empty() && backoffs_.begin()->first <= now) {
     const std::uint32_t index = backoffs_.begin()->second;
     backoffs_.erase(backoffs_.begin());
     if (soft_[index] != Soft::kBackoff) continue;
-    set_soft(index, Soft::kFree);
-    if (index < fresh_) again_.insert(index);
     any = true;
+    make_free(job, index);
   }
   return any;
 }

@@ -26,6 +26,7 @@ std::uint32_t first_bound(const JobSpec& spec, std::uint32_t cluster_cpus);
 
 enum class Soft : std::uint8_t {
   kFree,        // may be bound
+  kHeld,        // paused by itself
   kBackoff,     // may be bound again later
   kUnknown,     // after a takeover: perhaps held by a node that has not answered yet
   kBound,       // held by a node
@@ -67,6 +68,10 @@ class LedJob {
   std::uint32_t bindable() const;
   // Why none of its tasks may be bound now; kNone: they may.
   Reason hold = Reason::kNone;
+  // Tasks are to be held, or not any more; closed ones are open anew; the spec has changed.
+  void hold_tasks(const Job& job, Instant now);
+  void reopen(const Job& job);
+  void revise(const JobSpec& spec);
   // Is it that, or the job's own --limit, that keeps tasks from being bound?
   bool is_limited() const;
   // Binds up to `want` tasks to the node under this epoch.
@@ -74,7 +79,7 @@ class LedJob {
   // An open task that nobody holds any more; so much of its backoff is over.
   void free(const Job& job, std::uint32_t index, Instant now, Duration passed = {});
   // Backoffs that are over become free; true when there were any.
-  bool end_backoffs(Instant now);
+  bool end_backoffs(const Job& job, Instant now);
   Instant next_backoff() const;
   void raise_bound(const Job& job);
   // The bound that the next entry should commit; nothing while there is enough room below it. After
@@ -91,6 +96,8 @@ class LedJob {
 
   // ---- nodes ----------------------------------------------------------------------------------
   std::map<NodeId, Holding> nodes;
+  // Of those that it waits for, which are to be asked next to tell how they end, and when.
+  std::map<JobId, Instant> unasked;
   std::set<NodeId> awaited;  // named in the log before this lead, not heard of yet
   bool is_held() const;      // by any node, as far as is known
   std::optional<std::pair<NodeId, Attempt>> holder(std::uint32_t index) const;
@@ -108,12 +115,14 @@ class LedJob {
   const GroupId group;
   Instant deadline = Instant::never();   // as entered in the coordinator's timers
   Instant repeat_at = Instant::never();  // when drops and losses are repeated
+  Instant begin_at = Instant::never();   // when it may begin, while it may not
   Instant asked_at;                      // when a client last asked, for attended jobs
   Instant watched_until;                 // when the last client that waits is answered
   std::uint32_t version = 1;
 
  private:
   std::uint32_t limit_room() const;
+  void make_free(const Job& job, std::uint32_t index);
 
   std::uint32_t total_;
   std::uint32_t limit_;
@@ -122,7 +131,7 @@ class LedJob {
   std::uint32_t task_cpus_;        // 0: its tasks need no room
   std::uint32_t recent_want_ = 0;  // of one pull, fading
   std::vector<Soft> soft_;
-  std::array<std::uint32_t, 6> counts_{};
+  std::array<std::uint32_t, 7> counts_{};
   std::uint32_t free_below_ = 0;   // free ones below the bound
   std::uint32_t fresh_ = 0;        // no free task below it is outside again_
   std::set<std::uint32_t> again_;  // free tasks that were bound before

@@ -14,6 +14,7 @@
 #include "sched/attempt_runs.h"
 #include "sched/requests.h"
 #include "sched/results.h"
+#include "sched/task_numbers.h"
 
 namespace dunlin::sched {
 
@@ -49,14 +50,16 @@ struct Bind {
   LogIndex accepted = 0;  // as in Probe
   // So many bytes of each stream may ride in a result of the job from now on.
   std::uint32_t most_inline = kMaxInlineOutput;
+  LogIndex revised = 0;  // JobHead::revised: of the spec, whether it is here or not
   static constexpr auto fields() {
     using B = Bind;
     return Fields<&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec,
-                  &B::accepted, &B::most_inline>{};
+                  &B::accepted, &B::most_inline, &B::revised>{};
   }
 };
 
-// The spec of a job of which the executor holds attempts and knows no more than their labels.
+// The spec of a job of which the executor holds attempts and knows no more than their labels, or a
+// former spec.
 struct Describe {
   GroupId group;
   Term epoch = 0;
@@ -65,9 +68,11 @@ struct Describe {
   std::int32_t priority = 0;
   Bytes spec;
   LogIndex accepted = 0;  // as in Probe
+  LogIndex revised = 0;   // as in Bind
   static constexpr auto fields() {
     using D = Describe;
-    return Fields<&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec, &D::accepted>{};
+    return Fields<&D::group, &D::epoch, &D::job, &D::user, &D::priority, &D::spec, &D::accepted,
+                  &D::revised>{};
   }
 };
 
@@ -118,6 +123,21 @@ struct AskHeld {
   }
 };
 
+// Which tasks of the job stand still from now on, and so which do not. A level: later ones replace
+// it, and it is repeated until Status shows it.
+struct Freeze {
+  GroupId group;
+  Term epoch = 0;
+  JobId job;
+  LogIndex held_at = 0;  // JobHead::held_at
+  bool all = false;
+  std::vector<IndexRun> tasks;
+  static constexpr auto fields() {
+    using F = Freeze;
+    return Fields<&F::group, &F::epoch, &F::job, &F::held_at, &F::all, &F::tasks>{};
+  }
+};
+
 // ---- executor to coordinator --------------------------------------------------------------------
 
 // Room for `want` tasks now. Ids rise over all jobs of a node and over its boots.
@@ -127,10 +147,10 @@ struct Pull {
   Boot boot = 0;
   std::uint64_t pull = 0;
   std::uint32_t want = 0;
-  bool has_spec = false;
+  LogIndex revised = 0;  // of the spec that it has; 0: none
   static constexpr auto fields() {
     using P = Pull;
-    return Fields<&P::group, &P::job, &P::boot, &P::pull, &P::want, &P::has_spec>{};
+    return Fields<&P::group, &P::job, &P::boot, &P::pull, &P::want, &P::revised>{};
   }
 };
 
@@ -212,9 +232,12 @@ struct JobStatus {
   bool needs_spec = false;
   std::vector<TaskRun> waiting;   // of what is held, not started yet
   std::vector<TaskStart> starts;  // of what runs
+  LogIndex revised = 0;           // of the spec that it has
+  LogIndex held_at = 0;           // of the last Freeze that it obeyed
   static constexpr auto fields() {
     using S = JobStatus;
-    return Fields<&S::job, &S::digest, &S::needs_spec, &S::waiting, &S::starts>{};
+    return Fields<&S::job, &S::digest, &S::needs_spec, &S::waiting, &S::starts, &S::revised,
+                  &S::held_at>{};
   }
 };
 struct Status {
@@ -312,7 +335,7 @@ struct JobReply {
 
 using SchedMessage = std::variant<Probe, Bind, Describe, Committed, LogsCommitted, Drop, AskHeld,
                                   Pull, Results, Logs, HeldList, Status, Refused, TailLog,
-                                  TailReply, AskJobs, JobsReply, AskJob, JobReply>;
+                                  TailReply, AskJobs, JobsReply, AskJob, JobReply, Freeze>;
 
 Bytes encode_frame(const SchedMessage& message);
 // kCorrupt for anything that is no frame of this module.

@@ -45,6 +45,12 @@ struct RunnerReady {
 // The runner died, and all processes with it. Commands are ignored until the next RunnerReady.
 struct RunnerLost {};
 
+// The signals that an executor orders, by Linux's numbers.
+constexpr std::int32_t kSignalKill = 9;
+constexpr std::int32_t kSignalTerm = 15;
+constexpr std::int32_t kSignalContinue = 18;
+constexpr std::int32_t kSignalStop = 19;
+
 struct ProcessStarted {
   ProcessKey key = 0;
   std::int32_t pid = 0;

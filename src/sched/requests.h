@@ -116,6 +116,51 @@ struct Cancelled {
   static constexpr auto fields() { return Fields<&Cancelled::job>{}; }
 };
 
+// Orders about a job, or about tasks of it, but for CancelTasks.
+struct PauseTasks {
+  bool freezes = false;  // what runs stands still too, and its time limit with it
+  static constexpr auto fields() { return Fields<&PauseTasks::freezes>{}; }
+};
+struct ResumeTasks {
+  static constexpr auto fields() { return Fields<>{}; }
+};
+// Runs failed and cancelled tasks again, under the same id.
+struct RetryTasks {
+  bool all = false;  // every task; only once the job is over
+  static constexpr auto fields() { return Fields<&RetryTasks::all>{}; }
+};
+// Record, logs and outputs of a finished job, at once.
+struct DeleteJob {
+  static constexpr auto fields() { return Fields<>{}; }
+};
+struct ChangeJob {
+  std::optional<std::int32_t> priority;
+  std::optional<std::uint32_t> limit;  // tasks at once; 0: no limit
+  std::optional<Duration> time_limit;  // of an attempt, running ones too; 0: none
+  std::optional<Duration> keep;
+  static constexpr auto fields() {
+    using C = ChangeJob;
+    return Fields<&C::priority, &C::limit, &C::time_limit, &C::keep>{};
+  }
+};
+using JobOrder = std::variant<PauseTasks, ResumeTasks, RetryTasks, DeleteJob, ChangeJob>;
+struct OrderJob {
+  JobId id;
+  std::vector<TaskRange> tasks;  // empty: the whole job
+  std::string user;
+  bool is_admin = false;
+  JobOrder order;
+  static constexpr auto fields() {
+    using O = OrderJob;
+    return Fields<&O::id, &O::tasks, &O::user, &O::is_admin, &O::order>{};
+  }
+};
+// The job once the order is committed; of one that was deleted: as it was.
+struct Ordered {
+  JobSummary job;
+  static constexpr auto fields() { return Fields<&Ordered::job>{}; }
+};
+
 // Output of one task: bytes from `offset` of the committed attempt, else the newest. With `follow`
 // the answer waits (up to 20 s) for at least one byte or the end. Starts are soft state, so two
 // attempts of different epochs may bear the same number: `of` names the one whose bytes `offset`
@@ -153,9 +198,9 @@ struct LogChunk {
 };
 
 using JobRequest =
-    std::variant<SubmitJob, ShowJob, WatchJob, ListJobs, ListTasks, CancelTasks, ReadLog>;
+    std::variant<SubmitJob, ShowJob, WatchJob, ListJobs, ListTasks, CancelTasks, ReadLog, OrderJob>;
 using JobAnswer =
-    std::variant<Submitted, JobView, JobChanged, JobList, TaskList, Cancelled, LogChunk>;
+    std::variant<Submitted, JobView, JobChanged, JobList, TaskList, Cancelled, LogChunk, Ordered>;
 
 // The id under which a job submitted with --key lives: a hash of both, so that the same key at two
 // nodes at once is one job.

@@ -40,7 +40,7 @@ struct Scheduler::Parts {
   Parts(NodeId node, Boot node_boot, SchedConfig sched_config)
       : self(node),
         config(std::move(sched_config)),
-        coordinator(self, machine, members, config.most_group_bytes, first_token(1)),
+        coordinator(self, config, machine, members, first_token(1)),
         leader_desk(machine, coordinator, config.group_count, first_token(2)),
         client_desk(config.group_count, first_token(3)),
         log_reader(config.group_count, first_token(4)),
@@ -227,7 +227,7 @@ void Scheduler::apply(Instant now, GroupId group, LogIndex index, Term term, Byt
     return;
   }
   parts_->coordinator.applied(turn, group, term, *command);
-  parts_->leader_desk.applied(turn, group, *command);
+  parts_->leader_desk.applied(turn, group, *command, payload);
   parts_->note_unfinished(group);
   parts_->end(turn);
 }
@@ -391,7 +391,8 @@ void Scheduler::count_jobs(Instant now, WallTime wall, std::uint64_t request, Ef
 void Scheduler::on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply,
                                Effects& out) {
   Turn turn = parts_->turn(now, out);
-  if (!parts_->client_desk.on_reply(turn, token, reply)) {
+  if (!parts_->client_desk.on_reply(turn, token, reply) &&
+      !parts_->coordinator.on_group_reply(turn, token, reply)) {
     parts_->log_reader.on_reply(turn, token, reply);
   }
   parts_->end(turn);

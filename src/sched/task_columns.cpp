@@ -87,6 +87,11 @@ void TaskColumns::close(std::uint32_t index, Closed state, const Row& row) {
   chunk.usage[2 * at + 1] = row.rss;
 }
 
+void TaskColumns::reopen(std::uint32_t index) {
+  ASSERT(state(index) != Closed::kOpen);
+  chunk_of(index).states[index % kChunk] = Closed::kOpen;
+}
+
 Bytes TaskColumns::encode_chunk(std::uint32_t number) const {
   Bytes bytes;
   if (!chunks_[number]) return bytes;

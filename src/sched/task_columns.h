@@ -40,6 +40,7 @@ class TaskColumns {
   Closed state(std::uint32_t index) const;
   Row row(std::uint32_t index) const;
   void close(std::uint32_t index, Closed state, const Row& row);
+  void reopen(std::uint32_t index);
 
   std::uint32_t chunk_count() const { return static_cast<std::uint32_t>(chunks_.size()); }
   // Bytes of one chunk for a checkpoint; empty for one without a final task.

@@ -92,6 +92,12 @@ Result<void> validate_conditions(const JobSpec& spec) {
   if (spec.after.size() > kMaxDependencies) {
     return over("the job waits for too many jobs", kMaxDependencies);
   }
+  std::set<JobId> others;
+  for (const Dependency& dependency : spec.after) {
+    if (!others.insert(dependency.job).second) {
+      return usage("job " + dependency.job.text() + " is named twice as one to wait for");
+    }
+  }
   if (spec.crash_limit == 0) return usage("the crash limit must be at least 1");
   if (!spec.host_directory.empty() &&
       (spec.host_directory[0] != '/' || has_nul(spec.host_directory))) {
@@ -144,6 +150,9 @@ Result<void> validate(const SubmitJob& request) {
   if (request.id.is_none()) return usage("the job has no id");
   if (request.user.empty() || request.user.size() > kMaxName) return usage("the job has no user");
   if (request.key.size() > kMaxName) return over("the key is too long", kMaxName);
+  for (const Dependency& dependency : request.spec.after) {
+    if (dependency.job == request.id) return usage("the job waits for itself");
+  }
   return validate(request.spec);
 }
 

@@ -104,7 +104,7 @@ class Chaos {
         EXPECT_EQ(job->head.state, expected_[id]) << id.text();
       }
       if (crashed) {
-        EXPECT_GE(cluster_.hosts_that_died_under_a_task(id), kCrashLimit) << id.text();
+        EXPECT_GE(cluster_.hosts_that_died_under_a_task(id), JobSpec{}.crash_limit) << id.text();
       }
     }
     EXPECT_GT(count, 5u);

@@ -22,18 +22,27 @@ struct ReusedId : public ::testing::Test {
   }
   void bind(const Pull& pull, LogIndex accepted, std::uint32_t index) {
     std::optional<Bytes> bytes;
-    if (!pull.has_spec) bytes = encode(spec);
-    node.say(Bind{group, 5, job, pull.pull, {{index, 1, {accepted, 5, 1}}}, 0, bytes, accepted});
+    if (pull.revised == 0) bytes = encode(spec);
+    node.say(Bind{group,
+                  5,
+                  job,
+                  pull.pull,
+                  {{index, 1, {accepted, 5, 1}}},
+                  0,
+                  bytes,
+                  accepted,
+                  4096,
+                  accepted});
   }
 };
 
 TEST_F(ReusedId, ANodeAsksForTheSpecOfTheNewJob) {
   const Pull first = probe(3);
-  EXPECT_FALSE(first.has_spec);
+  EXPECT_EQ(first.revised, 0u);
   bind(first, 3, 0);
-  EXPECT_TRUE(probe(3).has_spec);
+  EXPECT_EQ(probe(3).revised, 3u);
   const Pull again = probe(9);
-  EXPECT_FALSE(again.has_spec);
+  EXPECT_EQ(again.revised, 0u);
 }
 
 TEST_F(ReusedId, OrdersAboutTheFormerJobAreNotObeyedAnyMore) {

@@ -355,6 +355,11 @@ void Cluster::check_entry(GroupId group, const Bytes& payload) {
   }
   if (const auto* c = std::get_if<LostCommand>(&*command)) jobs.insert(c->job);
   if (const auto* c = std::get_if<CancelCommand>(&*command)) jobs.insert(c->job);
+  if (const auto* c = std::get_if<OutcomeCommand>(&*command)) jobs.insert(c->job);
+  if (const auto* c = std::get_if<RetryCommand>(&*command)) {
+    jobs.insert(c->job);
+    note_reopened(group, *c);
+  }
   for (const JobId& id : jobs) {
     const Job* found = reference_.find(group, id);
     if (found == nullptr) continue;
@@ -373,6 +378,18 @@ void Cluster::check_entry(GroupId group, const Bytes& payload) {
       }
       if (state != Closed::kOpen) closed_[{id, i}] = state;
     }
+  }
+}
+
+// A retry alone may open what was closed, and what was done only where it says so.
+void Cluster::note_reopened(GroupId group, const RetryCommand& command) {
+  const Job* job = reference_.find(group, command.job);
+  if (job == nullptr) return;
+  for (std::uint32_t i = 0; i < job->head.total; ++i) {
+    const auto known = closed_.find({command.job, i});
+    if (known == closed_.end() || job->columns.state(i) != Closed::kOpen) continue;
+    if (known->second == Closed::kDone && !command.all) continue;
+    closed_.erase(known);
   }
 }
 

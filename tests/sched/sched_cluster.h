@@ -37,6 +37,9 @@ struct SimProcess {
   std::array<std::uint64_t, 2> delivered{};
   std::uint64_t to_write = 0;
   bool writes_at_once = true;
+  bool is_frozen = false;
+  std::optional<std::pair<std::int32_t, std::int32_t>>
+      frozen_end;  // code and signal: once it goes on
   std::optional<ProcessExited> exit;
   bool exit_told = false;
   std::map<std::string, Bytes> files;
@@ -69,6 +72,7 @@ class Cluster {
   ~Cluster();
 
   Instant now() const { return now_; }
+  WallTime wall() const { return {1'800'000'000'000 + now_.us / 1000}; }
   // Runs until the condition holds; false when the time is over first.
   bool run_until(const std::function<bool()>& condition, Duration most);
   void run_for(Duration time);
@@ -138,6 +142,7 @@ class Cluster {
   void check_replicas();
   // For the test of the checkers themselves.
   void check_entry(GroupId group, const Bytes& payload);
+  void note_reopened(GroupId group, const RetryCommand& command);
   void check_epoch(std::size_t host, const std::string& key, Term epoch);
   void check_start(std::size_t host, const ProcessLabel& label);
 
@@ -176,7 +181,6 @@ class Cluster {
 
   void at(Instant when, std::function<void()> what);
   void after(Duration time, std::function<void()> what) { at(now_ + time, std::move(what)); }
-  WallTime wall() const { return {1'800'000'000'000 + now_.us / 1000}; }
   void declare_dead(std::size_t host, Duration delay);
   void start(std::size_t host);
   void stop(std::size_t host);
@@ -210,6 +214,7 @@ class Cluster {
   void find_outputs(std::size_t host, const FindOutputs& search);
   void read_output(std::size_t host, const ReadOutput& read);
   void start_process(std::size_t host, const StartProcess& start);
+  void thaw(std::size_t host, SimProcess& process);
   void end_process(std::size_t host, ProcessKey key, std::int32_t code, std::int32_t signal);
   void write(std::size_t host, SimProcess& process, bool is_stderr, ByteView bytes);
   void deliver(std::size_t host, ProcessKey key);

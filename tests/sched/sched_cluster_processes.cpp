@@ -23,8 +23,14 @@ void Cluster::perform_runner(std::size_t host, const Effects& effects) {
   for (const SignalProcess& order : effects.signals) {
     SimProcess* process = find(host, order.key);
     if (process == nullptr || process->exit) continue;
-    if (order.signal == 15 && process->argv[0] == "stubborn") continue;
-    end_process(host, order.key, 128 + order.signal, order.signal);
+    if (order.signal == kSignalStop) {
+      process->is_frozen = true;
+    } else if (order.signal == kSignalContinue) {
+      thaw(host, *process);
+    } else if (order.signal == kSignalKill || process->argv[0] != "stubborn") {
+      if (order.signal == kSignalKill) process->is_frozen = false;
+      end_process(host, order.key, 128 + order.signal, order.signal);
+    }
   }
   for (const OutputTaken& taken : effects.taken) {
     SimProcess* process = find(host, taken.key);
@@ -201,10 +207,21 @@ void Cluster::deliver(std::size_t host, ProcessKey key) {
   tell(host, exit);
 }
 
+void Cluster::thaw(std::size_t host, SimProcess& process) {
+  process.is_frozen = false;
+  if (!process.frozen_end) return;
+  const auto [code, signal] = *std::exchange(process.frozen_end, std::nullopt);
+  end_process(host, process.key, code, signal);
+}
+
 void Cluster::end_process(std::size_t host, ProcessKey key, std::int32_t code,
                           std::int32_t signal) {
   SimProcess* process = find(host, key);
   if (process == nullptr || process->exit) return;
+  if (process->is_frozen) {
+    process->frozen_end = {code, signal};
+    return;
+  }
   if (process->to_write > 0 && process->writes_at_once && signal == 0) {
     after(milliseconds(5), [this, host, key, code] { end_process(host, key, code, 0); });
     return;

@@ -47,7 +47,7 @@ class SchedTranscript {
   }
   std::string operator()(const Pull& m) const {
     return "boot " + std::to_string(m.boot) + " pull " + std::to_string(m.pull) + ": room for " +
-           std::to_string(m.want) + (m.has_spec ? "" : ", and the spec");
+           std::to_string(m.want) + (m.revised != 0 ? "" : ", and the spec");
   }
   std::string operator()(const Bind& m) const {
     return epoch(m.epoch) + "for pull " + std::to_string(m.pull) + ":" + runs(m.tasks) +

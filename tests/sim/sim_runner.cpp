@@ -7,7 +7,6 @@ namespace dunlin::sim {
 
 namespace {
 
-constexpr std::int32_t kTerm = 15;
 constexpr int kPieces = 3;  // in which a process writes its output
 
 std::uint64_t number(std::string_view text) {
@@ -64,7 +63,13 @@ SimRunner::Process* SimRunner::find_process(ProcessKey key) {
 void SimRunner::later(Duration time, ProcessKey key, std::function<void(Process&)> what) {
   queue_.after(time, [this, key, life = life_, what = std::move(what)] {
     if (life != life_) return;
-    if (Process* process = find_process(key)) what(*process);
+    Process* process = find_process(key);
+    if (process == nullptr) return;
+    if (process->frozen && !process->exit) {
+      process->while_frozen.push_back(what);
+    } else {
+      what(*process);
+    }
   });
 }
 
@@ -166,11 +171,23 @@ void SimRunner::start(const StartProcess& start) {
 void SimRunner::signal(const SignalProcess& order) {
   Process* process = find_process(order.key);
   if (process == nullptr || process->exit) return;
-  if (order.signal == kTerm && process->script.stubborn) return;
   const ProcessKey key = order.key;
+  if (order.signal == kSignalStop) {
+    process->frozen = true;
+    return;
+  }
+  const bool goes_on = order.signal == kSignalContinue || order.signal == kSignalKill;
+  if (process->frozen && goes_on) thaw(key, *process);
+  if (order.signal == kSignalContinue) return;
+  if (order.signal == kSignalTerm && process->script.stubborn) return;
   later(microseconds(100), key, [this, key, number = order.signal](Process& victim) {
     if (!victim.exit) end(key, victim, 128 + number, number);
   });
+}
+
+void SimRunner::thaw(ProcessKey key, Process& process) {
+  process.frozen = false;
+  for (auto& what : std::exchange(process.while_frozen, {})) later({}, key, std::move(what));
 }
 
 void SimRunner::taken(const OutputTaken& taken) {

@@ -91,6 +91,8 @@ class SimRunner {
     bool exit_told = false;
     bool ending = false;  // by itself, as soon as its output is out
     std::int32_t end_code = 0;
+    bool frozen = false;
+    std::vector<std::function<void(Process&)>> while_frozen;  // what it does once it goes on
   };
 
   Process* find_process(ProcessKey key);
@@ -98,6 +100,7 @@ class SimRunner {
   void write(ProcessKey key, Process& process, std::size_t stream, std::uint64_t bytes);
   void end(ProcessKey key, Process& process, std::int32_t code, std::int32_t signal);
   void pump(ProcessKey key, Process& process);
+  void thaw(ProcessKey key, Process& process);
   void deliver(ProcessKey key);
 
   EventQueue& queue_;

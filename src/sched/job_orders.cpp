@@ -1,0 +1,152 @@
+// What the log says when people, or other jobs, have a say in a job.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "sched/job_changes.h"
+#include "sched/job_machine.h"
+
+namespace dunlin::sched {
+
+namespace {
+
+// Every index of these runs that the job has; all of them where none is listed.
+template <class Each>
+void for_each_task(const Job& job, const std::vector<IndexRun>& runs, const Each& each) {
+  const std::uint32_t total = job.head.total;
+  if (runs.empty()) {
+    for (std::uint32_t i = 0; i < total; ++i) each(i);
+    return;
+  }
+  for (const IndexRun& run : runs) {
+    for (std::uint32_t i = run.first; i < total && i - run.first < run.count; ++i) each(i);
+  }
+}
+
+// Puts `hold` on the run, whatever was on its tasks before.
+void put_hold(std::vector<HeldRun>& held, const IndexRun& run, Hold hold) {
+  std::vector<HeldRun> changed;
+  for (const HeldRun& before : held) {
+    const std::uint32_t left_end = std::min(before.end(), run.first);
+    if (before.first < left_end) {
+      changed.push_back({before.first, left_end - before.first, before.hold});
+    }
+    const std::uint32_t right = std::max(before.first, run.end());
+    if (right < before.end()) changed.push_back({right, before.end() - right, before.hold});
+  }
+  if (hold != Hold::kNone) changed.push_back({run.first, run.count, hold});
+  std::sort(changed.begin(), changed.end(),
+            [](const HeldRun& a, const HeldRun& b) { return a.first < b.first; });
+  held.clear();
+  for (const HeldRun& next : changed) {
+    const bool joins =
+        !held.empty() && held.back().end() == next.first && held.back().hold == next.hold;
+    if (joins) {
+      held.back().count += next.count;
+    } else {
+      held.push_back(next);
+    }
+  }
+}
+
+bool is_waited_for(const Job& job, const JobId& dependency) {
+  const auto& met = job.head.met;
+  if (std::find(met.begin(), met.end(), dependency) != met.end()) return false;
+  const std::shared_ptr<const JobSpec> spec = job.spec();
+  return std::any_of(spec->after.begin(), spec->after.end(),
+                     [&](const Dependency& one) { return one.job == dependency; });
+}
+
+}  // namespace
+
+void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr || job->is_final()) return;
+  JobHead& head = job->head;
+  if (command.tasks.empty()) {
+    head.hold = command.hold;
+    head.held.clear();
+  } else if (head.hold == Hold::kNone) {
+    std::vector<HeldRun> held = head.held;
+    for (const IndexRun& run : command.tasks) {
+      if (is_within({run.first, run.count, {}}, head.total)) put_hold(held, run, command.hold);
+    }
+    if (held.size() <= kMaxHeldRuns) head.held = std::move(held);
+  }
+  head.held_at = index;
+  note_change(group, index, *job);
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr || (command.all && !job->is_final())) return;
+  JobHead& head = job->head;
+  const bool was_final = job->is_final();
+  bool any = false;
+  for_each_task(*job, command.tasks, [&](std::uint32_t i) {
+    const Closed state = job->columns.state(i);
+    if (state == Closed::kOpen || (state == Closed::kDone && !command.all)) return;
+    reopen(*job, i);
+    any = true;
+    // Of an open job other tasks may be under way, whose attempts go on to count.
+    if (!was_final) job->details[i].opened = index;
+  });
+  if (!any) return;
+  head.round = index;
+  if (was_final) head.reopened = index;
+  if (command.all && command.tasks.empty()) ++head.whole_rounds;
+  head.is_cancelled = false;
+  head.cancelled_by.clear();
+  head.reason = Reason::kNone;
+  head.exit_code.reset();
+  if (was_final) {
+    head.hold = Hold::kNone;
+    head.held.clear();
+    head.state = head.done > 0 ? JobState::kRunning : JobState::kWaiting;
+    if (head.done == 0) head.started = {};
+    head.finished = {};
+    name_nodes(*job, command.probed);
+    open_[group].insert(command.job);
+  }
+  raise_bound(*job, command.bound_below);
+  note_change(group, index, *job);
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const ChangeCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr) return;
+  JobSpec spec = *job->spec();
+  const ChangeJob& change = command.change;
+  if (change.priority) spec.priority = *change.priority;
+  if (change.limit) spec.limit = *change.limit;
+  if (change.time_limit) spec.time_limit = *change.time_limit;
+  if (change.keep) spec.keep = *change.keep;
+  job->change_spec(spec, index);
+  note_change(group, index, *job);
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const WatcherCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr) return;
+  auto& watchers = job->head.watchers;
+  const auto known = std::find(watchers.begin(), watchers.end(), command.watcher);
+  if (command.has_heard && known != watchers.end()) watchers.erase(known);
+  const bool is_new = !command.has_heard && known == watchers.end();
+  if (is_new && watchers.size() < kMaxWatchers) watchers.push_back(command.watcher);
+  job->head.changed = index;
+  job->head_dirty = true;
+}
+
+void JobMachine::apply(GroupId group, LogIndex index, const OutcomeCommand& command) {
+  Job* job = changeable(group, command.job);
+  if (job == nullptr || job->is_final() || !is_waited_for(*job, command.dependency)) return;
+  if (command.is_met) {
+    job->head.met.push_back(command.dependency);
+  } else {
+    job->head.is_cancelled = true;
+    job->head.reason = Reason::kDependencyFailed;
+    for (std::uint32_t i = 0; i < job->head.total; ++i) cancel_open(*job, i, command.at);
+  }
+  note_change(group, index, *job);
+}
+
+}  // namespace dunlin::sched

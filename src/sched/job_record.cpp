@@ -1,0 +1,72 @@
+#include "sched/job_record.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace dunlin::sched {
+
+std::shared_ptr<const JobSpec> Job::spec() const {
+  if (spec_ && !is_final()) return spec_;
+  spec_.reset();
+  if (auto lent = lent_spec_.lock()) return lent;
+  Result<JobSpec> spec = decode<JobSpec>(spec_bytes);
+  ASSERT(spec.has_value());  // checked when the job was accepted or recovered
+  // No make_shared: its memory would stay for as long as the job remembers it.
+  const std::shared_ptr<const JobSpec> shared(new JobSpec(std::move(*spec)));
+  if (!is_final()) spec_ = shared;
+  lent_spec_ = shared;
+  return shared;
+}
+
+std::shared_ptr<const TaskNumbers> Job::numbers() const {
+  if (numbers_ && !is_final()) return numbers_;
+  numbers_.reset();
+  if (auto lent = lent_numbers_.lock()) return lent;
+  const std::shared_ptr<const TaskNumbers> shared(new TaskNumbers(spec()->tasks));
+  if (!is_final()) numbers_ = shared;
+  lent_numbers_ = shared;
+  return shared;
+}
+
+const TaskDetail* Job::detail(std::uint32_t index) const {
+  const auto at = details.find(index);
+  return at == details.end() ? nullptr : &at->second;
+}
+
+std::uint32_t Job::next_attempt(std::uint32_t index) const {
+  const TaskDetail* known = details.empty() ? nullptr : detail(index);
+  if (known == nullptr) return head.whole_rounds + 1;
+  std::uint32_t highest = std::max(known->closed, head.whole_rounds);
+  for (const AttemptRecord& record : known->attempts) {
+    highest = std::max(highest, record.attempt.number);
+  }
+  return highest + 1;
+}
+
+bool Job::counts(std::uint32_t index, const Attempt& attempt) const {
+  if (columns.state(index) != Closed::kOpen || attempt.round > head.round) return false;
+  const TaskDetail* known = details.empty() ? nullptr : detail(index);
+  return attempt.round >= std::max(head.reopened, known == nullptr ? 0 : known->opened);
+}
+
+Hold Job::hold_of(std::uint32_t index) const {
+  if (head.hold != Hold::kNone || head.held.empty()) return head.hold;
+  const auto after =
+      std::upper_bound(head.held.begin(), head.held.end(), index,
+                       [](std::uint32_t wanted, const HeldRun& run) { return wanted < run.first; });
+  if (after == head.held.begin() || std::prev(after)->end() <= index) return Hold::kNone;
+  return std::prev(after)->hold;
+}
+
+void Job::change_spec(const JobSpec& changed, LogIndex entry) {
+  spec_bytes = encode(changed);
+  spec_.reset();
+  lent_spec_.reset();
+  head.priority = changed.priority;
+  head.keep = changed.keep;
+  head.revised = entry;
+  spec_dirty = head_dirty = true;
+}
+
+}  // namespace dunlin::sched

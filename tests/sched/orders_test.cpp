@@ -1,0 +1,266 @@
+// What people may order about a job that is accepted already, on a small healthy cluster.
+#include <gtest/gtest.h>
+
+#include "sched/coordinator.h"
+#include "sched/sched_cluster.h"
+
+namespace dunlin::sched::testing {
+namespace {
+
+struct Orders : public ::testing::Test {
+  Cluster cluster{ClusterOptions{}};
+  GroupId group{1};
+
+  void SetUp() override { cluster.lead(group, 0); }
+  void TearDown() override {
+    for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
+  }
+
+  Result<JobAnswer> order(const JobId& job, JobOrder what, std::vector<TaskRange> tasks = {}) {
+    return cluster.call(1, OrderJob{job, std::move(tasks), "u", false, std::move(what)});
+  }
+  JobSummary ordered(const JobId& job, JobOrder what, std::vector<TaskRange> tasks = {}) {
+    const Result<JobAnswer> answer = order(job, std::move(what), std::move(tasks));
+    EXPECT_TRUE(answer.has_value()) << answer.error().message;
+    return answer ? std::get<Ordered>(*answer).job : JobSummary{};
+  }
+  TaskView task(const JobId& job, std::uint32_t number) {
+    const Result<JobAnswer> answer =
+        cluster.call(2, ListTasks{job, {{number, number, 1}}, std::nullopt, 0, 1});
+    return answer ? std::get<TaskList>(*answer).tasks.at(0) : TaskView{};
+  }
+  bool ends(const JobId& job, Duration most = seconds(60)) {
+    return cluster.run_until([&] { return cluster.is_final(job); }, most);
+  }
+};
+
+// ---- pause, freeze, resume ----------------------------------------------------------------------
+
+TEST_F(Orders, APausedJobStartsNothingAndGoesOnWhenItIsResumed) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "100"}, 40));
+  cluster.run_for(milliseconds(150));
+  EXPECT_EQ(ordered(job, PauseTasks{}).state, JobState::kPaused);
+  cluster.run_for(seconds(2));
+  const JobSummary paused = cluster.show(job);
+  EXPECT_EQ(paused.state, JobState::kPaused);
+  EXPECT_EQ(paused.reason, Reason::kPaused);
+  EXPECT_EQ(paused.tasks.running, 0u);
+  EXPECT_GT(paused.tasks.waiting, 0u);
+  EXPECT_EQ(task(job, 40).state, TaskState::kWaiting);
+  EXPECT_EQ(task(job, 40).reason, Reason::kPaused);
+  cluster.run_for(seconds(20));
+  EXPECT_EQ(cluster.show(job).tasks.done, paused.tasks.done);
+  ordered(job, ResumeTasks{});
+  EXPECT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).tasks.done, 40u);
+}
+
+TEST_F(Orders, AJobStaysPausedUnderTheNextCoordinator) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "100"}, 40));
+  ordered(job, PauseTasks{});
+  cluster.run_for(seconds(1));
+  const std::uint32_t done = cluster.show(job).tasks.done;
+  cluster.crash(0);
+  cluster.run_for(seconds(20));
+  EXPECT_EQ(cluster.show(job).state, JobState::kPaused);
+  EXPECT_EQ(cluster.show(job).tasks.done, done);
+  ordered(job, ResumeTasks{});
+  EXPECT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).tasks.done, 40u);
+}
+
+TEST_F(Orders, FrozenTasksStandStillAndTheirTimeLimitsToo) {
+  JobSpec spec = cluster.spec({"work", "3000"}, 4);
+  spec.time_limit = seconds(4);
+  const JobId job = cluster.submit(0, group, spec);
+  cluster.run_for(seconds(1));
+  ordered(job, PauseTasks{true});
+  cluster.run_for(seconds(1));
+  EXPECT_EQ(cluster.show(job).tasks.paused, 4u);
+  EXPECT_EQ(task(job, 1).state, TaskState::kPaused);
+  cluster.run_for(seconds(30));
+  EXPECT_EQ(cluster.show(job).tasks.paused, 4u);
+  ordered(job, ResumeTasks{});
+  EXPECT_TRUE(ends(job, seconds(10)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 4u);
+  EXPECT_EQ(task(job, 1).attempt, 1u);
+}
+
+TEST_F(Orders, FrozenTasksCanBeCancelled) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "60000"}, 4));
+  cluster.run_for(seconds(1));
+  ordered(job, PauseTasks{true});
+  cluster.run_for(seconds(2));
+  ASSERT_TRUE(cluster.call(1, CancelTasks{job, {}, "u", false}).has_value());
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.show(job).state == JobState::kCancelled; },
+                                seconds(8)));
+}
+
+TEST_F(Orders, TasksArePausedOneByOne) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "200"}, 60));
+  ordered(job, PauseTasks{}, {{41, 60, 1}});
+  cluster.run_for(seconds(10));
+  EXPECT_EQ(cluster.show(job).tasks.done, 40u);
+  EXPECT_EQ(cluster.show(job).reason, Reason::kPaused);
+  ordered(job, ResumeTasks{}, {{51, 60, 1}});
+  cluster.run_for(seconds(5));
+  EXPECT_EQ(cluster.show(job).tasks.done, 50u);
+  ordered(job, PauseTasks{});
+  const Result<JobAnswer> refused = order(job, ResumeTasks{}, {{45, 45, 1}});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kConflict);
+  ordered(job, ResumeTasks{});
+  EXPECT_TRUE(ends(job));
+}
+
+// ---- retry --------------------------------------------------------------------------------------
+
+TEST_F(Orders, FailedTasksRunAgainUnderTheSameIdAndTheirAttemptsGoOn) {
+  JobSpec spec = cluster.spec({"flaky", "2", "50"}, 3);
+  spec.retries = 1;
+  const JobId job = cluster.submit(0, group, spec);
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).tasks.failed, 3u);
+  const JobSummary again = ordered(job, RetryTasks{});
+  EXPECT_FALSE(is_final(again.state));
+  EXPECT_EQ(again.tasks.failed, 0u);
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).state, JobState::kDone);
+  EXPECT_EQ(task(job, 2).attempt, 3u);
+}
+
+TEST_F(Orders, RetriesBeginAnewInTheNextRound) {
+  JobSpec spec = cluster.spec({"flaky", "3", "50"}, 1);
+  spec.retries = 1;
+  const JobId job = cluster.submit(0, group, spec);
+  ASSERT_TRUE(ends(job));
+  ordered(job, RetryTasks{});
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).state, JobState::kDone);
+  EXPECT_EQ(task(job, 1).attempt, 4u);
+}
+
+TEST_F(Orders, CancelledTasksRunAgainAndWhatIsDoneStaysDone) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "100"}, 30));
+  cluster.run_for(milliseconds(250));
+  ASSERT_TRUE(cluster.call(1, CancelTasks{job, {}, "u", false}).has_value());
+  ASSERT_TRUE(ends(job));
+  const std::uint32_t done = cluster.show(job).tasks.done;
+  EXPECT_LT(done, 30u);
+  const JobSummary again = ordered(job, RetryTasks{});
+  EXPECT_EQ(again.tasks.done, done);
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).tasks.done, 30u);
+  EXPECT_EQ(cluster.show(job).state, JobState::kDone);
+}
+
+TEST_F(Orders, WithAllEveryTaskRunsAgainOnceTheJobIsOver) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "100"}, 6));
+  const Result<JobAnswer> early = order(job, RetryTasks{true});
+  ASSERT_FALSE(early.has_value());
+  EXPECT_EQ(early.error().code, Code::kConflict);
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(task(job, 4).attempt, 1u);
+  ordered(job, RetryTasks{true});
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(cluster.show(job).tasks.done, 6u);
+  EXPECT_EQ(task(job, 4).attempt, 2u);
+}
+
+TEST_F(Orders, OneTaskOfARunningJobIsRetriedWhileOthersGoOn) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "3000"}, 4));
+  cluster.run_for(milliseconds(500));
+  ASSERT_TRUE(cluster.call(1, CancelTasks{job, {{2, 2, 1}}, "u", false}).has_value());
+  cluster.run_for(milliseconds(500));
+  ordered(job, RetryTasks{});
+  ASSERT_TRUE(ends(job, seconds(20)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 4u);
+  EXPECT_EQ(task(job, 1).attempt, 1u);
+  EXPECT_EQ(task(job, 2).attempt, 2u);
+}
+
+TEST_F(Orders, ARetryOutlivesItsCoordinator) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"exit", "3", "300"}, 8));
+  ASSERT_TRUE(ends(job));
+  ordered(job, RetryTasks{});
+  cluster.run_for(milliseconds(200));
+  cluster.crash(0);
+  ASSERT_TRUE(ends(job, seconds(60)));
+  EXPECT_EQ(cluster.show(job).tasks.failed, 8u);
+  EXPECT_GE(task(job, 3).attempt, 2u);
+}
+
+// ---- delete, set --------------------------------------------------------------------------------
+
+TEST_F(Orders, AFinishedJobIsDeletedAtOnceAndNoOther) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "500"}));
+  const Result<JobAnswer> early = order(job, DeleteJob{});
+  ASSERT_FALSE(early.has_value());
+  EXPECT_EQ(early.error().code, Code::kConflict);
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(ordered(job, DeleteJob{}).state, JobState::kDone);
+  const Result<JobAnswer> gone = cluster.call(2, ShowJob{job, false});
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().code, Code::kNotFound);
+}
+
+TEST_F(Orders, NobodyElseMayOrder) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "500"}));
+  const Result<JobAnswer> refused =
+      cluster.call(1, OrderJob{job, {}, "mallory", false, PauseTasks{}});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kRefused);
+  EXPECT_TRUE(cluster.call(1, OrderJob{job, {}, "root", true, PauseTasks{}}).has_value());
+  EXPECT_TRUE(cluster.call(1, OrderJob{job, {}, "root", true, ResumeTasks{}}).has_value());
+}
+
+TEST_F(Orders, ANewTimeLimitHoldsForWhatRunsToo) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "60000"}, 3));
+  cluster.run_for(seconds(2));
+  ordered(job, ChangeJob{std::nullopt, std::nullopt, seconds(5), std::nullopt});
+  ASSERT_TRUE(ends(job, seconds(20)));
+  EXPECT_EQ(task(job, 1).reason, Reason::kTimeLimit);
+}
+
+TEST_F(Orders, ANewLimitLetsMoreRunAtOnce) {
+  JobSpec spec = cluster.spec({"work", "1000"}, 12);
+  spec.limit = 1;
+  const JobId job = cluster.submit(0, group, spec);
+  cluster.run_for(milliseconds(1500));
+  EXPECT_EQ(cluster.show(job).tasks.running, 1u);
+  ordered(job, ChangeJob{7, 4, std::nullopt, std::nullopt});
+  cluster.run_for(milliseconds(800));
+  EXPECT_EQ(cluster.show(job).tasks.running, 4u);
+  EXPECT_EQ(cluster.show(job).priority, 7);
+  EXPECT_TRUE(ends(job));
+}
+
+// ---- max-fails, crash-limit, begin --------------------------------------------------------------
+
+TEST_F(Orders, WithTooManyFailedTasksTheRestIsCancelledAndTheJobFails) {
+  JobSpec spec = cluster.spec({"exit", "3", "100"}, 50);
+  spec.max_fails = 2;
+  const JobId job = cluster.submit(0, group, spec);
+  ASSERT_TRUE(ends(job));
+  const JobSummary summary = cluster.show(job);
+  EXPECT_EQ(summary.state, JobState::kFailed);
+  EXPECT_EQ(summary.reason, Reason::kMaxFails);
+  EXPECT_GE(summary.tasks.failed, 3u);
+  EXPECT_LE(summary.tasks.failed, 20u);
+  EXPECT_EQ(summary.tasks.failed + summary.tasks.cancelled, 50u);
+  EXPECT_EQ(task(job, 50).reason, Reason::kMaxFails);
+}
+
+TEST_F(Orders, AJobBeginsAtItsTime) {
+  JobSpec spec = cluster.spec({"work", "100"}, 3);
+  spec.begin = {cluster.wall().ms + 90'000};
+  const JobId job = cluster.submit(0, group, spec);
+  cluster.run_for(seconds(80));
+  EXPECT_EQ(cluster.show(job).reason, Reason::kBegin);
+  EXPECT_EQ(cluster.show(job).tasks.waiting, 3u);
+  cluster.run_for(seconds(12));
+  EXPECT_EQ(cluster.show(job).tasks.done, 3u);
+}
+
+}  // namespace
+}  // namespace dunlin::sched::testing
