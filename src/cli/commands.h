@@ -31,6 +31,15 @@ const OptionTable& jobs_options();
 const OptionTable& show_options();
 const OptionTable& tasks_options();
 
+int run_pause(Invocation& call);  // cmd_orders.cpp
+int run_resume(Invocation& call);
+int run_retry(Invocation& call);
+int run_delete(Invocation& call);
+int run_set(Invocation& call);
+const OptionTable& pause_options();
+const OptionTable& retry_options();
+const OptionTable& set_options();
+
 int run_logs(Invocation& call);  // cmd_logs.cpp
 int run_outputs(Invocation& call);
 const OptionTable& logs_options();

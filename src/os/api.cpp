@@ -87,7 +87,7 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
 const std::vector<Endpoint>& endpoints() {
   static const std::vector<Endpoint> all = [] {
     std::vector<Endpoint> joined;
-    for (const auto* family : {&node_endpoints(), &job_endpoints(), &blob_endpoints(),
+    for (const auto* family : {&node_endpoints(), &job_endpoints(), &order_endpoints(), &blob_endpoints(),
                                &output_endpoints(), &log_endpoints(), &watch_endpoints()}) {
       joined.insert(joined.end(), family->begin(), family->end());
     }

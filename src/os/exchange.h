@@ -135,6 +135,7 @@ struct Endpoint {
 };
 const std::vector<Endpoint>& node_endpoints();    // api_nodes.cpp
 const std::vector<Endpoint>& job_endpoints();     // api_jobs.cpp
+const std::vector<Endpoint>& order_endpoints();   // api_orders.cpp
 const std::vector<Endpoint>& blob_endpoints();    // api_blobs.cpp
 const std::vector<Endpoint>& output_endpoints();  // api_outputs.cpp
 const std::vector<Endpoint>& log_endpoints();     // api_logs.cpp

@@ -105,5 +105,8 @@ std::string submission_json(const SubmitJob& submission);
 // Checks the form of everything, types and keys and task numbers; whether the job makes sense is
 // the node's to say.
 Result<SubmitJob> submission_from_json(std::string_view text);
+// The body of POST /v1/jobs/ID/set.
+Result<ChangeJob> change_from_json(std::string_view text);
+std::string change_json(const ChangeJob& change);
 
 }  // namespace dunlin

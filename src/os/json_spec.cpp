@@ -337,4 +337,39 @@ Result<SubmitJob> submission_from_json(std::string_view text) {
   return submission;
 }
 
+Result<ChangeJob> change_from_json(std::string_view text) {
+  const Result<nlohmann::json> parsed = parse_object(text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  JsonFields in(*parsed, "");
+  ChangeJob change;
+  in.read("priority", change.priority);
+  in.read("limit", change.limit);
+  std::optional<std::int64_t> time_ms, keep_ms;
+  in.read("time_ms", time_ms);
+  in.read("keep_ms", keep_ms);
+  if (time_ms) change.time_limit = milliseconds(*time_ms);
+  if (keep_ms) change.keep = milliseconds(*keep_ms);
+  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
+  if (!change.priority && !change.limit && !change.time_limit && !change.keep) {
+    return fail(Code::kUsage, "nothing is to be changed",
+                "priority, limit, time_ms and keep_ms may be");
+  }
+  return change;
+}
+
+std::string change_json(const ChangeJob& change) {
+  std::string text;
+  JsonWriter out(text);
+  const auto ms = [](const std::optional<Duration>& time) -> std::optional<std::int64_t> {
+    return time ? std::optional(time->milliseconds()) : std::nullopt;
+  };
+  out.begin_object();
+  out.field("priority", change.priority);
+  out.field("limit", change.limit);
+  out.field("time_ms", ms(change.time_limit));
+  out.field("keep_ms", ms(change.keep));
+  out.end_object();
+  return text;
+}
+
 }  // namespace dunlin

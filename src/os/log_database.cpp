@@ -7,14 +7,14 @@ namespace dunlin {
 
 namespace {
 
-constexpr const char* kSchema =
+constexpr const char* kLogSchema =
     "CREATE TABLE IF NOT EXISTS log(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS facts(key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID";
 
 }  // namespace
 
 Result<LogDatabase> LogDatabase::open(const std::string& path) {
-  Result<Database> database = Database::open(path, kSchema);
+  Result<Database> database = Database::open(path, kLogSchema);
   if (!database) return tl::unexpected(database.error());
   LogDatabase log(std::move(*database));
   if (Result<void> done = log.prepare(); !done) return tl::unexpected(done.error());

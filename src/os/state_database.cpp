@@ -6,13 +6,13 @@ namespace dunlin {
 
 namespace {
 
-constexpr const char* kSchema =
+constexpr const char* kStateSchema =
     "CREATE TABLE IF NOT EXISTS state(key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID";
 
 }  // namespace
 
 Result<StateDatabase> StateDatabase::open(const std::string& path) {
-  Result<Database> database = Database::open(path, kSchema);
+  Result<Database> database = Database::open(path, kStateSchema);
   if (!database) return tl::unexpected(database.error());
   StateDatabase state(std::move(*database));
   const std::pair<Statement*, const char*> all[] = {

@@ -1,6 +1,7 @@
 #include "sched/job_views.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace dunlin::sched {
 
@@ -12,7 +13,8 @@ constexpr std::int64_t kRecentMs = 24LL * 3600 * 1000;
 // one that was given up. Null where it left none: a success without a word, or no attempt at all.
 const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
   if (detail == nullptr || detail->attempts.empty()) return nullptr;
-  for (const AttemptRecord& record : detail->attempts) {
+  // The newest: earlier rounds have left theirs.
+  for (const AttemptRecord& record : std::views::reverse(detail->attempts)) {
     if (state == Closed::kDone && record.end == AttemptEnd::kSuccess) return &record;
     if (state == Closed::kFailed && record.attempt == detail->superseded) return &record;
     if (state == Closed::kCancelled && record.end == AttemptEnd::kCancelled) return &record;

@@ -167,6 +167,22 @@ TEST_F(Orders, WithAllEveryTaskRunsAgainOnceTheJobIsOver) {
   EXPECT_EQ(task(job, 4).attempt, 2u);
 }
 
+TEST_F(Orders, OutputIsThatOfTheNewestRoundAndEarlierOnesStayReadable) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"print", "40", "100"}, 2));
+  ASSERT_TRUE(ends(job));
+  ordered(job, RetryTasks{true});
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(task(job, 2).attempt, 2u);
+  EXPECT_EQ(cluster.read_log(1, job, 2).size(), 40u);
+  ReadLog first;
+  first.id = job;
+  first.task = 2;
+  first.attempt = 1;
+  const Result<JobAnswer> answer = cluster.call(1, first);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(std::get<LogChunk>(*answer).data.size(), 40u);
+}
+
 TEST_F(Orders, OneTaskOfARunningJobIsRetriedWhileOthersGoOn) {
   const JobId job = cluster.submit(0, group, cluster.spec({"work", "3000"}, 4));
   cluster.run_for(milliseconds(500));

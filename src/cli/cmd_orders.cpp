@@ -1,0 +1,94 @@
+// pause, resume, retry, delete, set: orders about jobs that are accepted already.
+#include "cli/commands.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+// Gives the order for each job named; the first trouble decides the exit code, and ends nothing.
+int order_each(Invocation& call, const std::string& method, const std::string& verb,
+               const std::string& flags, const std::string& body = {}) {
+  int code = kExitWell;
+  for (const std::string& word : call.args.words) {
+    const auto job = find_job(call.client, word);
+    if (!job) {
+      code = call.failed(job.error());
+      continue;
+    }
+    std::string query = tasks_query(*job);
+    if (!flags.empty()) query += (query.empty() ? "" : "&") + flags;
+    std::string path = "/v1/jobs/" + job->id.text() + verb;
+    if (!query.empty()) path += "?" + query;
+    const auto answer = call.client.call(method, path, body);
+    if (!answer) {
+      code = call.failed(answer.error());
+    } else if (call.json()) {
+      print(answer->body);
+    } else if (call.quiet()) {
+      print(job->id.text() + "\n");
+    }
+  }
+  return code;
+}
+
+}  // namespace
+
+const OptionTable& pause_options() {
+  static const OptionTable table = {
+      {"freeze", 0, nullptr, Takes::kNothing, "stop what runs, too; its time limit stands still"},
+  };
+  return table;
+}
+
+const OptionTable& retry_options() {
+  static const OptionTable table = {
+      {"all", 0, nullptr, Takes::kNothing, "every task, not only those that failed"},
+  };
+  return table;
+}
+
+const OptionTable& set_options() {
+  static const OptionTable table = {
+      {"priority", 'p', "N", Takes::kNumber, "higher goes first"},
+      {"limit", 0, "N", Takes::kCount, "at most N tasks at once; 0: any number"},
+      {"time", 0, "TIME", Takes::kDuration, "limit for one attempt, running ones too; 0: none"},
+      {"keep", 0, "TIME", Takes::kDuration, "how long the job is kept once it is over"},
+  };
+  return table;
+}
+
+int run_pause(Invocation& call) {
+  return order_each(call, "POST", "/pause", call.args.has("freeze") ? "freeze=1" : "");
+}
+
+int run_resume(Invocation& call) {
+  return order_each(call, "POST", "/resume", "");
+}
+
+int run_retry(Invocation& call) {
+  return order_each(call, "POST", "/retry", call.args.has("all") ? "all=1" : "");
+}
+
+int run_delete(Invocation& call) {
+  return order_each(call, "DELETE", "", "");
+}
+
+int run_set(Invocation& call) {
+  ChangeJob change;
+  if (call.args.has("priority")) {
+    change.priority = static_cast<std::int32_t>(call.args.number("priority", 0));
+  }
+  if (call.args.has("limit")) {
+    change.limit = static_cast<std::uint32_t>(call.args.number("limit", 0));
+  }
+  if (call.args.has("time")) change.time_limit = call.args.duration("time", {});
+  if (call.args.has("keep")) change.keep = call.args.duration("keep", {});
+  const bool is_empty = !change.priority && !change.limit && !change.time_limit && !change.keep;
+  if (is_empty) {
+    return call.usage("nothing is to be set", "give --priority, --limit, --time or --keep");
+  }
+  return order_each(call, "POST", "/set", "", change_json(change));
+}
+
+}  // namespace dunlin
