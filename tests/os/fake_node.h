@@ -98,6 +98,7 @@ class FakeNode {
         asked.begin(), asked.end(), [&](const auto& request) { return request.index() == index; }));
   }
   std::size_t watching() const { return watchers.size(); }
+  std::vector<OrderJob> orders;  // as they were asked for
 
  private:
   struct Reader {
@@ -289,6 +290,12 @@ class FakeNode {
       if (is_wanted) finish_task(name, number, TaskState::kCancelled, Reason::kCancelled);
     }
     reply_job(id, Cancelled{jobs.at(name).summary});
+  }
+  void on_job(client::RequestId id, OrderJob& order) {
+    Job* job = find(id, order.id);
+    if (job == nullptr) return;
+    orders.push_back(order);
+    reply_job(id, Ordered{job->summary});
   }
   void on_job(client::RequestId id, ReadLog& read) {
     const Job* job = find(id, read.id);
