@@ -94,13 +94,18 @@ void Groups::Parts::deliver(Turn& turn, const NodeId& from, GroupMessage message
   if (!turn.may_take_snapshot && std::holds_alternative<SnapshotChunk>(message.body)) {
     drop_stalled_snapshot(turn);
   }
+  const bool denies = std::holds_alternative<Gone>(message.body);
+  const Seat sender{from, message.from};
   raft->receive(turn, from, std::move(message));
+  if (denies && raft->is_gone(sender)) mover.wake(turn.now);
   settle(turn, group);
 }
 
 // The replica that the message is for. A leader's entries or snapshot for a generation never seen
-// here found one: only then was it given a seat. Its former self, if any, was removed before that
-// by a committed configuration, so it goes.
+// here found one: only then was it given a seat. Its former self, if any, goes: by what the leader
+// of its term or of a later one has, it was removed by a committed configuration, or was never
+// given its seat by one, and has promised nothing that counts. A leader of an earlier term may
+// not have heard of the present seat, though it counts: it is told that its term is over.
 Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, GroupMessage& message) {
   if (message.group.value >= replicas.size()) return nullptr;
   Raft* raft = find(message.group);
@@ -121,6 +126,12 @@ Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, GroupMessage& m
   if (!founds) return nullptr;
   if (message.to <= present) {
     say_gone(turn, from, message);
+    return nullptr;
+  }
+  if (raft != nullptr && message.term < raft->term()) {
+    turn.messages.push_back({from, false,
+                             GroupMessage{message.group, message.from, message.to, raft->term(),
+                                          AppendReply{false, 0, 0, 0, 0}}});
     return nullptr;
   }
   if (raft != nullptr) retire(turn, message.group);

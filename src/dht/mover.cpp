@@ -18,6 +18,15 @@ std::set<NodeId> nodes_of(const std::vector<Seat>& seats) {
   return nodes;
 }
 
+// Learners that may take the seat they have.
+std::set<NodeId> able_nodes(const Raft& raft) {
+  std::set<NodeId> nodes;
+  for (const Seat& seat : raft.config().learners) {
+    if (!raft.is_gone(seat)) nodes.insert(seat.node);
+  }
+  return nodes;
+}
+
 std::set<NodeId> as_set(const std::vector<NodeId>& nodes) {
   return {nodes.begin(), nodes.end()};
 }
@@ -192,12 +201,13 @@ void Mover::step(Turn& turn, Pass& pass, Raft& raft) {
   std::set<NodeId> learners = as_set(target.learners);
   for (const NodeId& node : target.voters) learners.insert(node);
   for (const NodeId& node : voters) learners.erase(node);
-  const bool is_learning = nodes_of(config.learners) == learners;
+  const bool are_seated = nodes_of(config.learners) == learners;
+  const bool is_learning = are_seated && able_nodes(raft) == learners;
   if (is_learning && voters == as_set(target.voters)) {
     settle_leader(turn, pass, raft, target);
     return;
   }
-  const bool under_way = is_learning && !learners.empty();
+  const bool under_way = are_seated && !learners.empty();
   const Instant may_at = moved_at_[raft.group()] + config_.move_interval;
   if (!is_urgent(config, target) && !under_way && turn.now < may_at) {
     pass.wait_until(may_at);
@@ -230,12 +240,12 @@ void Mover::step(Turn& turn, Pass& pass, Raft& raft) {
 
 // Adds those that are up, drops those not wanted. A dead one would only hold the others up.
 void Mover::seek_learners(Turn& turn, Pass& pass, Raft& raft, const std::set<NodeId>& wanted) {
-  const std::set<NodeId> present = nodes_of(raft.config().learners);
+  const std::set<NodeId> present = able_nodes(raft);
   std::set<NodeId> learners;
   for (const NodeId& node : wanted) {
     if (present.contains(node) || has_been_up(turn, node, Duration{})) learners.insert(node);
   }
-  if (learners == present) {
+  if (learners == nodes_of(raft.config().learners) && learners == present) {
     pass.wait_until(turn.now + kPatientPass);
     return;
   }
@@ -244,13 +254,15 @@ void Mover::seek_learners(Turn& turn, Pass& pass, Raft& raft, const std::set<Nod
   learn(turn, raft, learners);
 }
 
-// The same learners, plus the new ones, minus those not wanted any more.
+// The same learners, plus the new ones, minus those not wanted any more. One that cannot take its
+// seat is given another.
 void Mover::learn(Turn& turn, Raft& raft, const std::set<NodeId>& learners) {
   GroupConfig next = raft.config();
   next.learners.clear();
   for (const NodeId& node : learners) {
     const Generation present = raft.config().generation_of(node);
-    next.learners.push_back({node, present != 0 ? present : raft.last() + 1});
+    const bool stays = present != 0 && !raft.is_gone({node, present});
+    next.learners.push_back({node, stays ? present : raft.last() + 1});
   }
   raft.change_config(turn, next);
 }

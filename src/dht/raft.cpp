@@ -381,7 +381,14 @@ void Raft::accept(Turn& turn, const Seat& from, Removed& message) {
 void Raft::accept(Turn&, const Seat& from, Gone&) {
   if (leading_ == nullptr) return;
   const auto found = leading_->peers.find(from);
-  if (found == leading_->peers.end() || !found->second.departing) return;
+  if (found == leading_->peers.end()) return;
+  if (!found->second.departing) {
+    // A leader that was deposed meanwhile gave its node a later seat. The mover gives it another;
+    // until then there is nobody to talk to.
+    found->second.gone = true;
+    found->second.resend_at = Instant::never();
+    return;
+  }
   leading_->peers.erase(found);
   ++peers_version_;
 }

@@ -92,6 +92,8 @@ class Raft {
   // The installed configuration is committed.
   bool is_config_committed() const { return configs_.back().first <= commit_; }
   bool has_caught_up(const Seat& seat) const;
+  // Its node says that it will never take that seat.
+  bool is_gone(const Seat& seat) const;
   // Only when established, the last change committed, and `next` follows from the present one by
   // the rules of joint consensus.
   void change_config(Turn& turn, const GroupConfig& next);

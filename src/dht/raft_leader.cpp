@@ -116,6 +116,12 @@ bool Raft::has_caught_up(const Seat& seat) const {
          found->second.state == Progress::State::kReplicate;
 }
 
+bool Raft::is_gone(const Seat& seat) const {
+  if (leading_ == nullptr) return false;
+  const auto found = leading_->peers.find(seat);
+  return found != leading_->peers.end() && found->second.gone;
+}
+
 // ---- commit -------------------------------------------------------------------------------------
 
 void Raft::advance_commit(Turn& turn) {
@@ -184,6 +190,7 @@ void Raft::replicate(Turn& turn, const Seat& to, Progress& progress) {
     send(turn, to, Removed{commit_});
     return;
   }
+  if (progress.gone) return;
   if (progress.state != Progress::State::kSnapshot && progress.next - 1 < log_.base()) {
     progress.state = Progress::State::kSnapshot;
     progress.awaiting = false;

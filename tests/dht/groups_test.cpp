@@ -18,12 +18,12 @@ TEST(Groups, AFounderAloneCommitsAtOnce) {
   EXPECT_EQ(cluster.violation(), "");
 }
 
-TEST(Groups, ThreeHostsGiveEveryGroupThreeVoters) {
-  Cluster cluster({.nodes = 3, .trace = true});
+// Every group comes to have three voters.
+bool grows(Cluster& cluster) {
   cluster.found(0);
   cluster.start(1);
   cluster.start(2);
-  const bool grown = cluster.run_until(
+  return cluster.run_until(
       [&] {
         for (std::uint16_t g = 0; g < 3; ++g) {
           const auto leader = cluster.leader_of(GroupId{g});
@@ -34,7 +34,24 @@ TEST(Groups, ThreeHostsGiveEveryGroupThreeVoters) {
         return true;
       },
       seconds(5));
-  EXPECT_TRUE(grown) << cluster.trace();
+}
+
+TEST(Groups, ThreeHostsGiveEveryGroupThreeVoters) {
+  Cluster cluster({.nodes = 3, .trace = true});
+  EXPECT_TRUE(grows(cluster)) << cluster.trace();
+  EXPECT_EQ(cluster.violation(), "") << cluster.trace();
+}
+
+// A leader that nobody followed any more had seated it, in an entry that never was committed. The
+// next one's log is shorter, so that its seats are of earlier generations.
+TEST(Groups, ANodeThatHasLeftALaterSeatIsSeatedAgainUntilItCanBe) {
+  Cluster cluster({.nodes = 3, .trace = true});
+  cluster.set_disk(2, {{vote_key(kGroup), encode(VoteFact{9, true, 0, {}})}}, {});
+  EXPECT_TRUE(grows(cluster)) << cluster.trace();
+  const auto leader = cluster.leader_of(kGroup);
+  ASSERT_TRUE(leader);
+  EXPECT_GT(cluster.groups(*leader).config(kGroup)->generation_of(cluster.id(2)), 9U);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.has_converged(); }, seconds(5)));
   EXPECT_EQ(cluster.violation(), "") << cluster.trace();
 }
 
@@ -99,6 +116,21 @@ TEST_F(GroupsAlone, AReplicaThatNeverCameToBeSaysThatItIsGone) {
   EXPECT_TRUE(groups_.may_leave()) << "it has no replica";
   hear({kGroup, 12, 1, 3, Append{6, 3, 6, {}}});
   EXPECT_FALSE(groups_.may_leave()) << "a later one is another";
+}
+
+// It counts its seats on in entries that are not committed, and may not have heard of this one.
+TEST_F(GroupsAlone, ALeaderWhoseTermIsOverReplacesNoReplica) {
+  hear({kGroup, 5, 1, 8, Append{6, 3, 6, {}}});
+  const auto answers = hear({kGroup, 7, 3, 7, Append{6, 3, 6, {}}});
+  ASSERT_EQ(answers.size(), 1U);
+  const GroupMessage& answer = answers[0].first;
+  EXPECT_TRUE(std::holds_alternative<AppendReply>(answer.body));
+  EXPECT_EQ(answer.term, 8U) << "so that it knows";
+  EXPECT_EQ(answer.from, 7U);
+  EXPECT_EQ(answer.to, 3U);
+  EXPECT_EQ(groups_.applied(kGroup)->generation, 5U);
+  hear({kGroup, 7, 1, 8, Append{6, 3, 6, {}}});
+  EXPECT_EQ(groups_.applied(kGroup)->generation, 7U);
 }
 
 TEST_F(GroupsAlone, ARemovalFromBeforeTheReplicaIsNotBelieved) {

@@ -1,0 +1,74 @@
+// A leader and a learner whose node can never take its seat, and says so.
+#include <gtest/gtest.h>
+
+#include "dht/raft.h"
+
+namespace dunlin {
+namespace {
+
+struct DeniedSeat : public ::testing::Test {
+  NodeId self, other;
+  GroupsConfig config;
+  Peers peers;
+  Random random{1};
+  Effects out;
+  std::vector<GroupsEvent> events;
+  Turn turn{Instant{1'000'000}, config, peers, random, out, events, 1};
+  std::unique_ptr<Raft> raft;
+
+  void SetUp() override {
+    self.raw[0] = 1;
+    other.raw[0] = 2;
+    raft = std::make_unique<Raft>(GroupId{0}, self, Generation{1}, turn);
+    raft->found(turn);
+    settle();
+    raft->campaign(turn);  // votes for itself
+    settle();              // and leads when that is durable
+    settle();              // its first entry too
+    ASSERT_TRUE(raft->is_established());
+    peers.heard(other, 1, 0, turn.now);
+    seat(3);
+  }
+  void settle() {
+    turn.durable_row = ++turn.out.row;
+    raft->on_durable(turn);
+    raft->tick(turn);
+  }
+  void seat(Generation generation) {
+    ASSERT_EQ(raft->last() + 1, generation);
+    raft->change_config(turn, {{raft->self()}, {}, {{other, generation}}});
+    settle();
+  }
+  void say_gone(Generation generation) {
+    raft->receive(turn, other, {GroupId{0}, 1, generation, raft->term(), Gone{}});
+  }
+  std::size_t messages_within(Duration time) {
+    turn.messages.clear();
+    const Instant end = turn.now + time;
+    for (; turn.now <= end; turn.now = turn.now + milliseconds(100)) raft->tick(turn);
+    return turn.messages.size();
+  }
+};
+
+TEST_F(DeniedSeat, IsWrittenToNoMore) {
+  EXPECT_GT(messages_within(seconds(60)), 5u);
+  say_gone(3);
+  EXPECT_TRUE(raft->is_gone({other, 3}));
+  raft->peer_recovered(turn, other);
+  EXPECT_EQ(messages_within(seconds(60)), 0u);
+}
+
+TEST_F(DeniedSeat, IsForgottenWithTheNextOneInItsPlace) {
+  say_gone(3);
+  seat(4);
+  EXPECT_FALSE(raft->is_gone({other, 4}));
+  EXPECT_GT(messages_within(seconds(1)), 0u);
+  say_gone(3);
+  turn.messages.clear();
+  raft->tick(turn);
+  for (const auto& message : turn.messages) EXPECT_EQ(message.message.to, 4u);
+  EXPECT_FALSE(raft->is_gone({other, 4}));
+}
+
+}  // namespace
+}  // namespace dunlin
