@@ -103,7 +103,8 @@ struct StartProcess {
   std::vector<StagedFile> files;
   std::string stdin_file;  // one of `files`, removed once it is open; empty: /dev/null
   std::uint32_t cpus = 1;
-  std::uint64_t memory = 0;  // bytes; 0: no limit
+  std::uint64_t memory = 0;    // bytes; 0: no limit
+  std::string host_directory;  // of the host, where it runs; empty: in a directory of its own
 };
 
 struct SignalProcess {  // to the whole process group

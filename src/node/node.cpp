@@ -31,6 +31,7 @@ Node::Node(NodeConfig config, NodeStart start, Journal journal, Recovered recove
   config.facts.key = start.membership.keys.public_key;
   config.groups.group_count = start.membership.group_count;
   config.sched.group_count = start.membership.group_count;
+  config.sched.devices = devices_of(config.facts);
   parts_ = std::make_unique<Parts>(std::move(config), std::move(start), std::move(journal), random);
   parts_->durable_row = parts_->journal.last_row();
   parts_->now = now;

@@ -23,6 +23,9 @@ constexpr Duration kAfterGrace = seconds(5);
 // The fact that holds Groups::peer_marks().
 inline constexpr const char* kMarksFact = "node/marks";
 
+// What tasks may use beside cores and memory.
+Devices devices_of(const NodeFacts& facts);
+
 struct Node::Parts {
   enum class Asker : std::uint8_t { kSched, kAdmission };
   enum class BlobAsker : std::uint8_t { kSched, kClient };

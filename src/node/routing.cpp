@@ -46,6 +46,10 @@ std::uint32_t weight_of(const NodeFacts& facts) {
 
 }  // namespace
 
+Devices devices_of(const NodeFacts& facts) {
+  return {facts.gpus, {facts.resources.begin(), facts.resources.end()}};
+}
+
 bool Node::Parts::settle() {
   for (int round = 0; round < kMaxRounds; ++round) {
     bool more = forward_events();
@@ -168,9 +172,11 @@ void Node::Parts::members_changed() {
     const std::uint32_t weight = weight_of(member.facts);
     for_groups.push_back({id, member.facts.zone, 1, group_state(member)});
     for_store.push_back({id, store_state(member.state), weight, member.facts.zone});
-    for_sched[id] = {sched_state(member.state), member.load.draining, member.boot,
-                     member.facts.cpus,         member.facts.memory,  member.load.cpus_free,
-                     member.facts.zone,         member.facts.name,    member.facts.root_jobs_only};
+    for_sched[id] = {
+        sched_state(member.state), member.load.draining,     member.boot,
+        member.facts.cpus,         member.facts.memory,      member.load.cpus_free,
+        member.facts.zone,         member.facts.name,        member.facts.root_jobs_only,
+        member.facts.labels,       devices_of(member.facts), member.since};
     if (is_present(member)) on_ring.push_back({id, member.facts.zone, weight});
     if (id != self) {
       output.peers.push_back({id, member.facts.key, member.facts.address, member.boot});

@@ -26,7 +26,6 @@ namespace {
 constexpr std::uint32_t kExitEvent = 2;  // events 0 and 1 are of the streams
 constexpr Duration kSweepPause = seconds(2);
 constexpr Duration kSweepAgain = milliseconds(10);
-constexpr std::size_t kMaxLabel = 1024;
 // Descriptors of one running process: two streams and itself, and at its start two ends of pipes
 // and a control group's file. Some are left for the node's connections.
 constexpr rlim_t kDescriptorsEach = 3;
@@ -148,7 +147,7 @@ void HeldProcesses::start(Instant now, RunnerStart command) {
 
 bool HeldProcesses::prepare(HeldProcess& held, Instant now) {
   RunnerStart& command = held.command;
-  if (command.label.size() > kMaxLabel) return false;
+  if (command.label.size() > kMaxRunnerLabel) return false;
   if (command.arguments.empty() || command.arguments.back() != 0) return false;
   if (!command.environment.empty() && command.environment.back() != 0) return false;
   split_strings(command.arguments, held.argv);
@@ -183,6 +182,9 @@ int HeldProcesses::launch(HeldProcess& held, Instant now) {
 
   SpawnRequest request;
   request.directory = held.command.directory.c_str();
+  if (!held.command.host_directory.empty()) {
+    request.host_directory = held.command.host_directory.c_str();
+  }
   request.argv = held.argv.data();
   request.environment = held.environment.data();
   request.candidates = held.candidate_pointers.data();
@@ -405,6 +407,7 @@ void HeldProcesses::describe_end(HeldProcess& held, int status, const rusage& us
   if (spawn.error != 0) {
     end.start_error = spawn.error;
     end.exit_code = spawn.before_exec ? 125 : spawn.is_missing ? 127 : 126;
+    end.lacks_directory = spawn.lacks_directory;
   } else if (WIFSIGNALED(status)) {
     end.signal = WTERMSIG(status);
     end.exit_code = 128 + end.signal;

@@ -19,7 +19,6 @@ namespace {
 // What is staged on the loop itself; more goes to the thread pool.
 constexpr std::uint64_t kMaxInlineBytes = 128 * 1024;
 constexpr std::size_t kMaxInlineFiles = 8;
-constexpr std::size_t kMaxLabel = 1024;
 // As the kernel's own limit of all strings of an exec, by default.
 constexpr std::size_t kMaxStrings = 2 * 1024 * 1024;
 
@@ -29,6 +28,16 @@ bool is_small(const std::vector<StagedFile>& files) {
     for (const FileExtent& extent : file.content) bytes += std::min(extent.length, kMaxInlineBytes);
   }
   return files.size() <= kMaxInlineFiles && bytes < kMaxInlineBytes;
+}
+
+// Of a task that runs elsewhere, and whose program lies in its own directory.
+bool is_shipped_program(const StartProcess& start) {
+  if (start.host_directory.empty() || start.argv.empty()) return false;
+  std::string_view program = start.argv[0];
+  if (program.find('/') == std::string_view::npos) return false;
+  while (program.starts_with("./")) program.remove_prefix(2);
+  return std::any_of(start.files.begin(), start.files.end(),
+                     [&](const StagedFile& file) { return file.name == program; });
 }
 
 // False when the text would end too early.
@@ -156,7 +165,9 @@ tl::expected<RunnerStart, int> Runner::compose(StartProcess& start,
   command.cpus = start.cpus;
   command.memory = start.memory;
   command.stdin_file = start.stdin_file;
-  bool is_sound = !start.argv.empty() && command.label.size() <= kMaxLabel;
+  command.host_directory = start.host_directory;
+  if (is_shipped_program(start)) start.argv[0] = directory + "/" + start.argv[0];
+  bool is_sound = !start.argv.empty() && command.label.size() <= kMaxRunnerLabel;
   for (const std::string& word : start.argv) is_sound &= add_string(command.arguments, word);
   const auto add = [&](const std::string& name, const std::string& value) {
     is_sound &= !name.empty() && name.find('=') == std::string::npos;

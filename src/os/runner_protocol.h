@@ -22,6 +22,7 @@ constexpr std::uint32_t kRunnerProtocol = 1;
 constexpr std::size_t kMaxRunnerFrame = 4 * 1024 * 1024;
 // Processes held at once, running or not yet released. More are answered with EAGAIN.
 constexpr std::size_t kMaxHeldProcesses = 16 * 1024;
+constexpr std::size_t kMaxRunnerLabel = 6 * 1024;  // names each gpu of a task
 
 // ---- node to runner ----------------------------------------------------------------------------
 
@@ -38,12 +39,13 @@ struct RunnerStart {
   Bytes environment;      // likewise, NAME=VALUE; complete
   std::string directory;  // absolute; becomes the working directory
   std::uint32_t cpus = 1;
-  std::uint64_t memory = 0;  // bytes; 0: no limit
-  std::string stdin_file;    // within `directory`, removed once it is open; empty: /dev/null
+  std::uint64_t memory = 0;    // bytes; 0: no limit
+  std::string stdin_file;      // within `directory`, removed once it is open; empty: /dev/null
+  std::string host_directory;  // becomes the working directory instead; empty: `directory` does
   static constexpr auto fields() {
     return Fields<&RunnerStart::key, &RunnerStart::label, &RunnerStart::arguments,
                   &RunnerStart::environment, &RunnerStart::directory, &RunnerStart::cpus,
-                  &RunnerStart::memory, &RunnerStart::stdin_file>{};
+                  &RunnerStart::memory, &RunnerStart::stdin_file, &RunnerStart::host_directory>{};
   }
 };
 

@@ -59,6 +59,7 @@ struct SpawnSlot::Shared {
   volatile std::int32_t error;
   volatile bool is_missing;
   volatile bool before_exec;
+  volatile bool lacks_directory;
   volatile std::uint32_t candidate;
 
   [[noreturn]] void quit(long result, bool is_before_exec) {
@@ -89,6 +90,11 @@ struct SpawnSlot::Shared {
     require(raw_call(SYS_dup3, request.stderr_fd, 2, 0));
     require(raw_call(SYS_chdir, address(request.directory)));
     if (request.account != nullptr) become(*request.account);
+    if (request.host_directory != nullptr) {
+      lacks_directory = true;
+      require(raw_call(SYS_chdir, address(request.host_directory)));
+      lacks_directory = false;
+    }
     // After the change of user, which clears it. A parent that died before this line cannot
     // trigger it any more.
     require(raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL));
@@ -198,6 +204,7 @@ tl::expected<Spawned, int> SpawnSlot::start(const SpawnRequest& request) {
   shared_->error = 0;
   shared_->is_missing = false;
   shared_->before_exec = false;
+  shared_->lacks_directory = false;
   shared_->candidate = 0;
 
   Spawned spawned;
@@ -213,7 +220,8 @@ tl::expected<Spawned, int> SpawnSlot::start(const SpawnRequest& request) {
 }
 
 SpawnReport SpawnSlot::report() const {
-  return {shared_->error, shared_->is_missing, shared_->before_exec, shared_->candidate};
+  return {shared_->error, shared_->is_missing, shared_->before_exec, shared_->lacks_directory,
+          shared_->candidate};
 }
 
 std::vector<std::string> ProgramSearch::candidates(const std::string& program,

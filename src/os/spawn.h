@@ -34,7 +34,9 @@ struct Account {
 // All pointers must stay valid until the process has ended.
 struct SpawnRequest {
   const char* directory = nullptr;  // becomes the working directory
-  char* const* argv = nullptr;      // ended by nullptr, as is the next
+  // Becomes it instead, as far as the account may enter it; nullptr: `directory` does.
+  const char* host_directory = nullptr;
+  char* const* argv = nullptr;  // ended by nullptr, as is the next
   char* const* environment = nullptr;
   const char* const* candidates = nullptr;  // files to try as the program, in this order
   int stdin_fd = -1;                        // all descriptors given are above 2 and close-on-exec
@@ -48,10 +50,11 @@ struct SpawnRequest {
 
 // What the child says before it becomes the program. Valid once the process has ended.
 struct SpawnReport {
-  std::int32_t error = 0;       // errno; 0: exec succeeded
-  bool is_missing = false;      // the error means: there is no such file at all
-  bool before_exec = false;     // the error is not exec's, but of a step of ours before it
-  std::uint32_t candidate = 0;  // the one that was executed, or tried last
+  std::int32_t error = 0;        // errno; 0: exec succeeded
+  bool is_missing = false;       // the error means: there is no such file at all
+  bool before_exec = false;      // the error is not exec's, but of a step of ours before it
+  bool lacks_directory = false;  // that step was to enter host_directory
+  std::uint32_t candidate = 0;   // the one that was executed, or tried last
 };
 
 struct Spawned {

@@ -13,8 +13,7 @@ std::vector<NodeId> Coordinator::candidates(const Job& job, std::size_t breadth)
 
 // Valid as long as the job is.
 Wanted Coordinator::wanted_by(const Job& job) {
-  const std::shared_ptr<const JobSpec> spec = job.spec();
-  return {job.head.user, spec->cpus, spec->memory};
+  return {job.head.user, job.spec()};
 }
 
 void Coordinator::offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed) {
@@ -23,7 +22,7 @@ void Coordinator::offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed)
   at.led.nodes[node].offered = allowed;
   turn.send(node, Probe{at.id, at.group.term, at.job.id, at.job.head.user, spec->priority,
                         needs_room ? spec->cpus : 0, needs_room ? spec->memory : 0, allowed,
-                        at.job.head.accepted});
+                        at.job.head.accepted, needs_room ? spec->devices : Devices{}});
 }
 
 void Coordinator::send_probes(Turn& turn, Led& at, const std::vector<NodeId>& nodes) {
@@ -51,9 +50,10 @@ void Coordinator::withdraw_offers(Turn& turn, Led& at) {
 void Coordinator::offer_to_hungry(Turn& turn, Led& at) {
   if (!at.led.has_hungry) return;
   const std::uint32_t bindable = at.led.bindable();
+  const Wanted wanted = wanted_by(at.job);
   std::uint64_t left = 2ULL * bindable;
   for (const auto& [node, holding] : at.led.nodes) {
-    if (holding.offered > 0 || !members_.is_usable(node)) continue;
+    if (holding.offered > 0 || !members_.fits(node, wanted)) continue;
     if (left-- == 0) return;
     offer(turn, at, node, bindable);
   }

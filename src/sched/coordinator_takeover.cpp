@@ -414,7 +414,7 @@ void Coordinator::members_changed(Turn& turn) {
   std::map<NodeId, Room> usable;
   for (const auto& [node, member] : members_.all()) {
     if (!members_.is_usable(node)) continue;
-    const Room room{member.cpus, member.memory};
+    const Room room{member.cpus, member.memory, member.devices};
     usable[node] = room;
     const auto known = usable_.find(node);
     if (known == usable_.end() || known->second != room) fresh.push_back(node);

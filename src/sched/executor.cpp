@@ -13,6 +13,7 @@ Executor::Executor(NodeId self, Boot boot, const SchedConfig& config, EpochGate&
     : self_(self),
       boot_(boot),
       config_(config),
+      all_{config.cpus, config.memory == 0 ? UINT64_MAX : config.memory, config.devices},
       gates_(gates),
       next_token_(first_token),
       next_pull_((boot << 32) + 1),
@@ -24,10 +25,9 @@ Executor::Executor(NodeId self, Boot boot, const SchedConfig& config, EpochGate&
 // ---- room ---------------------------------------------------------------------------------------
 
 Room Executor::free_room() const {
-  const std::uint64_t memory = config_.memory == 0             ? UINT64_MAX
-                               : config_.memory > used_memory_ ? config_.memory - used_memory_
-                                                               : 0;
-  return {config_.cpus > used_cpus_ ? config_.cpus - used_cpus_ : 0, memory};
+  Room free = all_;
+  free.take(used_);
+  return free;
 }
 
 // Tasks that wait here for their files use no room yet, and are to have it when the files come: a
@@ -38,26 +38,39 @@ Room Executor::room_to_pull() const {
     const HeldJob& job = jobs_.at(id);
     std::uint64_t tasks = 0;
     for (const TaskRun& run : job.ready) tasks += run.count;
-    room.cpus -= static_cast<std::uint32_t>(std::min<std::uint64_t>(room.cpus, tasks * job.cpus));
-    if (config_.memory != 0) room.memory -= std::min(room.memory, tasks * job.memory);
+    room.take(job.task, tasks);
   }
   return room;
 }
 
-void Executor::take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory) {
-  used_cpus_ += cpus;
-  used_memory_ += memory;
-  cpus_of_users_[user] += cpus;
+void Executor::take_room(const std::string& user, const Room& task, std::uint32_t times) {
+  used_.add(task, times);
+  cpus_of_users_[user] += times * task.cpus;
 }
 
-void Executor::give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory) {
-  ASSERT(used_cpus_ >= cpus && used_memory_ >= memory);
-  used_cpus_ -= cpus;
-  used_memory_ -= memory;
+void Executor::give_room(const std::string& user, const Room& task, std::uint32_t times) {
+  ASSERT(used_.fits(task) >= times);
+  used_.take(task, times);
   std::uint32_t& of_user = cpus_of_users_[user];
-  ASSERT(of_user >= cpus);
-  of_user -= cpus;
+  ASSERT(of_user >= times * task.cpus);
+  of_user -= times * task.cpus;
   if (of_user == 0) cpus_of_users_.erase(user);
+}
+
+void Executor::give_room(const Process& process) {
+  give_room(process.user, process.room);
+  for (const std::uint32_t gpu : process.gpus) used_gpus_.erase(used_gpus_.find(gpu));
+}
+
+// The lowest numbers that no task has. Adopted tasks may have others than this node counts by now.
+std::vector<std::uint32_t> Executor::take_gpus(std::uint32_t count) {
+  std::vector<std::uint32_t> taken;
+  for (std::uint32_t gpu = 0; gpu < all_.devices.gpus && taken.size() < count; ++gpu) {
+    if (!used_gpus_.contains(gpu)) taken.push_back(gpu);
+  }
+  ASSERT(taken.size() == count);
+  used_gpus_.insert(taken.begin(), taken.end());
+  return taken;
 }
 
 // ---- jobs and their claims ----------------------------------------------------------------------
@@ -131,7 +144,7 @@ void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
     due(turn.now + kIdleJob);
     return;
   }
-  queue_.put(id, {job.user, job.priority, job.cpus, job.memory, turn.now});
+  queue_.put(id, {job.user, job.priority, job.task, turn.now});
 }
 
 bool Executor::is_eligible(const JobId& id) const {
@@ -143,7 +156,7 @@ bool Executor::is_eligible(const JobId& id) const {
 // What is not acknowledged holds a job back: a job that needs no room sooner than others.
 bool Executor::may_pull(const HeldJob& job) const {
   if (job.pull || job.allowed == 0) return false;
-  if (job.cpus == 0) return job.sent.size() < kMaxUnacknowledged;
+  if (job.task.cpus == 0) return job.sent.size() < kMaxUnacknowledged;
   return has_runner_ && !is_disk_full_ && job.sent.size() < kMaxUncommitted;
 }
 
@@ -163,8 +176,7 @@ bool Executor::start_staged(Turn& turn) {
   const Room room = free_room();
   for (const JobId id : unstaged_) {  // a copy: the start takes it out
     HeldJob& job = jobs_.at(id);
-    const bool fits = job.cpus <= room.cpus && job.memory <= room.memory;
-    if (fits && has_runner_ && !job.is_staging) return start_next(turn, id, job);
+    if (room.holds(job.task) && has_runner_ && !job.is_staging) return start_next(turn, id, job);
   }
   return false;
 }
@@ -175,10 +187,8 @@ bool Executor::use_room(Turn& turn, const JobId& id) {
   if (!job.ready.empty()) return start_next(turn, id, job);
   std::uint32_t want = job.batch;
   std::uint32_t reserved = 0;
-  if (job.cpus > 0) {
-    const Room room = room_to_pull();
-    std::uint64_t fit = room.cpus / job.cpus;
-    if (job.memory > 0) fit = std::min(fit, room.memory / job.memory);
+  if (job.task.cpus > 0) {
+    const std::uint64_t fit = room_to_pull().fits(job.task);
     want = reserved = static_cast<std::uint32_t>(std::min<std::uint64_t>(fit, job.allowed));
     if (want == 0) return false;
     if (job.typical.us > 0 && job.typical < kShortTask) want += kMaxAhead / 8;
@@ -191,7 +201,7 @@ void Executor::pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t wan
                     std::uint32_t reserved) {
   ASSERT(!job.pull);
   job.pull = PendingPull{next_pull_++, want, reserved, turn.now, turn.now};
-  take_room(job.user, reserved * job.cpus, reserved * job.memory);
+  take_room(job.user, job.task, reserved);
   send_pull(turn, id, job);
 }
 
@@ -204,14 +214,14 @@ void Executor::send_pull(Turn& turn, const JobId& id, HeldJob& job) {
 }
 
 void Executor::end_pull(HeldJob& job) {
-  give_room(job.user, job.pull->reserved * job.cpus, job.pull->reserved * job.memory);
+  give_room(job.user, job.task, job.pull->reserved);
   job.pull_seen = job.pull->id;
   job.pull.reset();
 }
 
 // Once its tasks have proved short, a job's next ones are fetched while these run.
 void Executor::pull_ahead(Turn& turn, const JobId& id, HeldJob& job) {
-  if (job.cpus == 0 || !may_pull(job)) return;
+  if (job.task.cpus == 0 || !may_pull(job)) return;
   if (job.typical.us <= 0 || job.typical >= kShortTask || job.running == 0) return;
   std::uint32_t waiting = 0;
   for (const TaskRun& run : job.ready) waiting += run.count;
@@ -225,9 +235,9 @@ void Executor::pull_ahead(Turn& turn, const JobId& id, HeldJob& job) {
 
 void Executor::obey(Turn& turn, const Probe& message) {
   if (message.allowed == 0 && !jobs_.contains(message.job)) return;
-  if (message.cpus > config_.cpus || is_stopping_) return;
   // A claim that can never fit would in time keep the room of all others for itself.
-  if (config_.memory != 0 && message.memory > config_.memory) return;
+  const Room task{message.cpus, message.memory, message.devices};
+  if (!all_.holds(task) || is_stopping_) return;
   // A job may come from any host: what its coordinator knows of this node is no safeguard.
   if (config_.root_jobs_only && message.user != kRootUser) return;
   if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
@@ -236,8 +246,7 @@ void Executor::obey(Turn& turn, const Probe& message) {
   // Room already taken is given back by the same figures: they change only while none is.
   if (job.running == 0 && !job.pull && job.ready.empty()) {
     job.user = message.user;
-    job.cpus = message.cpus;
-    job.memory = message.memory;
+    job.task = task;
   }
   job.priority = message.priority;
   job.allowed = turn.now < job.refused_until ? 0 : message.allowed;
@@ -269,7 +278,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
   }
   const bool needs_more = job.spec && !(job.spec->files.empty() && job.spec->entry_blocks.empty());
   if (needs_more && job.running == 0 && !job.ready.empty()) unstaged_.insert(message.job);
-  if (job.cpus == 0 && !message.tasks.empty()) {
+  if (job.task.cpus == 0 && !message.tasks.empty()) {
     run_no_ops(turn, message.job, job);
     if (turn.now - sent < kBatchTarget) job.batch = std::min(job.batch * 2, kMaxBatchTasks);
   }

@@ -96,8 +96,7 @@ class Executor {
     GroupId group;
     std::string user;
     std::int32_t priority = 0;
-    std::uint32_t cpus = 0;
-    std::uint64_t memory = 0;
+    Room task;  // what one takes
     std::uint32_t allowed = 0;
     Term allowed_by = 0;
     std::shared_ptr<const JobSpec> spec;
@@ -129,8 +128,8 @@ class Executor {
     JobId job;
     std::uint32_t index = 0;
     Attempt attempt;
-    std::uint32_t cpus = 0;
-    std::uint64_t memory = 0;
+    Room room;
+    std::vector<std::uint32_t> gpus;  // their numbers
     std::string user;
     Instant started;
     WallTime started_at;
@@ -138,7 +137,7 @@ class Executor {
     // Stands still, with so much of its time limit left; of an adopted one nobody knows yet.
     std::optional<bool> is_frozen = false;
     Duration time_left;
-    bool has_room = true;    // its processors are counted as used
+    bool has_room = true;    // its room is counted as used
     bool is_ending = false;  // has had its TERM
     bool timed_out = false;
     bool dropped = false;
@@ -175,8 +174,10 @@ class Executor {
   void describe(Turn& turn, HeldJob& job, const Bytes& spec, LogIndex revised);
   Room free_room() const;
   Room room_to_pull() const;
-  void take_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
-  void give_room(const std::string& user, std::uint32_t cpus, std::uint64_t memory);
+  void take_room(const std::string& user, const Room& task, std::uint32_t times = 1);
+  void give_room(const std::string& user, const Room& task, std::uint32_t times = 1);
+  void give_room(const Process& process);
+  std::vector<std::uint32_t> take_gpus(std::uint32_t count);
   void tick_jobs(Turn& turn);
   void tick_processes(Turn& turn);
   void tick_job(Turn& turn, const JobId& id, HeldJob& job);
@@ -228,6 +229,7 @@ class Executor {
   const NodeId self_;
   const Boot boot_;
   const SchedConfig config_;
+  const Room all_;  // that tasks may use; memory that is not known has no end
   EpochGate& gates_;
   std::uint64_t next_token_;
   std::uint64_t next_pull_;
@@ -245,8 +247,8 @@ class Executor {
   std::set<JobId>
       unstaged_;  // jobs with ready tasks that lack files or entries, as far as is known
   bool is_disk_full_ = false;
-  std::uint32_t used_cpus_ = 0;
-  std::uint64_t used_memory_ = 0;
+  Room used_;
+  std::multiset<std::uint32_t> used_gpus_;
   std::map<std::string, std::uint32_t> cpus_of_users_;
   std::vector<Tail> tails_;
   std::set<GroupId> lists_due_;  // to be sent unasked

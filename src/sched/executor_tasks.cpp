@@ -1,5 +1,6 @@
 // One attempt on its node, from the start of its process to its result.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "base/assert.h"
@@ -18,6 +19,7 @@ constexpr Duration kPutAgain = seconds(1);
 
 Reason reason_of(const ProcessExited& exit, bool timed_out) {
   if (exit.start_error != 0) {
+    if (exit.lacks_directory) return Reason::kFileMissing;
     if (exit.exit_code == 127) return Reason::kMissingExecutable;
     return exit.exit_code == 126 ? Reason::kCannotExecute : Reason::kDisk;
   }
@@ -72,30 +74,33 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
     claim(turn, id, job);
     return true;
   }
-  const TaskNames names{
-      id, number, task.attempt.number, entry.text, config_.node_name, config_.server};
+  const std::vector<std::uint32_t> gpus = take_gpus(job.task.devices.gpus);
+  TaskNames names{id, number, task.attempt.number, entry.text, config_.node_name, config_.server};
+  if (all_.devices.gpus > 0) names.gpus = gpus;
   StartProcess start;
   start.key = next_key_++;
   start.label =
-      encode(ProcessLabel{job.group, id, job.user, task.first, task.attempt, job.cpus, job.memory});
+      encode(ProcessLabel{job.group, id, job.user, task.first, task.attempt, job.task.cpus,
+                          job.task.memory, gpus, job.task.devices.resources});
   start.argv = task_argv(*job.spec, names);
   start.environment = task_environment(*job.spec, names);
   start.files = *files.files;
   start.stdin_file = job.spec->stdin_file;
-  start.cpus = job.cpus;
-  start.memory = job.memory;
+  start.host_directory = job.spec->host_directory;
+  start.cpus = job.task.cpus;
+  start.memory = job.task.memory;
 
   Process& process = processes_[start.key];
   process.job = id;
   process.index = task.first;
   process.attempt = task.attempt;
-  process.cpus = job.cpus;
-  process.memory = job.memory;
+  process.room = job.task;
+  process.gpus = gpus;
   process.user = job.user;
   process.started = turn.now;
   process.started_at = turn.wall;
   set_time_limit(turn, job, process);
-  take_room(job.user, job.cpus, job.memory);
+  take_room(job.user, job.task);
   // An older attempt that is being ended here may still linger.
   const auto rival = job.processes.find(task.first);
   if (rival != job.processes.end()) give_up(turn, rival->second);
@@ -199,20 +204,22 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   }
   HeldJob& job = job_of(label->job, label->group);
   job.user = label->user;
-  job.cpus = label->cpus;
-  job.memory = label->memory;
+  job.task = {label->cpus,
+              label->memory,
+              {static_cast<std::uint32_t>(label->gpus.size()), label->resources}};
   Process& process = processes_[held.key];
   process.job = label->job;
   process.index = label->index;
   process.attempt = label->attempt;
-  process.cpus = label->cpus;
-  process.memory = label->memory;
+  process.room = job.task;
+  process.gpus = label->gpus;
   process.user = label->user;
   const Duration age = milliseconds(std::max<std::int64_t>(0, turn.wall.ms - held.started_at.ms));
   process.started = turn.now - age;
   process.started_at = held.started_at;
   process.is_frozen.reset();
-  take_room(job.user, process.cpus, process.memory);
+  take_room(job.user, process.room);
+  used_gpus_.insert(process.gpus.begin(), process.gpus.end());
   job.keys.insert(held.key);
   ++job.running;
   // Of two attempts at one task the coordinator knows the newer; the older one is over for it.
@@ -263,7 +270,7 @@ void Executor::on(Turn& turn, const ProcessExited& event) {
   process.exit = event;
   process.kill_at = Instant::never();
   process.has_room = false;
-  give_room(process.user, process.cpus, process.memory);
+  give_room(process);
   --job.running;
   const std::int64_t ms = std::max<std::int64_t>(0, event.finished_at.ms - event.started_at.ms);
   const Duration took = std::max(milliseconds(ms), microseconds(500));
@@ -393,6 +400,13 @@ std::string Executor::start_trouble(const JobSpec* spec, const ProcessExited& ex
   const std::string program =
       spec == nullptr ? "the command" : "'" + spec->argv.front().substr(0, kMaxDetail / 2) + "'";
   const std::string host = config_.node_name.empty() ? "the host" : config_.node_name;
+  if (exit.lacks_directory) {
+    const std::string directory =
+        spec == nullptr ? "the directory" : spec->host_directory.substr(0, kMaxDetail / 2);
+    return exit.start_error == ENOENT ? host + " has no directory " + directory
+                                      : host + ": the task cannot enter " + directory + ": " +
+                                            std::strerror(exit.start_error);
+  }
   if (exit.exit_code == 127) return host + " has no executable " + program;
   const std::string what =
       exit.exit_code == 126 ? " cannot execute " : " cannot prepare the start of ";
@@ -428,7 +442,7 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
   const Process& process = at->second;
   HeldJob& job = jobs_.at(process.job);
   if (process.has_room) {
-    give_room(process.user, process.cpus, process.memory);
+    give_room(process);
     --job.running;
   }
   job.held.remove({process.index, 1, process.attempt});

@@ -3,11 +3,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "dht/ring.h"
+#include "sched/job_spec.h"
+#include "sched/room.h"
 #include "sched/sched.h"
 
 namespace dunlin::sched {
@@ -15,8 +19,15 @@ namespace dunlin::sched {
 // What a task of a job asks of a node.
 struct Wanted {
   std::string_view user;
-  std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;  // bytes; 0: whatever there is
+  std::shared_ptr<const JobSpec> spec;
+};
+
+enum class Fit : std::uint8_t {
+  kFits,
+  kUnusable,  // not alive, draining, or without processors
+  kRefused,   // it takes no jobs of this user
+  kExcluded,  // by name
+  kLacks,     // zone, label, or room for even one task
 };
 
 // Whose jobs a node may run whose tasks run as root.
@@ -46,8 +57,10 @@ class Members {
   std::string why_impossible(const Wanted& wanted) const;
   // Of all usable nodes.
   std::uint32_t cpus() const { return cpus_; }
-  // Usable, big enough for such a task, and taking this user's jobs.
-  bool fits(const NodeId& node, const Wanted& wanted) const;
+  Fit fit(const NodeId& node, const Wanted& wanted) const;
+  bool fits(const NodeId& node, const Wanted& wanted) const {
+    return fit(node, wanted) == Fit::kFits;
+  }
   std::string name_of(const NodeId& node) const;
 
  private:

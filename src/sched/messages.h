@@ -31,10 +31,11 @@ struct Probe {
   std::uint64_t memory = 0;  // bytes
   std::uint32_t allowed = 0;
   LogIndex accepted = 0;  // JobHead::accepted: which job of this id
+  Devices devices = {};   // of each task
   static constexpr auto fields() {
     using P = Probe;
     return Fields<&P::group, &P::epoch, &P::job, &P::user, &P::priority, &P::cpus, &P::memory,
-                  &P::allowed, &P::accepted>{};
+                  &P::allowed, &P::accepted, &P::devices>{};
   }
 };
 

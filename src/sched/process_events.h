@@ -88,12 +88,13 @@ struct ProcessExited {
   std::uint64_t max_rss = 0;  // bytes; of the whole tree where a cgroup or the watcher knows it
   std::uint64_t stdout_end = 0;
   std::uint64_t stderr_end = 0;
+  bool lacks_directory = false;  // the start_error is about StartProcess::host_directory
   static constexpr auto fields() {
     return Fields<&ProcessExited::key, &ProcessExited::exit_code, &ProcessExited::signal,
                   &ProcessExited::start_error, &ProcessExited::killed_for_memory,
                   &ProcessExited::started_at, &ProcessExited::finished_at, &ProcessExited::cpu_ms,
-                  &ProcessExited::max_rss, &ProcessExited::stdout_end,
-                  &ProcessExited::stderr_end>{};
+                  &ProcessExited::max_rss, &ProcessExited::stdout_end, &ProcessExited::stderr_end,
+                  &ProcessExited::lacks_directory>{};
   }
 };
 

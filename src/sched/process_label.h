@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "base/fields.h"
 #include "base/ids.h"
@@ -18,10 +20,13 @@ struct ProcessLabel {
   std::uint32_t index = 0;
   Attempt attempt;
   std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;  // bytes
+  std::uint64_t memory = 0;         // bytes
+  std::vector<std::uint32_t> gpus;  // their numbers on the node
+  std::map<std::string, std::uint64_t> resources;
   static constexpr auto fields() {
     using L = ProcessLabel;
-    return Fields<&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory>{};
+    return Fields<&L::group, &L::job, &L::user, &L::index, &L::attempt, &L::cpus, &L::memory,
+                  &L::gpus, &L::resources>{};
   }
 };
 

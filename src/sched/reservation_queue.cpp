@@ -81,7 +81,7 @@ std::optional<JobId> ReservationQueue::next(Instant now, const Room& free,
   }
   for (const Candidate& candidate : candidates) {
     const Entry& entry = claims_.at(candidate.job);
-    if (entry.claim.cpus <= free.cpus && entry.claim.memory <= free.memory) return candidate.job;
+    if (free.holds(entry.claim.task)) return candidate.job;
     if (now - std::max(entry.claim.since, entry.served) < kPassingTime) continue;
     holder_ = candidate.job;
     return std::nullopt;

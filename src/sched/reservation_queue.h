@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "sched/room.h"
 
 namespace dunlin::sched {
 
@@ -22,19 +23,12 @@ constexpr Duration kAgingStep = seconds(60);      // of waiting: one step of pri
 constexpr Duration kPassingTime = seconds(5);     // how long smaller ones may pass
 constexpr std::size_t kLookAhead = 32;            // jobs of a user that may pass
 
-struct Room {
-  std::uint32_t cpus = 0;
-  std::uint64_t memory = 0;  // bytes
-  bool operator==(const Room&) const = default;
-};
-
 class ReservationQueue {
  public:
   struct Claim {
     std::string user;
     std::int32_t priority = 0;
-    std::uint32_t cpus = 0;  // of one task
-    std::uint64_t memory = 0;
+    Room task;  // what one takes
     Instant since;
   };
 

@@ -39,6 +39,7 @@ struct SchedConfig {
   std::string server;     // DUNLIN_SERVER of tasks
   // Tasks run as root here: only jobs of root himself are taken.
   bool root_jobs_only = false;
+  Devices devices = {};  // that tasks may use; gpus bear the numbers from 0 on
   // Of the records of a group's jobs: a snapshot of them must not be longer than Groups takes.
   std::uint64_t most_group_bytes = Groups::kMaxSnapshot;
 };
@@ -57,6 +58,9 @@ struct SchedMember {
   std::string zone;
   std::string name;
   bool root_jobs_only = false;
+  std::map<std::string, std::string> labels = {};
+  Devices devices = {};
+  Instant since = {};  // of the state, by this node's clock
 };
 
 // A row of applied state for Node's checkpoint; no value erases it. Keys: "job/<group>/<job>" and

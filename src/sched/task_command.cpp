@@ -72,6 +72,12 @@ std::vector<std::pair<std::string, std::string>> task_environment(const JobSpec&
   environment["DUNLIN_NODE"] = names.node;
   environment["DUNLIN_CPUS"] = std::to_string(spec.cpus);
   environment["DUNLIN_SERVER"] = names.server;
+  if (names.gpus) {
+    std::string& visible = environment["CUDA_VISIBLE_DEVICES"] = {};
+    for (const std::uint32_t gpu : *names.gpus) {
+      visible += (visible.empty() ? "" : ",") + std::to_string(gpu);
+    }
+  }
   return {environment.begin(), environment.end()};
 }
 

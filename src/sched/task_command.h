@@ -2,6 +2,7 @@
 // are GNU parallel's: {} {.} {/} {//} {/.} and {#}.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,8 @@ struct TaskNames {
   std::string entry;  // of entries; for arrays the number
   std::string node;
   std::string server;
+  // The numbers of its gpus; nothing where the node has none to assign.
+  std::optional<std::vector<std::uint32_t>> gpus = {};
 };
 
 // `dir/name.ext` -> {.} dir/name, {/} name.ext, {//} dir, {/.} name.

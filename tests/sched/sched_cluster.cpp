@@ -85,6 +85,12 @@ std::size_t Cluster::index_of(const NodeId& id) const {
   return hosts_.size();
 }
 
+template <class T>
+T of_host(const std::map<std::size_t, T>& given, std::size_t host) {
+  const auto at = given.find(host);
+  return at == given.end() ? T{} : at->second;
+}
+
 void Cluster::tell_members() {
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     std::map<NodeId, SchedMember> members;
@@ -96,6 +102,9 @@ void Cluster::tell_members() {
       member.cpus = options_.cpus;
       member.root_jobs_only =
           options_.root_jobs_only_is_told && options_.root_jobs_only.contains(index_of(host.id));
+      member.zone = of_host(options_.zones, index_of(host.id));
+      member.labels = of_host(options_.labels, index_of(host.id));
+      member.devices = of_host(options_.devices, index_of(host.id));
       members[host.id] = member;
       if (host.state != SchedMemberState::kDead) ring.push_back({host.id, "", 1});
     }
@@ -111,6 +120,7 @@ void Cluster::start(std::size_t host) {
   SchedConfig config;
   config.cpus = options_.cpus;
   config.root_jobs_only = options_.root_jobs_only.contains(host);
+  config.devices = of_host(options_.devices, host);
   config.group_count = options_.groups;
   config.most_group_bytes = options_.most_group_bytes;
   config.node_name = "n" + std::to_string(host);

@@ -58,6 +58,10 @@ struct ClusterOptions {
   std::set<std::size_t> root_jobs_only = {};  // hosts whose tasks run as root
   bool root_jobs_only_is_told = true;         // to the other hosts
   std::uint64_t most_group_bytes = SchedConfig{}.most_group_bytes;
+  // Hosts that have more, or lie elsewhere.
+  std::map<std::size_t, Devices> devices = {};
+  std::map<std::size_t, std::map<std::string, std::string>> labels = {};
+  std::map<std::size_t, std::string> zones = {};
 };
 
 // What happened to attempts, seen from outside: keyed by job, task index, attempt.

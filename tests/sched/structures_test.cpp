@@ -143,9 +143,9 @@ const auto kAll = [](const JobId&) { return true; };
 TEST(ReservationQueue, GoesByPriorityThenByTheUsersUseThenByAge) {
   ReservationQueue queue;
   const Instant now{seconds(100).us};
-  queue.put(job('a'), {"ann", 0, 1, 0, now});
-  queue.put(job('b'), {"ben", 0, 1, 0, now + milliseconds(1)});
-  queue.put(job('c'), {"cat", 5, 1, 0, now + milliseconds(2)});
+  queue.put(job('a'), {"ann", 0, {1, 0}, now});
+  queue.put(job('b'), {"ben", 0, {1, 0}, now + milliseconds(1)});
+  queue.put(job('c'), {"cat", 5, {1, 0}, now + milliseconds(2)});
   std::map<std::string, std::uint32_t> used = {{"ann", 3}, {"cat", 9}};
   EXPECT_EQ(queue.next(now, {8, 0}, used, kAll), job('c'));
   queue.erase(job('c'));
@@ -156,16 +156,16 @@ TEST(ReservationQueue, GoesByPriorityThenByTheUsersUseThenByAge) {
 
 TEST(ReservationQueue, WaitingRaisesPriority) {
   ReservationQueue queue;
-  queue.put(job('a'), {"ann", 0, 1, 0, Instant{}});
+  queue.put(job('a'), {"ann", 0, {1, 0}, Instant{}});
   const Instant later{(kAgingStep * 6).us};
-  queue.put(job('b'), {"ben", 5, 1, 0, later});
+  queue.put(job('b'), {"ben", 5, {1, 0}, later});
   EXPECT_EQ(queue.next(later, {1, 0}, {}, kAll), job('a'));
 }
 
 TEST(ReservationQueue, SmallOnesPassABigOneOnlyForAWhile) {
   ReservationQueue queue;
-  queue.put(job('a'), {"ann", 0, 4, 0, Instant{}});
-  queue.put(job('b'), {"ben", 0, 1, 0, Instant{} + seconds(1)});
+  queue.put(job('a'), {"ann", 0, {4, 0}, Instant{}});
+  queue.put(job('b'), {"ben", 0, {1, 0}, Instant{} + seconds(1)});
   EXPECT_EQ(queue.next(Instant{} + seconds(2), {3, 0}, {}, kAll), job('b'));
   const Instant late = Instant{} + kPassingTime + seconds(1);
   EXPECT_EQ(queue.next(late, {3, 0}, {}, kAll), std::nullopt);
@@ -181,7 +181,7 @@ TEST(ReservationQueue, IsBounded) {
   for (std::size_t i = 0; i < kMaxReservations + 10; ++i) {
     for (std::size_t k = 0; k < 4; ++k)
       chance[2 + k] = static_cast<std::uint8_t>((i >> (5 * k)) % 32);
-    queue.put(JobId::make(GroupId{0}, 1, chance), {"u", 0, 1, 0, Instant{}});
+    queue.put(JobId::make(GroupId{0}, 1, chance), {"u", 0, {1, 0}, Instant{}});
   }
   EXPECT_EQ(queue.size(), kMaxReservations);
 }
