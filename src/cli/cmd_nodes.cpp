@@ -105,6 +105,14 @@ const OptionTable& leave_options() {
   return table;
 }
 
+const OptionTable& drain_options() {
+  static const OptionTable table = {
+      {"deadline", 0, "TIME", Takes::kDuration, "what still runs then is run elsewhere (never)"},
+      {"wait", 0, nullptr, Takes::kNothing, "until nothing runs there any more"},
+  };
+  return table;
+}
+
 const OptionTable& token_options() {
   static const OptionTable table = {
       {"role", 0, "ROLE", Takes::kText, "node (the default)"},
@@ -152,15 +160,45 @@ int run_status(Invocation& call) {
                       ""});
 }
 
+namespace {
+
+// The node that the command's first word means.
+Result<Member> node_named(Invocation& call) {
+  const auto answer = call.client.call("GET", "/v1/nodes");
+  if (!answer) return tl::unexpected(answer.error());
+  const auto nodes = nodes_from_json(answer->body);
+  if (!nodes) return tl::unexpected(nodes.error());
+  return find_node(*nodes, call.args.words[0]);
+}
+
+// Says how a node obeys, until it has.
+int follow_order(Invocation& call, const char* target, const std::string& body) {
+  Result<void> begun = call.client.begin("POST", target, body);
+  std::string pending;
+  while (begun) {
+    const auto more = call.client.more(pending, -1);
+    for (std::size_t end; (end = pending.find('\n')) != std::string::npos;) {
+      const auto line = order_line_from_json(std::string_view(pending).substr(0, end));
+      pending.erase(0, end + 1);
+      if (!line) return call.failed(line.error());
+      if (line->error) return call.failed(*line->error);
+      if (line->done) return kExitWell;
+      if (!line->progress.empty()) note(line->progress);
+    }
+    if (!more) return call.failed(more.error());
+    if (*more == Client::More::kEnd)
+      begun = fail(Code::kUnreachable, "the node did not say how it ended");
+  }
+  return call.failed(begun.error());
+}
+
+}  // namespace
+
 int run_leave(Invocation& call) {
   client::LeaveNode request;
   request.now = call.args.has("now");
   if (!call.args.words.empty()) {
-    const auto answer = call.client.call("GET", "/v1/nodes");
-    if (!answer) return call.failed(answer.error());
-    const auto nodes = nodes_from_json(answer->body);
-    if (!nodes) return call.failed(nodes.error());
-    const auto node = find_node(*nodes, call.args.words[0]);
+    const auto node = node_named(call);
     if (!node) return call.failed(node.error());
     if (node->state == MemberState::kLeft) {
       note("dunlin: " + node->facts.name + " has left already");
@@ -168,23 +206,23 @@ int run_leave(Invocation& call) {
     }
     request.node = node->facts.id;
   }
-  Result<void> begun = call.client.begin("POST", "/v1/leave", leave_request_json(request));
-  std::string pending;
-  while (begun) {
-    const auto more = call.client.more(pending, -1);
-    for (std::size_t end; (end = pending.find('\n')) != std::string::npos;) {
-      const auto line = leave_line_from_json(std::string_view(pending).substr(0, end));
-      pending.erase(0, end + 1);
-      if (!line) return call.failed(line.error());
-      if (line->error) return call.failed(*line->error);
-      if (line->done) return kExitWell;
-      note(line->progress);
-    }
-    if (!more) return call.failed(more.error());
-    if (*more == Client::More::kEnd)
-      begun = fail(Code::kUnreachable, "the node did not say how it ended");
-  }
-  return call.failed(begun.error());
+  return follow_order(call, "/v1/leave", leave_request_json(request));
+}
+
+int run_drain(Invocation& call) {
+  const auto node = node_named(call);
+  if (!node) return call.failed(node.error());
+  client::DrainNode request;
+  request.node = node->facts.id;
+  request.deadline = call.args.duration("deadline", {});
+  request.wait = call.args.has("wait");
+  return follow_order(call, "/v1/drain", drain_request_json(request));
+}
+
+int run_undrain(Invocation& call) {
+  const auto node = node_named(call);
+  if (!node) return call.failed(node.error());
+  return follow_order(call, "/v1/undrain", undrain_request_json({node->facts.id}));
 }
 
 int run_token_create(Invocation& call) {

@@ -12,9 +12,12 @@ const OptionTable& up_options();
 
 int run_nodes(Invocation& call);  // cmd_nodes.cpp
 int run_status(Invocation& call);
+int run_drain(Invocation& call);
+int run_undrain(Invocation& call);
 int run_leave(Invocation& call);
 int run_down(Invocation& call);
 int run_token_create(Invocation& call);
+const OptionTable& drain_options();
 const OptionTable& leave_options();
 const OptionTable& token_options();
 

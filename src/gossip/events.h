@@ -27,7 +27,7 @@ struct MemberRestarted {
   NodeId node;
   Boot boot = 0;
 };
-// Its facts differ from those known before.
+// Its facts differ from those known before, or it begins or ceases to drain.
 struct MemberChanged {
   NodeId node;
 };

@@ -85,9 +85,11 @@ void Roster::set_standing(Instant now, NodeId node, const Standing& standing, Du
 
 void Roster::set_load(Instant at, NodeId node, std::uint32_t sequence, const Load& load) {
   Member& member = members_.at(node);
+  const bool was_draining = member.load.draining;
   member.load = load;
   member.load_at = at;
   peer(node).load_sequence = sequence;
+  if (load.draining != was_draining) rehash(node);
 }
 
 void Roster::erase(NodeId node) {
@@ -114,7 +116,8 @@ void Roster::reap(Instant now, Duration keep) {
 }
 
 // A suspect counts as alive here: suspicions end by themselves within seconds, and an exchange
-// for their sake would come too late.
+// for their sake would come too late. Of the load, which is soon another, only what stays is
+// compared.
 void Roster::rehash(NodeId node) {
   const Member& member = members_.at(node);
   Peer& known = peer(node);
@@ -127,6 +130,7 @@ void Roster::rehash(NodeId node) {
   put(out, known.card_boot);
   put(out, known.card_version);
   put(out, known.life);
+  if (member.load.draining) put(out, true);
   digest_ ^= known.hash;
   known.hash = blake2b_64(bytes);
   digest_ ^= known.hash;

@@ -112,7 +112,14 @@ void View::learn(Instant now, NodeId, const LoadReport& report) {
 }
 
 void View::learn_load(Instant at, const LoadReport& report) {
-  roster_.set_load(at, report.node, report.sequence, load_of_class(report.load_class));
+  set_load(at, report.node, report.sequence, load_of_class(report.load_class));
+}
+
+// Whether a node takes tasks matters at once; how much room it has is for whoever asks.
+void View::set_load(Instant at, NodeId node, std::uint32_t sequence, const Load& load) {
+  const bool was_draining = roster_.find(node)->load.draining;
+  roster_.set_load(at, node, sequence, load);
+  if (load.draining != was_draining) events_.push_back(MemberChanged{node});
 }
 
 void View::learn(Instant now, NodeId, const Route& route) {
@@ -371,7 +378,7 @@ void View::set_facts(Instant now, NodeFacts facts) {
 }
 
 void View::set_own_load(Instant now, const Load& load) {
-  roster_.set_load(now, self_, roster_.peer(self_).load_sequence, load);
+  set_load(now, self_, roster_.peer(self_).load_sequence, load);
 }
 
 void View::announce_load(std::uint32_t sequence, std::uint32_t load_class, bool is_urgent) {

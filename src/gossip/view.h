@@ -100,6 +100,7 @@ class View {
   bool learn_status(Instant now, const Status& status, Source source, Duration age);
   bool learn_route(Instant now, const Route& route);
   void learn_load(Instant at, const LoadReport& report);
+  void set_load(Instant at, NodeId node, std::uint32_t sequence, const Load& load);
   void learn_newcomer(Instant now, const Card& card, const Standing& standing, Duration age);
   bool is_doubtful_death(Instant now, const Status& status, Source source) const;
   void adopt(Instant now, const Status& status, Duration age);

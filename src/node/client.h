@@ -1,6 +1,6 @@
 // What a client can ask of a node, as typed data: the HTTP layer (src/os) translates JSON to and
 // from it, the simulator uses it directly. Every request is answered by Replies, the last with
-// `last` set; only LeaveNode is answered by more than one.
+// `last` set; LeaveNode and DrainNode may be answered by more than one.
 #pragma once
 
 #include <array>
@@ -85,12 +85,23 @@ struct Progress {
   std::string text;
 };
 
+// The node takes no new tasks; what runs there goes on, and is given back after the deadline.
+// Answered by Progress lines and, with `wait` once nothing runs there any more, Done.
+struct DrainNode {
+  NodeId node;
+  Duration deadline;  // 0: none
+  bool wait = false;
+};
+struct UndrainNode {
+  NodeId node;
+};
+
 // `dunlin down`: ends the node behind the socket.
 struct StopNode {};
 struct Done {};
 
 using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
-                             CreateToken, LeaveNode, StopNode>;
+                             CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
                             TokenCreated, Progress, Done>;
 

@@ -38,7 +38,7 @@ void Node::on_client_gone(client::RequestId request) {
   p.waiting.erase(request);
   p.leaving.clients.erase(request);
   p.ending.clients.erase(request);
-  std::erase_if(p.leave_orders, [&](const auto& order) { return order.second.request == request; });
+  std::erase_if(p.orders, [&](const auto& order) { return order.second.request == request; });
 }
 
 void Node::Parts::answer(client::RequestId request, Result<client::Answer> what, bool last) {
@@ -187,19 +187,12 @@ void Node::Parts::serve(client::RequestId request, const client::LeaveNode& body
     begin_leaving(body.now);
     return;
   }
-  const auto member = gossip.members().find(body.node);
-  if (member == gossip.members().end()) {
-    answer(request, fail(Code::kNotFound, "no node " + body.node.text()));
-  } else if (member->second.state == MemberState::kDead) {
-    answer(request, fail(Code::kRefused, member->second.facts.name + " is dead and cannot leave",
-                         "others take its place within minutes"));
-  } else if (member->second.state == MemberState::kLeft) {
-    answer(request, fail(Code::kRefused, member->second.facts.name + " has left already"));
-  } else {
-    const std::uint64_t order = next_order++;
-    leave_orders[order] = {request, body.node};
-    out.send(body.node, Channel::kStream, node_frame(LeaveOrder{order, body.now}));
+  if (Result<void> allowed = may_order(body.node, "cannot leave"); !allowed) {
+    answer(request, tl::unexpected(allowed.error()));
+    return;
   }
+  const std::uint64_t number = next_order_number++;
+  send_order(number, {request, body.node, node_frame(LeaveOrder{number, body.now})});
 }
 
 Result<void> Node::Parts::may_begin_leaving() const {
@@ -270,7 +263,7 @@ void Node::Parts::say_leaving(const std::string& line, bool done, bool refused) 
     if (done) answer(client, client::Answer(client::Done{}));
   }
   for (const auto& [node, order] : leaving.orders) {
-    out.send(node, Channel::kStream, node_frame(LeaveProgress{order, line, done, refused}));
+    out.send(node, Channel::kStream, node_frame(OrderProgress{order, line, done, refused}));
   }
 }
 
@@ -288,49 +281,23 @@ void Node::Parts::receive(NodeId from, const NodeMessage& message) {
     status.on_share(from, *share, gossip.members());
   } else if (const auto* order = std::get_if<LeaveOrder>(&message)) {
     on_leave_order(from, *order);
-  } else if (const auto* progress = std::get_if<LeaveProgress>(&message)) {
-    on_leave_progress(*progress);
+  } else if (const auto* drain = std::get_if<DrainOrder>(&message)) {
+    on_drain_order(from, *drain);
+  } else if (const auto* progress = std::get_if<OrderProgress>(&message)) {
+    on_order_progress(from, *progress);
   }
 }
 
 void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
   if (Result<void> allowed = may_begin_leaving(); !allowed && !order.now) {
     out.send(from, Channel::kStream,
-             node_frame(LeaveProgress{order.order, allowed.error().message, true, true}));
+             node_frame(OrderProgress{order.order, allowed.error().message, true, true}));
     return;
   }
-  if (leaving.orders.size() < kMaxLeaveOrders) leaving.orders.insert({from, order.order});
+  if (leaving.orders.size() < kMaxOrders) leaving.orders.insert({from, order.order});
+  // Who orders it again, or later, hears how far it is.
+  leaving.last_line.clear();
   begin_leaving(order.now);
-}
-
-void Node::Parts::on_leave_progress(const LeaveProgress& progress) {
-  const auto order = leave_orders.find(progress.order);
-  if (order == leave_orders.end()) return;
-  if (progress.refused) {
-    answer(order->second.request, fail(Code::kRefused, progress.text));
-  } else {
-    answer(order->second.request, client::Answer(client::Progress{progress.text}), false);
-    if (progress.done) answer(order->second.request, client::Answer(client::Done{}));
-  }
-  if (progress.done) leave_orders.erase(order);
-}
-
-// The leaver's last word may be lost, since its process ends right behind it: gossip knows better.
-void Node::Parts::end_leave_orders(const NodeId& node, const Result<void>& how) {
-  for (auto order = leave_orders.begin(); order != leave_orders.end();) {
-    if (order->second.node != node) {
-      ++order;
-      continue;
-    }
-    const client::RequestId request = order->second.request;
-    if (how) {
-      answer(request, client::Answer(client::Progress{"left"}), false);
-      answer(request, client::Answer(client::Done{}));
-    } else {
-      answer(request, tl::unexpected(how.error()));
-    }
-    order = leave_orders.erase(order);
-  }
 }
 
 StatusShare Node::Parts::share_of_status(std::uint64_t query) const {

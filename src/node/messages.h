@@ -47,25 +47,39 @@ struct StatusShare {
   }
 };
 
-// Leave the cluster, on behalf of a client at another node.
+// Leave the cluster, on behalf of a client at this node or another. Orders have numbers of the
+// asker's, are repeated until something is heard, and are obeyed once.
 struct LeaveOrder {
   std::uint64_t order = 0;
   bool now = false;
   static constexpr auto fields() { return Fields<&LeaveOrder::order, &LeaveOrder::now>{}; }
 };
-struct LeaveProgress {
+// Take no new tasks (or take them again); after `deadline_ms`, if there is one, what still runs is
+// given back. `wait`: it is done only when nothing runs any more.
+struct DrainOrder {
+  std::uint64_t order = 0;
+  bool on = false;
+  std::uint64_t deadline_ms = 0;  // from now; 0: none
+  bool wait = false;
+  static constexpr auto fields() {
+    using D = DrainOrder;
+    return Fields<&D::order, &D::on, &D::deadline_ms, &D::wait>{};
+  }
+};
+// How far an order is obeyed, and at last, with `done`, that it is, or (`refused`) will not be.
+struct OrderProgress {
   std::uint64_t order = 0;
   std::string text;
   bool done = false;
   bool refused = false;
   static constexpr auto fields() {
-    using L = LeaveProgress;
-    return Fields<&L::order, &L::text, &L::done, &L::refused>{};
+    using P = OrderProgress;
+    return Fields<&P::order, &P::text, &P::done, &P::refused>{};
   }
 };
 
 using NodeMessage = std::variant<RecordQuery, RecordCopyMessage, StatusQuery, StatusShare,
-                                 LeaveOrder, LeaveProgress>;
+                                 LeaveOrder, OrderProgress, DrainOrder>;
 
 inline Bytes with_module(Module module, Bytes body) {
   body.insert(body.begin(), static_cast<std::uint8_t>(module));

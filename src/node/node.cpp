@@ -23,7 +23,8 @@ Node::Parts::Parts(NodeConfig config_given, NodeStart start_given, Journal journ
       sched(self, start.boot, config.sched, random.fork()),
       admission(start.membership, random.fork()),
       status(self, start.membership.cluster, start.membership.group_count),
-      checkpointer(config.checkpoint_delay, config.checkpoint_changes) {}
+      checkpointer(config.checkpoint_delay, config.checkpoint_changes),
+      next_order_number((start.boot << 32) + 1) {}
 
 Node::Node(NodeConfig config, NodeStart start, Journal journal, Recovered recovered, Random random,
            Instant now, WallTime wall) {
@@ -57,6 +58,8 @@ Output Node::end_turn() {
   // Applied state and its place in the log belong together: no checkpoint amid events, nor of what
   // could not be applied.
   p.follow_ending();
+  p.follow_draining();
+  p.follow_orders();
   p.unsettled = !p.settle();
   if (!p.unsettled && !p.out.fatal) p.checkpoint_if_due();
   p.mark_peers();
@@ -117,7 +120,7 @@ Instant Node::next_deadline() const {
   return std::min({p.gossip.next_deadline(), p.liveness.next_deadline(), p.groups.next_deadline(),
                    p.router.next_deadline(), p.blobs.next_deadline(), p.sched.next_deadline(),
                    p.admission.next_deadline(), p.status.next_deadline(),
-                   p.checkpointer.next_deadline(), p.ending.at});
+                   p.checkpointer.next_deadline(), p.ending.at, p.draining.until, p.next_order()});
 }
 
 void Node::tick() {

@@ -1,5 +1,6 @@
 // The inside of a Node, shared by its source files: node.cpp (turns and inputs), recovery.cpp
-// (start), routing.cpp (events between modules), clients.cpp (what clients ask of the node itself).
+// (start), routing.cpp (events between modules), clients.cpp (what clients ask of the node itself),
+// orders.cpp (what they order of other nodes), draining.cpp.
 #pragma once
 
 #include <deque>
@@ -16,7 +17,7 @@
 namespace dunlin {
 
 constexpr std::size_t kMaxClientRequests = 10'000;  // waiting at one node
-constexpr std::size_t kMaxLeaveOrders = 256;        // of other nodes; further ones hear nothing
+constexpr std::size_t kMaxOrders = 256;             // of one kind that are told how it goes
 // For what KILL does not end at once, and for results that no quorum commits.
 constexpr Duration kAfterGrace = seconds(5);
 
@@ -105,6 +106,8 @@ struct Node::Parts {
   void serve(client::RequestId request, const client::GetStatus& body);
   void serve(client::RequestId request, const client::CreateToken& body);
   void serve(client::RequestId request, const client::LeaveNode& body);
+  void serve(client::RequestId request, const client::DrainNode& body);
+  void serve(client::RequestId request, const client::UndrainNode& body);
   void serve(client::RequestId request, const client::StopNode& body);
   void answer(client::RequestId request, Result<client::Answer> answer, bool last = true);
   void receive(NodeId from, const NodeMessage& message);
@@ -119,9 +122,23 @@ struct Node::Parts {
   void say_leaving(const std::string& line, bool done, bool refused);
   Result<void> may_begin_leaving() const;
   void on_leave_order(NodeId from, const LeaveOrder& order);
-  void on_leave_progress(const LeaveProgress& progress);
-  void end_leave_orders(const NodeId& node, const Result<void>& how);
   std::size_t seats() const;
+
+  // orders.cpp
+  struct Ordered;
+  Result<void> may_order(const NodeId& node, const std::string& what) const;
+  void send_order(std::uint64_t number, Ordered order);
+  void on_order_progress(NodeId from, const OrderProgress& progress);
+  void end_orders(const NodeId& node, const Result<void>& how);
+  void follow_orders();
+  Instant next_order() const;
+
+  // draining.cpp
+  void recover_draining(const std::map<std::string, Bytes>& facts);
+  void on_drain_order(NodeId from, const DrainOrder& order);
+  void set_draining(bool draining, Instant until);
+  void follow_draining();
+  std::string draining_line() const;
 
   // node.cpp
   void release_gated(std::uint64_t durable_row);
@@ -198,12 +215,31 @@ struct Node::Parts {
     Instant said_at;       // good-bye
   };
   Leaving leaving;
-  struct LeaveOrdered {
+
+  // Draining: how long, and which orders wait for the end of what runs.
+  struct Draining {
+    bool active = false;
+    Instant until = Instant::never();  // what still runs is handed back then
+    std::set<std::pair<NodeId, std::uint64_t>> orders;
+    std::pair<NodeId, std::uint64_t> obeyed;  // the last order: it may be repeated
+    std::string last_line;
+  };
+  Draining draining;
+
+  // An order of a client here to a node, perhaps this one.
+  struct Ordered {
     client::RequestId request = 0;
     NodeId node;
+    Bytes frame;
+    // Obeyed, it ends once this node, too, knows of it, or at give_up_at.
+    std::optional<bool> draining{};
+    bool is_heard = false;
+    bool is_obeyed = false;
+    Instant repeat_at{};
+    Instant give_up_at{};
   };
-  std::map<std::uint64_t, LeaveOrdered> leave_orders;  // sent to others
-  std::uint64_t next_order = 1;
+  std::map<std::uint64_t, Ordered> orders;
+  std::uint64_t next_order_number;  // never used again, not even in a later life
 };
 
 }  // namespace dunlin

@@ -25,6 +25,7 @@ std::optional<GroupId> group_of_applied_row(std::string_view key) {
 void Node::Parts::recover(Recovered recovered) {
   GroupsRecovery recovery;
   recover_facts(recovered.facts);
+  recover_draining(recovered.facts);
   for (const auto& [file, size] : recovered.files) blobs.recover_pack(file, size);
   recover_state(recovered.state, recovery);
   for (auto& record : recovered.records) {

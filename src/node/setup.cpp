@@ -14,6 +14,7 @@ constexpr const char* kClusterFact = "node/cluster";
 constexpr const char* kBootFact = "node/boot";
 constexpr const char* kSeedsFact = "node/seeds";
 constexpr const char* kFoundingFact = "node/founding";
+constexpr const char* kDrainingFact = "node/draining";
 constexpr const char* kNewbornFact = "node/newborn";
 constexpr std::size_t kMaxSeeds = 64;
 
@@ -95,6 +96,20 @@ void put_founding(Effects& out) {
 
 void erase_founding(Effects& out) {
   out.erase_fact(kFoundingFact);
+}
+
+void put_draining(WallTime until, Effects& out) {
+  out.put_fact(kDrainingFact, encode(until));
+}
+
+void erase_draining(Effects& out) {
+  out.erase_fact(kDrainingFact);
+}
+
+std::optional<WallTime> remembered_draining(const std::map<std::string, Bytes>& facts) {
+  if (!facts.contains(kDrainingFact)) return std::nullopt;
+  const Result<WallTime> until = read_fact<WallTime>(facts, kDrainingFact);
+  return until ? *until : WallTime{};
 }
 
 void put_newborn(const Key32& seed, Effects& out) {

@@ -40,6 +40,11 @@ void put_seeds(const std::vector<Member>& members, Effects& out);
 void put_founding(Effects& out);
 void erase_founding(Effects& out);
 
+// The node takes no tasks, in later lives too; what runs is given back at `until` (0: never).
+void put_draining(WallTime until, Effects& out);
+void erase_draining(Effects& out);
+std::optional<WallTime> remembered_draining(const std::map<std::string, Bytes>& facts);
+
 // The key of a node that is about to ask to be let in. An admission is bound to the key, so that
 // one that was committed without the joiner's knowing is given to it again, in its next life, and
 // the use of the token is not lost.

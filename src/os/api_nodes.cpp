@@ -1,4 +1,5 @@
-// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/tokens, /v1/down, /v1/leave.
+// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/tokens, /v1/down, /v1/leave,
+// /v1/drain, /v1/undrain.
 #include "os/chance.h"
 #include "os/exchange.h"
 #include "os/json.h"
@@ -71,19 +72,31 @@ class Down : public SimpleExchange {
   }
 };
 
-// Lines of JSON: {"progress":"..."} as it goes, at last {"done":true} or {"error":{...}}.
-class Leave : public Exchange {
+const char* purpose_of(const client::LeaveNode&) {
+  return "taking a node out of the cluster";
+}
+const char* purpose_of(const client::DrainNode&) {
+  return "draining a node";
+}
+const char* purpose_of(const client::UndrainNode&) {
+  return "letting a node take tasks";
+}
+
+// What a node is told to do, this one if none is named. Lines of JSON: {"progress":"..."} as it
+// goes, at last {"done":true} or {"error":{...}}; {} is a sign of life.
+template <class Order, Result<Order> (*read)(std::string_view)>
+class NodeOrder : public Exchange {
  public:
   using Exchange::Exchange;
 
   void start() override {
-    if (!is_operator()) return refuse(not_an_operator("taking a node out of the cluster").value());
-    auto request = leave_request_from_json(as_text(request_.body));
+    if (!is_operator()) return refuse(not_an_operator(purpose_of(wanted_)).value());
+    auto request = read(as_text(request_.body));
     if (!request) return refuse(request.error());
     if (const Result<void> fine = target_.check(); !fine) return refuse(fine.error());
     wanted_ = *request;
     if (wanted_.node.is_none()) return ask(kWhoAmI, client::ListNodes{});
-    ask(kLeave, wanted_);
+    ask(kOrder, wanted_);
   }
 
   void on_answer(std::uint64_t tag, Result<client::Answer> answer, bool) override {
@@ -91,10 +104,10 @@ class Leave : public Exchange {
       const auto list = answer_as<client::NodeList>(std::move(answer));
       if (!list) return refuse(list.error());
       wanted_.node = list->self;
-      return ask(kLeave, wanted_);
+      return ask(kOrder, wanted_);
     }
     if (!answer) return fail_with(answer.error());
-    if (!has_begun()) begin("application/x-ndjson");
+    if (!has_begun()) begin("application/x-ndjson", "{}\n");
     if (const auto* progress = std::get_if<client::Progress>(&*answer)) {
       std::string line;
       JsonWriter out(line);
@@ -110,7 +123,7 @@ class Leave : public Exchange {
 
  private:
   static constexpr std::uint64_t kWhoAmI = 1;
-  static constexpr std::uint64_t kLeave = 2;
+  static constexpr std::uint64_t kOrder = 2;
 
   void fail_with(const Error& error) {
     if (!has_begun()) return refuse(error);
@@ -118,8 +131,12 @@ class Leave : public Exchange {
     end();
   }
 
-  client::LeaveNode wanted_;
+  Order wanted_;
 };
+
+using Leave = NodeOrder<client::LeaveNode, leave_request_from_json>;
+using Drain = NodeOrder<client::DrainNode, drain_request_from_json>;
+using Undrain = NodeOrder<client::UndrainNode, undrain_request_from_json>;
 
 }  // namespace
 
@@ -131,6 +148,8 @@ const std::vector<Endpoint>& node_endpoints() {
       {"POST", "/v1/tokens", kMaxJsonBody, make_exchange<CreateToken>},
       {"POST", "/v1/down", kMaxJsonBody, make_exchange<Down>},
       {"POST", "/v1/leave", kMaxJsonBody, make_exchange<Leave>},
+      {"POST", "/v1/drain", kMaxJsonBody, make_exchange<Drain>},
+      {"POST", "/v1/undrain", kMaxJsonBody, make_exchange<Undrain>},
   };
   return all;
 }

@@ -38,13 +38,18 @@ Result<client::CreateToken> token_request_from_json(std::string_view text);
 // The body of POST /v1/leave; no node: the one that is asked.
 std::string leave_request_json(const client::LeaveNode& request);
 Result<client::LeaveNode> leave_request_from_json(std::string_view text);
+// Of POST /v1/drain and /v1/undrain.
+std::string drain_request_json(const client::DrainNode& request);
+Result<client::DrainNode> drain_request_from_json(std::string_view text);
+std::string undrain_request_json(const client::UndrainNode& request);
+Result<client::UndrainNode> undrain_request_from_json(std::string_view text);
 // A line of the answer to it.
-struct LeaveLine {
+struct OrderLine {
   std::string progress;
   bool done = false;
   std::optional<Error> error;
 };
-Result<LeaveLine> leave_line_from_json(std::string_view text);
+Result<OrderLine> order_line_from_json(std::string_view text);
 
 // `user` is the caller as the node knows him: part of what --key is hashed from.
 struct GroupChoice {

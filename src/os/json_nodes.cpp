@@ -300,37 +300,87 @@ Result<client::CreateToken> token_request_from_json(std::string_view text) {
   return request;
 }
 
+namespace {
+
+// The node of an order; none: the one that is asked.
+void write_node(JsonWriter& out, const NodeId& node) {
+  out.field_or_null("node", node.is_none() ? "" : node.text());
+}
+
+void read_node(JsonFields& in, NodeId& node) {
+  std::string text;
+  in.read("node", text);
+  if (text.empty()) return;
+  const auto id = NodeId::from_text(text);
+  if (id) node = *id;
+  if (!id) in.complain("node", "must be a node's whole id");
+}
+
+// An order's fields, read by `fields`.
+template <class Order, class Fields>
+Result<Order> order_from_json(std::string_view text, const Fields& fields) {
+  const Result<nlohmann::json> parsed = parse_object(text.empty() ? "{}" : text);
+  if (!parsed) return tl::unexpected(parsed.error());
+  Order order;
+  JsonFields in(*parsed, "");
+  read_node(in, order.node);
+  fields(in, order);
+  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
+  return order;
+}
+
+}  // namespace
+
 std::string leave_request_json(const client::LeaveNode& request) {
   std::string text;
   JsonWriter out(text);
   out.begin_object();
-  out.field_or_null("node", request.node.is_none() ? "" : request.node.text());
+  write_node(out, request.node);
   out.field("now", request.now);
   out.end_object();
   return text;
 }
 
 Result<client::LeaveNode> leave_request_from_json(std::string_view text) {
-  const Result<nlohmann::json> parsed = parse_object(text.empty() ? "{}" : text);
-  if (!parsed) return tl::unexpected(parsed.error());
-  client::LeaveNode request;
-  JsonFields in(*parsed, "");
-  std::string node;
-  in.read("node", node);
-  in.read("now", request.now);
-  if (!node.empty()) {
-    const auto id = NodeId::from_text(node);
-    if (id) request.node = *id;
-    if (!id) in.complain("node", "must be a node's whole id");
-  }
-  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
-  return request;
+  return order_from_json<client::LeaveNode>(
+      text, [](JsonFields& in, client::LeaveNode& order) { in.read("now", order.now); });
 }
 
-Result<LeaveLine> leave_line_from_json(std::string_view text) {
+std::string drain_request_json(const client::DrainNode& request) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  write_node(out, request.node);
+  out.field("deadline_ms", request.deadline.milliseconds());
+  out.field("wait", request.wait);
+  out.end_object();
+  return text;
+}
+
+Result<client::DrainNode> drain_request_from_json(std::string_view text) {
+  return order_from_json<client::DrainNode>(text, [](JsonFields& in, client::DrainNode& order) {
+    in.read_ms("deadline_ms", order.deadline);
+    in.read("wait", order.wait);
+  });
+}
+
+std::string undrain_request_json(const client::UndrainNode& request) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  write_node(out, request.node);
+  out.end_object();
+  return text;
+}
+
+Result<client::UndrainNode> undrain_request_from_json(std::string_view text) {
+  return order_from_json<client::UndrainNode>(text, [](JsonFields&, client::UndrainNode&) {});
+}
+
+Result<OrderLine> order_line_from_json(std::string_view text) {
   const Result<nlohmann::json> parsed = parse_object(text);
   if (!parsed) return tl::unexpected(parsed.error());
-  LeaveLine line;
+  OrderLine line;
   JsonFields in(*parsed, "");
   in.read("progress", line.progress);
   in.read("done", line.done);

@@ -161,7 +161,7 @@ bool Executor::may_pull(const HeldJob& job) const {
 }
 
 void Executor::fill(Turn& turn) {
-  if (!is_ready_ || is_stopping_) return;
+  if (!is_ready_ || takes_none_) return;
   for (;;) {
     wake_staged();
     if (start_staged(turn)) continue;
@@ -237,7 +237,7 @@ void Executor::obey(Turn& turn, const Probe& message) {
   if (message.allowed == 0 && !jobs_.contains(message.job)) return;
   // A claim that can never fit would in time keep the room of all others for itself.
   const Room task{message.cpus, message.memory, message.devices};
-  if (!all_.holds(task) || is_stopping_) return;
+  if (!all_.holds(task) || takes_none_) return;
   // A job may come from any host: what its coordinator knows of this node is no safeguard.
   if (config_.root_jobs_only && message.user != kRootUser) return;
   if (!queue_.contains(message.job) && queue_.size() >= kMaxReservations) return;
@@ -262,7 +262,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
   if (!is_current(turn, message.job, job, message.accepted)) return;
   const Instant sent = job.pull->sent;
   end_pull(job);
-  if (is_stopping_) {
+  if (takes_none_) {
     // The list without them gives them back.
     if (!message.tasks.empty()) lists_due_.insert(job.group);
     status_at_ = turn.now;
@@ -304,21 +304,31 @@ void Executor::leader_changed(Turn& turn, GroupId group) {
   }
 }
 
-void Executor::hand_back(Turn& turn) {
-  is_stopping_ = true;
+void Executor::set_draining(Turn& turn, bool draining) {
+  takes_none_ = draining;
+  if (!draining) {
+    keeps_none_ = false;
+    fill(turn);
+    return;
+  }
   for (auto& [id, job] : jobs_) {
     job.allowed = 0;
+    if (!job.ready.empty() || !job.held.is_empty()) lists_due_.insert(job.group);
     for (const TaskRun& run : job.ready) job.held.remove(run);
     job.ready.clear();
     claim(turn, id, job);
-    if (!job.held.is_empty()) lists_due_.insert(job.group);
   }
+  status_at_ = turn.now;
+}
+
+void Executor::hand_back(Turn& turn) {
+  set_draining(turn, true);
+  keeps_none_ = true;
   for (auto& [key, process] : processes_) {
     if (process.exit || process.dropped) continue;
     process.dropped = true;
     terminate(turn, key, process);
   }
-  status_at_ = turn.now;
 }
 
 // What a pull on its way brings is given back too.

@@ -60,7 +60,9 @@ class Executor {
   bool on_blob_stored(Turn& turn, std::uint64_t token, const Result<BlobRef>& blob);
   // Tasks that would write to a disk as full as this are left to other nodes.
   void set_disk_full(bool is_full) { is_disk_full_ = is_full; }
-  // The node goes: its tasks are ended and given back, and none is taken any more.
+  // None is taken any more, and what has not begun is given back.
+  void set_draining(Turn& turn, bool draining);
+  // Besides, what runs is ended and given back: the node goes, or may drain no longer.
   void hand_back(Turn& turn);
   bool has_tasks() const;
   // When the last of what runs gets KILL, once it was handed back.
@@ -255,7 +257,8 @@ class Executor {
   Instant status_at_ = Instant::never();
   Instant jobs_due_ = Instant::never();
   Instant processes_due_ = Instant::never();
-  bool is_stopping_ = false;
+  bool takes_none_ = false;
+  bool keeps_none_ = false;
 };
 
 }  // namespace dunlin::sched

@@ -190,6 +190,8 @@ void Executor::on(Turn& turn, const RunnerReady& event) {
     if (!job.held.is_empty()) lists_due_.insert(job.group);
   }
   status_at_ = turn.now;
+  // What was adopted just now is not to be kept either.
+  if (keeps_none_) hand_back(turn);
 }
 
 void Executor::on(Turn&, const RunnerLost&) {

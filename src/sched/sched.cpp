@@ -356,6 +356,12 @@ void Scheduler::hand_back(Instant now, Effects& out) {
   parts_->end(turn);
 }
 
+void Scheduler::set_draining(Instant now, bool draining, Effects& out) {
+  Turn turn = parts_->turn(now, out);
+  parts_->executor.set_draining(turn, draining);
+  parts_->end(turn);
+}
+
 bool Scheduler::has_tasks() const {
   return parts_->executor.has_tasks();
 }

@@ -114,6 +114,9 @@ class Scheduler {
   // The node is to end: its tasks get TERM, grace, KILL and run again elsewhere, without using up a
   // retry. It may go once has_tasks() is false: nothing runs, and every result is committed.
   void hand_back(Instant now, Effects& out);
+  // While it drains the node takes no task, and gives back those that have not begun; what runs
+  // goes on, unless it is handed back too. Not draining any more ends both.
+  void set_draining(Instant now, bool draining, Effects& out);
   bool has_tasks() const;
   // When the longest grace of what was handed back is over; long past when nothing runs.
   Instant hand_back_until() const;

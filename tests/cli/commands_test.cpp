@@ -458,6 +458,28 @@ TEST_F(Commands, LeaveDownAndTokensReachTheNode) {
   EXPECT_EQ(run({"token", "create", "--role", "user"}).code, 2);
 }
 
+TEST_F(Commands, DrainAndUndrainReachTheNode) {
+  server.on_loop([](FakeNode& node) { node.members = {fake_member(7, "seven")}; });
+  const Ran quick = run({"drain", "seven"});
+  EXPECT_EQ(quick.code, 0) << quick.err;
+  EXPECT_EQ(quick.err, "");
+  const Ran patient = run({"drain", "seven", "--deadline", "90m", "--wait"});
+  EXPECT_EQ(patient.code, 0);
+  EXPECT_NE(patient.err.find("2 tasks still run"), std::string::npos);
+  server.on_loop([](FakeNode& node) {
+    const auto& drain = std::get<client::DrainNode>(node.asked.back());
+    EXPECT_EQ(drain.node.raw[15], 7);
+    EXPECT_EQ(drain.deadline, seconds(5400));
+    EXPECT_TRUE(drain.wait);
+  });
+  EXPECT_EQ(run({"undrain", "seven"}).code, 0);
+  server.on_loop([](FakeNode& node) {
+    EXPECT_EQ(std::get<client::UndrainNode>(node.asked.back()).node.raw[15], 7);
+  });
+  EXPECT_EQ(run({"drain"}).code, 2);
+  EXPECT_EQ(run({"drain", "eight"}).code, 4);
+}
+
 TEST_F(Commands, DownWaitsForTheEndOfTheProcessThatServes) {
   const auto down = start({"down"});
   EXPECT_TRUE(server.wait_until([](FakeNode& node) { return node.stopped; }));

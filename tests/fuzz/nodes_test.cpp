@@ -43,13 +43,14 @@ Bytes gossip_frame(Source& source) {
 }
 
 // What members take each other's word for is who lives which life, who votes for whom, and who is
-// to leave: lies about that may end nodes and groups. All else must be borne.
+// to leave or to take no tasks: lies about that may end nodes and groups. All else must be borne.
 enum class Lies { kNone, kOfEveryKind, kThatMustBeBorne };
 
 Bytes node_message_frame(Source& source, Lies lies) {
   auto message = arbitrary_of<NodeMessage>(source);
-  const bool is_order = std::holds_alternative<LeaveOrder>(message);
-  if (is_order && lies == Lies::kThatMustBeBorne) message = LeaveProgress{};
+  const bool is_order =
+      std::holds_alternative<LeaveOrder>(message) || std::holds_alternative<DrainOrder>(message);
+  if (is_order && lies == Lies::kThatMustBeBorne) message = OrderProgress{};
   return with_module(Module::kNode, encode(message));
 }
 

@@ -435,6 +435,29 @@ TEST_F(Swim, AnOlderReportOfLoadIsIgnoredAndANewerKept) {
   EXPECT_EQ(node.members().at(id_of(1)).load.running, 8U);
 }
 
+TEST_F(Swim, ThatAMemberDrainsIsNewsAtOnceAndOtherLoadIsNot) {
+  know({1, 2});
+  node.take_events();
+  Load load{4, 1ULL << 30, 0, 0, 0, false};
+  tell(2, gossip::LoadReport{id_of(1), 1, 1, load_class(load)});
+  EXPECT_EQ(count<MemberChanged>(), 0U);
+  load.draining = true;
+  tell(2, gossip::LoadReport{id_of(1), 1, 2, load_class(load)});
+  EXPECT_EQ(count<MemberChanged>(), 1U);
+  EXPECT_TRUE(node.members().at(id_of(1)).load.draining);
+}
+
+TEST_F(Swim, ViewsThatDifferInWhoDrainsHaveDifferentDigests) {
+  know({1, 2});
+  const std::uint64_t before = node.digest();
+  tell(2, gossip::LoadReport{id_of(1), 1, 1, load_class(Load{4, 0, 2, 0, 0, false})});
+  EXPECT_EQ(node.digest(), before);
+  tell(2, gossip::LoadReport{id_of(1), 1, 2, load_class(Load{4, 0, 2, 0, 0, true})});
+  EXPECT_NE(node.digest(), before);
+  tell(2, gossip::LoadReport{id_of(1), 1, 3, load_class(Load{4, 0, 2, 0, 0, false})});
+  EXPECT_EQ(node.digest(), before);
+}
+
 TEST_F(Swim, ALoadThatArrivesBesideItsIntroductionIsKept) {
   know({2});
   const Load busy{0, 0, 8, 3, 0, false};

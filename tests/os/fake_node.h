@@ -150,6 +150,11 @@ class FakeNode {
     if (leave_error) return reply(id, tl::unexpected(*leave_error));
     reply(id, client::Answer(client::Done{}));
   }
+  void on(client::RequestId id, client::DrainNode& drain) {
+    if (drain.wait) reply(id, client::Answer(client::Progress{"2 tasks still run"}), false);
+    reply(id, client::Answer(client::Done{}));
+  }
+  void on(client::RequestId id, client::UndrainNode&) { reply(id, client::Answer(client::Done{})); }
   void on(client::RequestId id, client::StopNode&) {
     stopped = true;
     reply(id, client::Answer(client::Done{}));

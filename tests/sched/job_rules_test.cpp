@@ -550,6 +550,25 @@ TEST(Handback, ANodeThatEndsGivesItsTasksToOthersWithoutUsingUpARetry) {
   EXPECT_EQ(cluster.starts(job), 16u);
 }
 
+// Whether or not its coordinators have heard of it.
+TEST(Draining, ANodeRunsWhatItHasAndTakesNothingNewUntilItDrainsNoMore) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  const JobId first = cluster.submit(0, GroupId{1}, cluster.spec({"work", "3000"}, 12));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(first) == 12; }, seconds(5)));
+  cluster.set_draining(2, true);
+  cluster.run_for(seconds(1));
+  EXPECT_EQ(cluster.processes(2).size(), 4u);
+  const JobId second = cluster.submit(0, GroupId{2}, cluster.spec({"work", "500"}, 60));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(first); }, seconds(10)));
+  EXPECT_EQ(cluster.starts(first), 12u);
+  EXPECT_FALSE(
+      cluster.run_until([&] { return !cluster.processes(2).empty(); }, milliseconds(1500)));
+  cluster.set_draining(2, false);
+  EXPECT_TRUE(cluster.run_until([&] { return !cluster.processes(2).empty(); }, seconds(3)));
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(second); }, seconds(20)));
+  EXPECT_EQ(cluster.show(second).tasks.done, 60u);
+}
+
 TEST(Handback, ARestartInOrderIsNoHostThatDiedUnderItsTasks) {
   Cluster cluster({.nodes = 2, .cpus = 1});
   cluster.lead(GroupId{1}, 0);

@@ -230,6 +230,10 @@ void Cluster::restart(std::size_t host) {
   }
 }
 
+void Cluster::set_draining(std::size_t host, bool draining) {
+  enter(host, [&](Scheduler& s, Effects& out) { s.set_draining(now_, draining, out); });
+}
+
 void Cluster::hand_back(std::size_t host) {
   enter(host, [&](Scheduler& s, Effects& out) { s.hand_back(now_, out); });
 }

@@ -109,6 +109,7 @@ class Cluster {
   void crash_process(std::size_t host, std::optional<Duration> dead_after = {});
   void restart(std::size_t host);
   void hand_back(std::size_t host);
+  void set_draining(std::size_t host, bool draining);
   // The runner dies with all processes, and another takes its place.
   void lose_runner(std::size_t host);
   void set_disk(std::size_t host, std::uint64_t total, std::uint64_t free);

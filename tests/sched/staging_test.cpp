@@ -78,6 +78,18 @@ TEST(Staging, ANodeThatWaitsForFilesTakesNoMoreTasksThanItHasRoomFor) {
   EXPECT_GE(done, 20u);
 }
 
+TEST(Staging, ANodeThatDrainsGivesBackWhatWaitsForItsFiles) {
+  Cluster cluster({.nodes = 2, .cpus = 4});
+  cluster.slow_staging(1, seconds(300));
+  JobSpec spec = cluster.spec({"work", "500"}, 8);
+  ship_file(cluster, spec, 1);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  EXPECT_FALSE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  cluster.set_draining(1, true);
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 8u);
+}
+
 TEST(Staging, MoreJobsWithEntriesThanANodeKeepsBlocksOfAllRun) {
   Cluster cluster({.nodes = 1, .cpus = 64});
   cluster.slow_staging(0, seconds(2));

@@ -1,0 +1,111 @@
+// What clients order of a node through another one: to leave, to drain. The order is repeated until
+// something is heard of it; that it is obeyed is believed only from the node itself.
+#include <algorithm>
+#include <utility>
+
+#include "node/parts.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr Duration kOrderRepeat = seconds(1);
+// A node that lives but says nothing to an order by then is not going to.
+constexpr Duration kOrderPatience = seconds(10);
+// For gossip to tell this node what the other one has told it already.
+constexpr Duration kViewPatience = seconds(3);
+
+}  // namespace
+
+// `what`: as in "n3 is dead and cannot leave".
+Result<void> Node::Parts::may_order(const NodeId& node, const std::string& what) const {
+  const auto member = gossip.members().find(node);
+  if (member == gossip.members().end()) return fail(Code::kNotFound, "no node " + node.text());
+  const std::string& name = member->second.facts.name;
+  if (member->second.state == MemberState::kDead) {
+    return fail(Code::kRefused, name + " is dead and " + what,
+                "if it never comes back: dunlin forget " + name);
+  }
+  if (member->second.state == MemberState::kLeft) {
+    return fail(Code::kRefused, name + " has left already");
+  }
+  return {};
+}
+
+void Node::Parts::send_order(std::uint64_t number, Ordered order) {
+  order.repeat_at = now + kOrderRepeat;
+  order.give_up_at = now + kOrderPatience;
+  out.send(order.node, Channel::kStream, order.frame);
+  orders[number] = std::move(order);
+}
+
+void Node::Parts::on_order_progress(NodeId from, const OrderProgress& progress) {
+  const auto found = orders.find(progress.order);
+  if (found == orders.end() || found->second.node != from) return;
+  Ordered& order = found->second;
+  order.is_heard = true;
+  if (progress.refused) {
+    answer(order.request, fail(Code::kRefused, progress.text));
+    orders.erase(found);
+    return;
+  }
+  if (!progress.text.empty()) {
+    answer(order.request, client::Answer(client::Progress{progress.text}), false);
+  }
+  if (!progress.done) return;
+  order.is_obeyed = true;
+  order.give_up_at = now + kViewPatience;
+}
+
+// The last word of a node that leaves may be lost, since its process ends right behind it: gossip
+// knows better.
+void Node::Parts::end_orders(const NodeId& node, const Result<void>& how) {
+  for (auto at = orders.begin(); at != orders.end();) {
+    const auto order = at++;
+    if (order->second.node != node) continue;
+    const client::RequestId request = order->second.request;
+    if (how) {
+      answer(request, client::Answer(client::Progress{"left"}), false);
+      answer(request, client::Answer(client::Done{}));
+    } else {
+      answer(request, tl::unexpected(how.error()));
+    }
+    orders.erase(order);
+  }
+}
+
+// Called at the end of every turn.
+void Node::Parts::follow_orders() {
+  for (auto at = orders.begin(); at != orders.end();) {
+    const auto next = at++;
+    Ordered& order = next->second;
+    const auto member = gossip.members().find(order.node);
+    const bool is_seen = !order.draining || member == gossip.members().end() ||
+                         member->second.load.draining == *order.draining;
+    const bool is_over = order.give_up_at <= now;
+    if (order.is_obeyed && (is_seen || is_over)) {
+      answer(order.request, client::Answer(client::Done{}));
+    } else if (!order.is_heard && is_over) {
+      answer(order.request, fail(Code::kTimeout, order.node.text() + " does not answer",
+                                 "see whether it can be reached: dunlin nodes"));
+    } else {
+      if (!order.is_heard && order.repeat_at <= now) {
+        order.repeat_at = now + kOrderRepeat;
+        out.send(order.node, Channel::kStream, order.frame);
+      }
+      continue;
+    }
+    orders.erase(next);
+  }
+}
+
+Instant Node::Parts::next_order() const {
+  Instant next = Instant::never();
+  for (const auto& [number, order] : orders) {
+    if (order.is_obeyed) next = std::min(next, order.give_up_at);
+    if (!order.is_heard) next = std::min({next, order.give_up_at, order.repeat_at});
+  }
+  return next;
+}
+
+}  // namespace dunlin

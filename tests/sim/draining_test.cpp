@@ -1,0 +1,195 @@
+// A node that is told to drain, in whole clusters: it takes no task, and what it has goes on.
+#include <gtest/gtest.h>
+
+#include "sim/sim_world.h"
+
+namespace dunlin::sim {
+namespace {
+
+constexpr std::uint32_t kCpus = 4;
+
+struct DrainedCluster : testing::Test {
+  static WorldOptions options() {
+    WorldOptions options;
+    options.seed = 7100;
+    options.cpus = kCpus;
+    return options;
+  }
+  SimWorld world{options()};
+
+  void SetUp() override {
+    ASSERT_TRUE(world.form(3));
+    world.run_for(seconds(20));
+  }
+  void TearDown() override {
+    for (const std::string& line : world.verdict().lines()) ADD_FAILURE() << line;
+  }
+
+  JobId run_array(HostIndex at, std::uint32_t tasks, const std::string& time,
+                  std::uint32_t retries = 0) {
+    const Result<client::Answer> picked = world.call(at, client::Request(client::PickGroup{}));
+    if (!picked) ADD_FAILURE() << picked.error().message;
+    if (!picked) return {};
+    const auto& group = std::get<client::PickedGroup>(*picked);
+    std::array<std::uint8_t, 10> chance{};
+    world.fork_random().fill(chance);
+    SubmitJob job;
+    job.id = JobId::make(group.group, group.group_count, chance);
+    job.user = "u";
+    job.spec.argv = {"simulate", time};
+    job.spec.tasks = {{1, tasks, 1}};
+    job.spec.many = true;
+    job.spec.retries = retries;
+    const Result<client::Answer> answer = world.call(at, client::Request(JobRequest(job)));
+    EXPECT_TRUE(answer.has_value()) << answer.error().message;
+    return job.id;
+  }
+  JobSummary end_of(HostIndex at, const JobId& id) {
+    JobSummary last;
+    for (int i = 0; i < 1000 && !is_final(last.state); ++i) {
+      WatchJob watch;
+      watch.id = id;
+      watch.seen = last.version;
+      const Result<client::Answer> answer = world.call(at, client::Request(JobRequest(watch)));
+      if (!answer) ADD_FAILURE() << answer.error().message;
+      if (!answer) return last;
+      last = std::get<JobChanged>(std::get<JobAnswer>(*answer)).job;
+    }
+    return last;
+  }
+  Result<client::Answer> drain(HostIndex at, HostIndex node, Duration deadline = {},
+                               bool wait = false) {
+    return world.call(at, client::Request(client::DrainNode{world.host(node).id(), deadline, wait}),
+                      seconds(300));
+  }
+  Result<client::Answer> undrain(HostIndex at, HostIndex node) {
+    return world.call(at, client::Request(client::UndrainNode{world.host(node).id()}));
+  }
+  bool is_seen_draining(HostIndex at, HostIndex node) {
+    const auto& members = world.host(at).node()->gossip().members();
+    const auto found = members.find(world.host(node).id());
+    return found != members.end() && found->second.load.draining;
+  }
+  std::size_t running(HostIndex node) { return world.host(node).runner().running(); }
+  bool fill_all_with(std::uint32_t tasks) {
+    return world.run_until([&] { return running(0) + running(1) + running(2) == tasks; },
+                           seconds(20));
+  }
+};
+
+TEST_F(DrainedCluster, WhatRunsGoesOnAndNothingNewBegins) {
+  const JobId before = run_array(0, 3 * kCpus, "8000ms");
+  ASSERT_TRUE(fill_all_with(3 * kCpus));
+  ASSERT_TRUE(drain(0, 2).has_value());
+  EXPECT_TRUE(is_seen_draining(0, 2)) << "whoever was answered sees it";
+  EXPECT_EQ(running(2), kCpus);
+  const JobId after = run_array(2, 4 * kCpus, "3000ms");
+  EXPECT_EQ(end_of(1, before).tasks.done, 3 * kCpus);
+  EXPECT_EQ(running(2), 0U);
+  EXPECT_FALSE(world.run_until([&] { return running(2) > 0; }, seconds(8)));
+  EXPECT_EQ(end_of(1, after).tasks.done, 4 * kCpus);
+}
+
+TEST_F(DrainedCluster, ItDrainsOnWhenItComesBackAndTakesTasksAgainWhenTold) {
+  ASSERT_TRUE(drain(1, 2).has_value());
+  world.host(2).kill(Crash{}, false);
+  world.host(2).resume();
+  ASSERT_TRUE(world.run_until([&] { return world.see_each_other({0, 1, 2}); }, seconds(60)));
+  ASSERT_TRUE(world.run_until([&] { return is_seen_draining(0, 2) && is_seen_draining(1, 2); },
+                              seconds(10)));
+  const JobId id = run_array(0, 3 * kCpus, "6000ms");
+  EXPECT_FALSE(world.run_until([&] { return running(2) > 0; }, seconds(5)));
+  ASSERT_TRUE(undrain(0, 2).has_value());
+  EXPECT_FALSE(is_seen_draining(0, 2));
+  EXPECT_TRUE(world.run_until([&] { return running(2) > 0; }, seconds(20)));
+  EXPECT_EQ(end_of(0, id).tasks.done, 3 * kCpus);
+}
+
+TEST_F(DrainedCluster, AfterTheDeadlineTheRestRunsElsewhereWithoutUsingUpARetry) {
+  const JobId id = run_array(0, 3 * kCpus, "30000ms");
+  ASSERT_TRUE(fill_all_with(3 * kCpus));
+  const Instant ordered = world.queue().now();
+  ASSERT_TRUE(drain(0, 2, seconds(5), true).has_value());
+  EXPECT_GE(world.queue().now(), ordered + seconds(5));
+  EXPECT_LE(world.queue().now(), ordered + seconds(20)) << "not when they would have ended";
+  EXPECT_EQ(running(2), 0U);
+  const JobSummary done = end_of(0, id);
+  EXPECT_EQ(done.state, JobState::kDone) << "there are no retries";
+  EXPECT_EQ(done.tasks.done, 3 * kCpus);
+}
+
+TEST_F(DrainedCluster, ADeadlineThatPassedWhileItWasAwayCountsWhenItIsBack) {
+  const JobId id = run_array(0, 3 * kCpus, "40000ms");
+  ASSERT_TRUE(fill_all_with(3 * kCpus));
+  ASSERT_TRUE(drain(0, 2, seconds(4)).has_value());
+  world.host(2).kill(Crash{}, false);
+  world.run_for(seconds(5));
+  world.host(2).resume();
+  EXPECT_TRUE(
+      world.run_until([&] { return world.host(2).is_up() && running(2) == 0; }, seconds(15)));
+  EXPECT_EQ(end_of(0, id).state, JobState::kDone);
+}
+
+TEST_F(DrainedCluster, WhoWaitsIsToldWhenTheLastTaskHasEnded) {
+  const JobId id = run_array(0, 3 * kCpus, "10000ms");
+  ASSERT_TRUE(fill_all_with(3 * kCpus));
+  ASSERT_TRUE(drain(1, 2, {}, true).has_value());
+  EXPECT_EQ(running(2), 0U);
+  EXPECT_EQ(end_of(0, id).state, JobState::kDone);
+}
+
+TEST_F(DrainedCluster, WhoWaitsWhileItIsUndrainedIsToldSo) {
+  run_array(0, 3 * kCpus, "30000ms");
+  ASSERT_TRUE(fill_all_with(3 * kCpus));
+  std::optional<Result<client::Answer>> waited;
+  world.host(0).ask(client::Request(client::DrainNode{world.host(2).id(), {}, true}),
+                    [&](Result<client::Answer> reply, bool last) {
+                      if (last) waited = std::move(reply);
+                    });
+  world.run_for(seconds(1));
+  ASSERT_TRUE(undrain(1, 2).has_value());
+  ASSERT_TRUE(world.run_until([&] { return waited.has_value(); }, seconds(5)));
+  ASSERT_FALSE(waited->has_value());
+  EXPECT_EQ(waited->error().code, Code::kRefused);
+}
+
+TEST_F(DrainedCluster, ItKeepsItsGroups) {
+  std::size_t before = 0, after = 0;
+  const auto seats = [&] {
+    std::size_t count = 0;
+    for (std::uint16_t g = 0; g < world.options().groups; ++g) {
+      count += world.host(2).node()->groups().config({g}) ? 1 : 0;
+    }
+    return count;
+  };
+  before = seats();
+  ASSERT_TRUE(drain(0, 2).has_value());
+  world.run_for(seconds(60));
+  after = seats();
+  EXPECT_GT(before, 0U);
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(DrainedCluster, TheDeadCannotBeDrained) {
+  world.host(2).crash(Crash{});
+  ASSERT_TRUE(world.run_until(
+      [&] {
+        const auto& members = world.host(0).node()->gossip().members();
+        return members.at(world.host(2).id()).state == MemberState::kDead;
+      },
+      seconds(60)));
+  const Result<client::Answer> answer = drain(0, 2);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kRefused);
+}
+
+TEST_F(DrainedCluster, ANodeThatDoesNotAnswerIsSaidToBeSilent) {
+  world.host(2).pause();
+  const Result<client::Answer> answer = drain(0, 2);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_TRUE(answer.error().code == Code::kTimeout || answer.error().code == Code::kFailed);
+  world.host(2).proceed();
+}
+
+}  // namespace
+}  // namespace dunlin::sim
