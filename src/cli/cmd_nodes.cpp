@@ -113,16 +113,6 @@ const OptionTable& drain_options() {
   return table;
 }
 
-const OptionTable& token_options() {
-  static const OptionTable table = {
-      {"role", 0, "ROLE", Takes::kText, "node (the default)"},
-      {"user", 0, "NAME", Takes::kText, "", false, false},
-      {"ttl", 0, "TIME", Takes::kDuration, "how long it can be used; 0: for ever (1h)"},
-      {"uses", 0, "N", Takes::kCount, "how often; 0: any number of times (1)"},
-  };
-  return table;
-}
-
 int run_nodes(Invocation& call) {
   const auto answer = call.client.call("GET", "/v1/nodes");
   if (!answer) return call.failed(answer.error());
@@ -223,23 +213,6 @@ int run_undrain(Invocation& call) {
   const auto node = node_named(call);
   if (!node) return call.failed(node.error());
   return follow_order(call, "/v1/undrain", undrain_request_json({node->facts.id}));
-}
-
-int run_token_create(Invocation& call) {
-  client::CreateToken request;
-  if (call.args.has("role")) request.role = call.args.text("role");
-  if (request.role != "node" && request.role != "user") {
-    return call.usage("--role " + request.role + " is no role", "node");
-  }
-  if (request.role == "user") return call.usage("--role user is not available yet");
-  request.ttl = call.args.duration("ttl", seconds(3600));
-  request.uses = static_cast<std::uint32_t>(call.args.number("uses", 1));
-  const auto answer = call.client.call("POST", "/v1/tokens", token_request_json(request));
-  if (!answer) return call.failed(answer.error());
-  const auto token = token_from_json(answer->body);
-  if (!token) return call.failed(token.error());
-  print(call.json() ? answer->body : token->token + "\n");
-  return kExitWell;
 }
 
 }  // namespace dunlin

@@ -16,10 +16,14 @@ int run_drain(Invocation& call);
 int run_undrain(Invocation& call);
 int run_leave(Invocation& call);
 int run_down(Invocation& call);
-int run_token_create(Invocation& call);
 const OptionTable& drain_options();
 const OptionTable& leave_options();
-const OptionTable& token_options();
+
+int run_token_create(Invocation& call);  // cmd_token.cpp
+int run_token_list(Invocation& call);
+int run_token_revoke(Invocation& call);
+const OptionTable& token_create_options();
+const OptionTable& token_list_options();
 
 int run_run(Invocation& call);     // cmd_run.cpp
 int run_submit(Invocation& call);  // cmd_submit.cpp

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "gossip/gossip.h"
+#include "node/cluster_record.h"
 #include "sched/requests.h"
 
 namespace dunlin::client {
@@ -73,6 +74,29 @@ struct TokenCreated {
   std::string token;
   std::string token_id;
   WallTime expires_at;
+  std::string role = "node";
+  std::string user;
+};
+
+// As this node's copy of the cluster record has them, which may be a moment old.
+struct ListTokens {
+  bool all = false;  // those that are of no use any more, too
+};
+struct TokenView {
+  TokenId id;
+  std::string role;
+  std::string user;
+  TokenState state = TokenState::kValid;
+  WallTime expires_at;     // 0: never
+  std::uint32_t uses = 0;  // 0: any number
+  std::uint32_t used = 0;
+};
+struct TokenList {
+  std::vector<TokenView> tokens;
+};
+// Answered by Done when the cluster has committed it.
+struct EndToken {
+  TokenId token;
 };
 
 // Hands over groups and blobs, then goes; refused where data would be lost, unless `now`.
@@ -101,9 +125,10 @@ struct StopNode {};
 struct Done {};
 
 using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
-                             CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode>;
+                             CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens,
+                             EndToken>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
-                            TokenCreated, Progress, Done>;
+                            TokenCreated, Progress, Done, TokenList>;
 
 struct Reply {
   RequestId request = 0;

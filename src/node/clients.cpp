@@ -120,10 +120,6 @@ void Node::Parts::serve(client::RequestId request, const client::GetStatus&) {
 }
 
 void Node::Parts::serve(client::RequestId request, const client::CreateToken& body) {
-  if (body.role != "node" && body.role != "user") {
-    answer(request, fail(Code::kUsage, "no role '" + body.role + "'", "use node or user"));
-    return;
-  }
   JoinToken token;
   token.cluster = start.membership.cluster;
   std::copy_n(body.entropy.begin(), token.id.raw.size(), token.id.raw.begin());
@@ -135,8 +131,29 @@ void Node::Parts::serve(client::RequestId request, const client::CreateToken& bo
   record.user = body.user;
   record.uses = body.uses;
   if (body.ttl.us > 0) record.expires_at = {wall.ms + body.ttl.milliseconds()};
-  new_tokens[request] = {token.text(), token.id.text(), record.expires_at};
+  if (Result<void> fine = check_new_token(record); !fine) {
+    answer(request, tl::unexpected(fine.error()));
+    return;
+  }
+  record_answers[request] = client::TokenCreated{token.text(), token.id.text(), record.expires_at,
+                                                 record.role, record.user};
   admission.issue(request, AddToken{std::move(record), wall});
+}
+
+void Node::Parts::serve(client::RequestId request, const client::ListTokens& body) {
+  client::TokenList list;
+  for (const auto& [id, token] : admission.record().tokens()) {
+    const TokenState state = state_of(token, wall);
+    if (state != TokenState::kValid && !body.all) continue;
+    list.tokens.push_back(
+        {id, token.role, token.user, state, token.expires_at, token.uses, token.used});
+  }
+  answer(request, client::Answer(std::move(list)));
+}
+
+void Node::Parts::serve(client::RequestId request, const client::EndToken& body) {
+  record_answers[request] = client::Done{};
+  admission.issue(request, RevokeToken{body.token});
 }
 
 // ---- ending -------------------------------------------------------------------------------------

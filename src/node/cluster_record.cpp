@@ -20,15 +20,63 @@ struct RecordCopy {
   }
 };
 
-bool is_expired(const TokenRecord& token, WallTime at) {
-  return token.expires_at.ms != 0 && at > token.expires_at;
+Result<void> check_state(const TokenRecord& token, WallTime at, const std::string& hint) {
+  switch (state_of(token, at)) {
+    case TokenState::kValid: return {};
+    case TokenState::kExpired:
+      return fail(Code::kRefused, "the token expired at " + to_rfc3339(token.expires_at), hint);
+    case TokenState::kUsedUp: return fail(Code::kRefused, "the token was used up", hint);
+    case TokenState::kRevoked: return fail(Code::kRefused, "the token was revoked", hint);
+  }
+  return {};
 }
 
-bool is_used_up(const TokenRecord& token) {
-  return token.uses != 0 && token.used >= token.uses;
+// What stands in a job's `user` is shown, logged and compared: nothing in it may look like another.
+bool is_user_name(const std::string& name) {
+  constexpr std::string_view kLetters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+@";
+  return !name.empty() && name.size() <= kMaxRecordText && name[0] != '-' &&
+         name.find_first_not_of(kLetters) == std::string::npos;
 }
 
 }  // namespace
+
+Result<void> check_new_token(const TokenRecord& token) {
+  if (token.role != "node" && token.role != "user") {
+    return fail(Code::kUsage, "no role '" + token.role + "'", "use node or user");
+  }
+  if (token.role == "node") {
+    if (token.user.empty()) return {};
+    return fail(Code::kUsage, "a token of role node is nobody's", "use role user");
+  }
+  if (token.user == "root") {
+    return fail(Code::kRefused, "no token makes its bearer root", "name another user");
+  }
+  if (!is_user_name(token.user)) {
+    return fail(Code::kUsage, "'" + token.user + "' is no user's name",
+                "up to 64 letters, digits and . _ - + @");
+  }
+  if (token.uses == 0) return {};
+  return fail(Code::kUsage, "the uses of a user's token are not counted",
+              "it is good until it expires or is revoked");
+}
+
+TokenState state_of(const TokenRecord& token, WallTime at) {
+  if (token.revoked) return TokenState::kRevoked;
+  if (token.expires_at.ms != 0 && at > token.expires_at) return TokenState::kExpired;
+  if (token.uses != 0 && token.used >= token.uses) return TokenState::kUsedUp;
+  return TokenState::kValid;
+}
+
+const char* name_of(TokenState state) {
+  switch (state) {
+    case TokenState::kValid: return "valid";
+    case TokenState::kExpired: return "expired";
+    case TokenState::kUsedUp: return "used";
+    case TokenState::kRevoked: return "revoked";
+  }
+  return "?";
+}
 
 Result<void> ClusterRecord::apply(LogIndex index, const RecordCommand& command) {
   if (index <= version_) return {};
@@ -36,6 +84,7 @@ Result<void> ClusterRecord::apply(LogIndex index, const RecordCommand& command) 
   if (const auto* token = std::get_if<AddToken>(&command)) return add_token(*token);
   if (const auto* admission = std::get_if<Admit>(&command)) return admit(*admission);
   if (const auto* succession = std::get_if<Succeed>(&command)) return succeed(*succession);
+  if (const auto* revocation = std::get_if<RevokeToken>(&command)) return revoke(*revocation);
   return retire(std::get<Retire>(command));
 }
 
@@ -54,21 +103,25 @@ Result<void> ClusterRecord::check_token(const TokenId& id, WallTime at) const {
     return fail(Code::kRefused, "the token is one for users, not for nodes",
                 "make one with: dunlin token create");
   }
-  if (is_expired(*token, at)) {
-    return fail(Code::kRefused, "the token expired at " + to_rfc3339(token->expires_at),
-                "make a new one with: dunlin token create");
+  return check_state(*token, at, "make a new one with: dunlin token create");
+}
+
+Result<std::string> ClusterRecord::user_of_token(const TokenId& id, WallTime at) const {
+  constexpr const char* kHint = "make a new one with: dunlin token create --role user --user NAME";
+  const TokenRecord* token = find_token(id);
+  if (token == nullptr) return fail(Code::kRefused, "this cluster does not know the token", kHint);
+  if (token->role != "user") {
+    return fail(Code::kRefused, "the token is one for nodes, not for users", kHint);
   }
-  if (is_used_up(*token)) {
-    return fail(Code::kRefused, "the token was used up",
-                "make a new one with: dunlin token create");
+  if (Result<void> fine = check_state(*token, at, kHint); !fine) {
+    return tl::unexpected(fine.error());
   }
-  return {};
+  return token->user;
 }
 
 void ClusterRecord::drop_spent_tokens(WallTime at) {
-  std::erase_if(tokens_, [&](const auto& item) {
-    return is_expired(item.second, at) || is_used_up(item.second);
-  });
+  std::erase_if(tokens_,
+                [&](const auto& item) { return state_of(item.second, at) != TokenState::kValid; });
 }
 
 Result<void> ClusterRecord::add_token(const AddToken& command) {
@@ -135,6 +188,16 @@ Result<void> ClusterRecord::retire(const Retire& command) {
   }
   retired_.insert(command.node);
   admissions_.erase(command.node);
+  return {};
+}
+
+Result<void> ClusterRecord::revoke(const RevokeToken& command) {
+  const auto token = tokens_.find(command.token);
+  if (token == tokens_.end()) {
+    return fail(Code::kNotFound, "there is no token " + command.token.text(),
+                "see: dunlin token list");
+  }
+  token->second.revoked = true;
   return {};
 }
 

@@ -37,15 +37,24 @@ struct TokenRecord {
   WallTime expires_at;     // 0: never
   std::uint32_t uses = 1;  // 0: any number
   std::uint32_t used = 0;
+  bool revoked = false;  // it stays for a while, so that its bearer is told so
+  static constexpr std::size_t kRequiredFields = 7;
   static constexpr auto fields() {
     using T = TokenRecord;
-    return Fields<&T::id, &T::psk, &T::role, &T::user, &T::expires_at, &T::uses, &T::used>{};
+    return Fields<&T::id, &T::psk, &T::role, &T::user, &T::expires_at, &T::uses, &T::used,
+                  &T::revoked>{};
   }
 };
 
+enum class TokenState : std::uint8_t { kValid, kExpired, kUsedUp, kRevoked };
+TokenState state_of(const TokenRecord& token, WallTime at);
+const char* name_of(TokenState state);
+// Whether such a one may be made: its role, and whose it is.
+Result<void> check_new_token(const TokenRecord& token);
+
 // ---- commands, as they stand in group 0's log ---------------------------------------------------
 
-// Where there is no room, tokens that have expired at the proposer's time, or are used up, go.
+// Where there is no room, tokens that are of no use any more at the proposer's time go.
 struct AddToken {
   TokenRecord token;
   WallTime at;
@@ -81,7 +90,13 @@ struct Succeed {
   }
 };
 
-using RecordCommand = std::variant<AddToken, Admit, Retire, Succeed>;
+// Nobody gets in by it any more. Who is in stays: a node is put out by Retire.
+struct RevokeToken {
+  TokenId token;
+  static constexpr auto fields() { return Fields<&RevokeToken::token>{}; }
+};
+
+using RecordCommand = std::variant<AddToken, Admit, Retire, Succeed, RevokeToken>;
 
 // ---- the state ----------------------------------------------------------------------------------
 
@@ -102,8 +117,11 @@ class ClusterRecord {
   Result<void> apply(LogIndex index, const RecordCommand& command);
 
   const TokenRecord* find_token(const TokenId& id) const;
-  // Would this token let a stranger in at that time?
+  const std::map<TokenId, TokenRecord>& tokens() const { return tokens_; }
+  // Would this token let a node in at that time?
   Result<void> check_token(const TokenId& id, WallTime at) const;
+  // Whose jobs its bearer submits; an error when it is none of a user, or no more.
+  Result<std::string> user_of_token(const TokenId& id, WallTime at) const;
   bool is_admitted(const NodeId& node) const { return admissions_.contains(node); }
   bool is_retired(const NodeId& node) const { return retired_.contains(node); }
   const std::set<NodeId>& retired() const { return retired_; }
@@ -122,6 +140,7 @@ class ClusterRecord {
   Result<void> admit(const Admit& command);
   Result<void> succeed(const Succeed& command);
   Result<void> retire(const Retire& command);
+  Result<void> revoke(const RevokeToken& command);
 
   LogIndex version_ = 0;
   std::map<TokenId, TokenRecord> tokens_;

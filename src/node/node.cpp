@@ -272,6 +272,10 @@ std::optional<Key32> Node::token_psk(const TokenId& token) const {
   return record->psk.raw;
 }
 
+Result<std::string> Node::user_of_token(const TokenId& token) const {
+  return parts_->admission.record().user_of_token(token, parts_->wall);
+}
+
 bool Node::is_admitted(const NodeId& id) const {
   return !parts_->admission.record().is_retired(id);
 }

@@ -87,8 +87,10 @@ class Node {
   Boot boot() const;
   // Members believed alive, this node too.
   std::vector<Member> reachable_members() const;
-  // The key that a joiner's token proves, if the token may still be used.
+  // The key that a token proves, be it of use still or not: whoever proves it is told why not.
   std::optional<Key32> token_psk(const TokenId& token) const;
+  // The user that a client with this token is; an error when it is none of a user, or no more.
+  Result<std::string> user_of_token(const TokenId& token) const;
   // May this identity, which proved the cluster's key, speak with us? Not when it is retired. That
   // our copy of the record has no admission of it is no reason: the key is handed out only after a
   // committed admission, our copy may be older than that, and it is perhaps this very peer without

@@ -105,6 +105,8 @@ struct Node::Parts {
   void serve(client::RequestId request, const client::ListNodes& body);
   void serve(client::RequestId request, const client::GetStatus& body);
   void serve(client::RequestId request, const client::CreateToken& body);
+  void serve(client::RequestId request, const client::ListTokens& body);
+  void serve(client::RequestId request, const client::EndToken& body);
   void serve(client::RequestId request, const client::LeaveNode& body);
   void serve(client::RequestId request, const client::DrainNode& body);
   void serve(client::RequestId request, const client::UndrainNode& body);
@@ -180,8 +182,8 @@ struct Node::Parts {
   Tokens<Asker> asked_groups;
   Tokens<BlobAsker> asked_blobs;
   std::set<client::RequestId> waiting;  // clients' requests without their last answer
-  std::map<std::uint64_t, client::TokenCreated> new_tokens;  // by request, until committed
-  std::map<std::uint64_t, client::Status> statuses;          // by request, until jobs are counted
+  std::map<std::uint64_t, client::Answer> record_answers;  // by request, until it is committed
+  std::map<std::uint64_t, client::Status> statuses;        // by request, until jobs are counted
   std::vector<SnapshotWanted> snapshots_wanted;
   std::set<NodeId> sched_peers;
   std::set<NodeId> watched;

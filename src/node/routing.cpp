@@ -494,14 +494,13 @@ void Node::Parts::on(Admission::Joined& event) {
 }
 
 void Node::Parts::on(const Admission::Ended& event) {
-  const auto made = new_tokens.find(event.request);
-  if (made == new_tokens.end()) return;
+  auto waiting_for_it = record_answers.extract(event.request);
+  if (waiting_for_it.empty()) return;
   if (event.result) {
-    answer(event.request, client::Answer(made->second));
+    answer(event.request, std::move(waiting_for_it.mapped()));
   } else {
     answer(event.request, tl::unexpected(event.result.error()));
   }
-  new_tokens.erase(made);
 }
 
 }  // namespace dunlin

@@ -87,8 +87,9 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
 const std::vector<Endpoint>& endpoints() {
   static const std::vector<Endpoint> all = [] {
     std::vector<Endpoint> joined;
-    for (const auto* family : {&node_endpoints(), &job_endpoints(), &order_endpoints(), &blob_endpoints(),
-                               &output_endpoints(), &log_endpoints(), &watch_endpoints()}) {
+    for (const auto* family :
+         {&node_endpoints(), &token_endpoints(), &job_endpoints(), &order_endpoints(),
+          &blob_endpoints(), &output_endpoints(), &log_endpoints(), &watch_endpoints()}) {
       joined.insert(joined.end(), family->begin(), family->end());
     }
     return joined;
@@ -249,6 +250,11 @@ void Exchange::abort() {
 
 bool Exchange::is_operator() const {
   return request_.uid == 0 || request_.uid == geteuid();
+}
+
+tl::unexpected<Error> Exchange::not_an_operator(const std::string& what) {
+  return fail(Code::kRefused, what + " is for root and the node's own account",
+              "run it as one of them");
 }
 
 void SimpleExchange::start() {

@@ -1,17 +1,10 @@
-// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/tokens, /v1/down, /v1/leave,
-// /v1/drain, /v1/undrain.
-#include "os/chance.h"
+// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/down, /v1/leave, /v1/drain, /v1/undrain.
 #include "os/exchange.h"
 #include "os/json.h"
 
 namespace dunlin {
 
 namespace {
-
-tl::unexpected<Error> not_an_operator(const std::string& what) {
-  return fail(Code::kRefused, what + " is for root and the node's own account",
-              "run it as one of them");
-}
 
 class Nodes : public SimpleExchange {
   using SimpleExchange::SimpleExchange;
@@ -40,22 +33,6 @@ class PickGroup : public SimpleExchange {
     const auto picked = answer_as<client::PickedGroup>(std::move(answer));
     if (!picked) return tl::unexpected(picked.error());
     return Rendered{group_choice_json({picked->group, picked->group_count, request_.user}), {}};
-  }
-};
-
-class CreateToken : public SimpleExchange {
-  using SimpleExchange::SimpleExchange;
-  Result<client::Request> question() override {
-    if (!is_operator()) return not_an_operator("making tokens");
-    auto request = token_request_from_json(as_text(request_.body));
-    if (!request) return tl::unexpected(request.error());
-    fill_with_chance(request->entropy);
-    return std::move(*request);
-  }
-  Result<Rendered> render(Result<client::Answer> answer) override {
-    const auto token = answer_as<client::TokenCreated>(std::move(answer));
-    if (!token) return tl::unexpected(token.error());
-    return Rendered{token_json(*token), {}};
   }
 };
 
@@ -145,7 +122,6 @@ const std::vector<Endpoint>& node_endpoints() {
       {"GET", "/v1/nodes", 0, make_exchange<Nodes>},
       {"GET", "/v1/status", 0, make_exchange<GetStatus>},
       {"GET", "/v1/pick-group", 0, make_exchange<PickGroup>},
-      {"POST", "/v1/tokens", kMaxJsonBody, make_exchange<CreateToken>},
       {"POST", "/v1/down", kMaxJsonBody, make_exchange<Down>},
       {"POST", "/v1/leave", kMaxJsonBody, make_exchange<Leave>},
       {"POST", "/v1/drain", kMaxJsonBody, make_exchange<Drain>},

@@ -96,6 +96,8 @@ class Exchange {
   std::uint16_t group_count() const { return api_.group_count_; }
   // May stop the node, remove it from the cluster, and let others in.
   bool is_operator() const;
+  // "WHAT is for root and the node's own account"
+  static tl::unexpected<Error> not_an_operator(const std::string& what);
   bool is_root() const { return request_.uid == 0; }
 
   HttpRequest request_;
@@ -134,6 +136,7 @@ struct Endpoint {
   MakeExchange make;
 };
 const std::vector<Endpoint>& node_endpoints();    // api_nodes.cpp
+const std::vector<Endpoint>& token_endpoints();   // api_tokens.cpp
 const std::vector<Endpoint>& job_endpoints();     // api_jobs.cpp
 const std::vector<Endpoint>& order_endpoints();   // api_orders.cpp
 const std::vector<Endpoint>& blob_endpoints();    // api_blobs.cpp

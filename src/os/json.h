@@ -30,11 +30,6 @@ Result<std::vector<Member>> nodes_from_json(std::string_view text);
 std::string only_node(std::string_view list, const NodeId& id);
 std::string status_json(const client::Status& status);
 Result<client::Status> status_from_json(std::string_view text);
-std::string token_json(const client::TokenCreated& token);
-Result<client::TokenCreated> token_from_json(std::string_view text);
-// The body of POST /v1/tokens; an empty text is a token with all defaults.
-std::string token_request_json(const client::CreateToken& request);
-Result<client::CreateToken> token_request_from_json(std::string_view text);
 // The body of POST /v1/leave; no node: the one that is asked.
 std::string leave_request_json(const client::LeaveNode& request);
 Result<client::LeaveNode> leave_request_from_json(std::string_view text);
@@ -59,6 +54,16 @@ struct GroupChoice {
 };
 std::string group_choice_json(const GroupChoice& choice);
 Result<GroupChoice> group_choice_from_json(std::string_view text);
+
+// ---- tokens (json_tokens.cpp) -------------------------------------------------------------------
+
+std::string token_json(const client::TokenCreated& token);
+Result<client::TokenCreated> token_from_json(std::string_view text);
+// The body of POST /v1/tokens; an empty text is a token with all defaults.
+std::string token_request_json(const client::CreateToken& request);
+Result<client::CreateToken> token_request_from_json(std::string_view text);
+std::string tokens_json(const client::TokenList& list);
+Result<client::TokenList> tokens_from_json(std::string_view text);
 
 // ---- jobs (json_jobs.cpp) -----------------------------------------------------------------------
 

@@ -248,58 +248,6 @@ Result<client::Status> status_from_json(std::string_view text) {
   return status;
 }
 
-std::string token_json(const client::TokenCreated& token) {
-  std::string text;
-  JsonWriter out(text);
-  out.begin_object();
-  out.field("token", token.token);
-  out.field("id", token.token_id);
-  out.field("expires_at", token.expires_at);
-  out.end_object();
-  return text;
-}
-
-Result<client::TokenCreated> token_from_json(std::string_view text) {
-  const Result<nlohmann::json> parsed = parse_object(text);
-  if (!parsed) return tl::unexpected(parsed.error());
-  client::TokenCreated token;
-  JsonFields in(*parsed, "token");
-  in.read("token", token.token);
-  in.read("id", token.token_id);
-  in.read("expires_at", token.expires_at);
-  if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
-  return token;
-}
-
-std::string token_request_json(const client::CreateToken& request) {
-  std::string text;
-  JsonWriter out(text);
-  out.begin_object();
-  out.field("role", request.role);
-  out.field_or_null("user", request.user);
-  out.field("ttl_ms", request.ttl.milliseconds());
-  out.field("uses", request.uses);
-  out.end_object();
-  return text;
-}
-
-Result<client::CreateToken> token_request_from_json(std::string_view text) {
-  const Result<nlohmann::json> parsed = parse_object(text.empty() ? "{}" : text);
-  if (!parsed) return tl::unexpected(parsed.error());
-  client::CreateToken request;
-  request.ttl = seconds(3600);
-  JsonFields in(*parsed, "");
-  in.read("role", request.role);
-  in.read("user", request.user);
-  in.read_ms("ttl_ms", request.ttl);
-  in.read("uses", request.uses);
-  if (request.role != "node") {
-    in.complain("role", "must be node: tokens of users are not available yet");
-  }
-  if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
-  return request;
-}
-
 namespace {
 
 // The node of an order; none: the one that is asked.

@@ -480,6 +480,42 @@ TEST_F(Commands, DrainAndUndrainReachTheNode) {
   EXPECT_EQ(run({"drain", "eight"}).code, 4);
 }
 
+TEST_F(Commands, TokensAreListedAndEndedByTheirBeginnings) {
+  server.on_loop([](FakeNode& node) {
+    node.tokens = {
+        {TokenId{{1}}, "node", "", TokenState::kValid, {}, 0, 4},
+        {TokenId{{1, 0, 0, 0, 0, 0, 0, 9}}, "user", "ann", TokenState::kValid, {5}, 0, 0},
+        {TokenId{{0xf0}}, "node", "", TokenState::kUsedUp, {}, 1, 1}};
+  });
+  const std::string first = TokenId{{1}}.text(), used = TokenId{{0xf0}}.text();
+  const std::string list = run({"token", "list"}).out;
+  EXPECT_NE(list.find("never"), std::string::npos) << list;
+  EXPECT_NE(list.find("ann"), std::string::npos) << list;
+  EXPECT_EQ(list.find(used), std::string::npos) << list;
+  EXPECT_NE(run({"token", "list", "--all"}).out.find(used), std::string::npos);
+  const Ran ambiguous = run({"token", "revoke", first.substr(0, 4)});
+  EXPECT_EQ(ambiguous.code, 2);
+  EXPECT_NE(ambiguous.err.find(first), std::string::npos) << ambiguous.err;
+  EXPECT_EQ(run({"token", "revoke", "zzz"}).code, 4);
+  EXPECT_EQ(run({"token", "revoke", TokenId{{7}}.text()}).code, 4);
+  EXPECT_EQ(run({"token", "revoke", first, used.substr(0, 3)}).code, 0);
+  const std::string second = TokenId{{1, 0, 0, 0, 0, 0, 0, 9}}.text();
+  EXPECT_EQ(run({"token", "list", "--quiet"}).out, second + "\n");
+}
+
+TEST_F(Commands, ATokenOfAUserTakesNoUsesAndOneOfANodeNoUser) {
+  EXPECT_EQ(run({"token", "create", "--role", "admin"}).code, 2);
+  EXPECT_EQ(run({"token", "create", "--role", "user", "--user", "ann", "--uses", "2"}).code, 2);
+  EXPECT_EQ(run({"token", "create", "--user", "ann"}).code, 2);
+  EXPECT_EQ(run({"token", "create", "--role", "user", "--user", "ann", "--uses", "0"}).code, 0);
+  server.on_loop([](FakeNode& node) {
+    const auto& made = std::get<client::CreateToken>(node.asked.back());
+    EXPECT_EQ(made.user, "ann");
+    EXPECT_EQ(made.uses, 0U);
+    EXPECT_EQ(made.ttl, seconds(3600));
+  });
+}
+
 TEST_F(Commands, DownWaitsForTheEndOfTheProcessThatServes) {
   const auto down = start({"down"});
   EXPECT_TRUE(server.wait_until([](FakeNode& node) { return node.stopped; }));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/crypto.h"
 #include "base/effects.h"
 #include "node/messages.h"
@@ -130,6 +132,74 @@ TEST(ClusterRecord, RefusesATokenForUsersAtItsDoor) {
   token.role = "user";
   ASSERT_TRUE(log.apply(AddToken{token, {}}));
   EXPECT_FALSE(log.apply(admit(token, 1)));
+}
+
+TEST(ClusterRecord, ARevokedTokenLetsNobodyInAndItsBearerIsToldSo) {
+  Log log;
+  const TokenRecord token = token_of(1, 0);
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
+  ASSERT_TRUE(log.apply(admit(token, 1)));
+  ASSERT_TRUE(log.apply(RevokeToken{token.id}));
+  ASSERT_TRUE(log.apply(RevokeToken{token.id})) << "asked again after a lost answer";
+  const Result<void> late = log.apply(admit(token, 2));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().message, "the token was revoked");
+  EXPECT_TRUE(log.record.is_admitted(node_id_of(key_of(1)))) << "who is in stays in";
+  EXPECT_EQ(log.apply(RevokeToken{token_of(2, 0).id}).error().code, Code::kNotFound);
+  // Added again, as a repeated command may do, it stays revoked.
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
+  EXPECT_TRUE(log.record.find_token(token.id)->revoked);
+}
+
+TEST(ClusterRecord, ATokenOfAUserSaysWhoHeIsUntilItExpiresOrIsRevoked) {
+  Log log;
+  TokenRecord token = token_of(1, 0, {5000});
+  token.role = "user";
+  token.user = "ann";
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
+  EXPECT_EQ(log.record.user_of_token(token.id, {5000}).value_or(""), "ann");
+  EXPECT_EQ(log.record.user_of_token(token.id, {5001}).error().message,
+            "the token expired at 1970-01-01T00:00:05.000Z");
+  ASSERT_TRUE(log.apply(RevokeToken{token.id}));
+  EXPECT_EQ(log.record.user_of_token(token.id, {1}).error().message, "the token was revoked");
+  ASSERT_TRUE(log.apply(AddToken{token_of(2, 0), {}}));
+  EXPECT_FALSE(log.record.user_of_token(token_of(2, 0).id, {1})) << "it is one for nodes";
+  EXPECT_FALSE(log.record.user_of_token(token_of(3, 0).id, {1}));
+}
+
+TEST(ClusterRecord, NoTokenMakesItsBearerRootOrNobody) {
+  TokenRecord token = token_of(1, 0);
+  EXPECT_TRUE(check_new_token(token));
+  token.user = "ann";
+  EXPECT_FALSE(check_new_token(token)) << "a node's token is nobody's";
+  token.role = "user";
+  EXPECT_TRUE(check_new_token(token));
+  token.uses = 1;
+  EXPECT_FALSE(check_new_token(token));
+  token.uses = 0;
+  for (const char* name : {"root", "", "-a", "a b", "a\nb", "a/b"}) {
+    token.user = name;
+    EXPECT_FALSE(check_new_token(token)) << name;
+  }
+  token.role = "admin";
+  EXPECT_FALSE(check_new_token(token));
+}
+
+TEST(ClusterRecord, ACopyByAnOlderVersionIsReadAndItsTokensAreNotRevoked) {
+  Log log;
+  TokenRecord token = token_of(1, 0);
+  ASSERT_TRUE(log.apply(AddToken{token, {}}));
+  Bytes copy = log.record.encode();
+  // [version, [[7 fields, false]], ...] as it was written before tokens could be revoked.
+  const auto last_field = std::find(copy.rbegin(), copy.rend(), 0xc2);
+  ASSERT_NE(last_field, copy.rend());
+  copy.erase(std::next(last_field).base());
+  const auto head = std::find(copy.begin(), copy.end(), 0x98);
+  ASSERT_NE(head, copy.end());
+  *head = 0x97;
+  ClusterRecord other;
+  ASSERT_TRUE(other.merge(copy));
+  EXPECT_EQ(other.encode(), log.record.encode());
 }
 
 TEST(ClusterRecord, ARetiredIdIsNeverAdmittedAgainAndTakesNoRoom) {

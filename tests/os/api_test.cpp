@@ -476,10 +476,39 @@ TEST_F(ApiTest, MakesTokensAndStopsTheNode) {
       token_from_json(ask("POST", "/v1/tokens", R"({"uses":3,"ttl_ms":60000})").body);
   ASSERT_TRUE(token);
   EXPECT_EQ(token->token, "dunlin-token-3");
-  EXPECT_EQ(ask("POST", "/v1/tokens", R"({"role":"user"})").status, 400);
   EXPECT_EQ(ask("POST", "/v1/tokens", R"({"use":3})").status, 400);
   EXPECT_EQ(ask("POST", "/v1/down").status, 200);
   server.on_loop([](FakeNode& node) { EXPECT_TRUE(node.stopped); });
+}
+
+TEST_F(ApiTest, ATokenOfAUserIsNotCountedAndBelongsToSomebody) {
+  const auto token =
+      token_from_json(ask("POST", "/v1/tokens", R"({"role":"user","user":"ann"})").body);
+  ASSERT_TRUE(token);
+  EXPECT_EQ(token->token, "dunlin-token-0");
+  EXPECT_EQ(token->user, "ann");
+  // Without a name it is the caller's, but nobody is root from elsewhere.
+  const int own = ask("POST", "/v1/tokens", R"({"role":"user"})").status;
+  EXPECT_EQ(own, geteuid() == 0 ? 400 : 200);
+}
+
+TEST_F(ApiTest, TokensAreListedWithoutTheirSecretsAndRevoked) {
+  server.on_loop([](FakeNode& node) {
+    node.tokens = {{TokenId{{1}}, "node", "", TokenState::kValid, {}, 3, 1},
+                   {TokenId{{2}}, "user", "ann", TokenState::kExpired, {5}, 0, 0}};
+  });
+  const auto valid = tokens_from_json(ask("GET", "/v1/tokens").body);
+  ASSERT_TRUE(valid);
+  EXPECT_EQ(valid->tokens.size(), 1U);
+  const std::string all = ask("GET", "/v1/tokens?all=1").body;
+  EXPECT_NE(all.find("\"uses_left\":2"), std::string::npos) << all;
+  EXPECT_NE(all.find("\"user\":\"ann\",\"state\":\"expired\""), std::string::npos) << all;
+  const std::string first = "/v1/tokens/" + TokenId{{1}}.text() + "/revoke";
+  EXPECT_EQ(ask("POST", first).status, 200);
+  EXPECT_EQ(ask("GET", "/v1/tokens").body, "[]\n");
+  EXPECT_EQ(ask("POST", "/v1/tokens/" + TokenId{{9}}.text() + "/revoke").status, 404);
+  EXPECT_EQ(ask("POST", "/v1/tokens/short/revoke").status, 400);
+  EXPECT_EQ(ask("GET", "/v1/tokens?al=1").status, 400);
 }
 
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {

@@ -41,6 +41,7 @@ class FakeNode {
   std::map<JobId, Job> jobs;
   std::map<BlobId, Bytes> blobs;
   std::vector<Member> members;
+  std::vector<client::TokenView> tokens;
   client::Status status;
   std::vector<std::string> leave_progress = {"groups: 3 left", "groups: none left"};
   std::optional<Error> leave_error;
@@ -141,7 +142,24 @@ class FakeNode {
   void on(client::RequestId id, client::CreateToken& create) {
     reply(id, client::Answer(client::TokenCreated{"dunlin-token-" + std::to_string(create.uses),
                                                   "tok1",
-                                                  {clock + create.ttl.milliseconds()}}));
+                                                  {clock + create.ttl.milliseconds()},
+                                                  create.role,
+                                                  create.user}));
+  }
+  void on(client::RequestId id, client::ListTokens& list) {
+    client::TokenList found;
+    for (const client::TokenView& token : tokens) {
+      if (list.all || token.state == TokenState::kValid) found.tokens.push_back(token);
+    }
+    reply(id, client::Answer(std::move(found)));
+  }
+  void on(client::RequestId id, client::EndToken& end) {
+    for (client::TokenView& token : tokens) {
+      if (token.id != end.token) continue;
+      token.state = TokenState::kRevoked;
+      return reply(id, client::Answer(client::Done{}));
+    }
+    reply(id, fail(Code::kNotFound, "there is no token " + end.token.text()));
   }
   void on(client::RequestId id, client::LeaveNode&) {
     for (const std::string& line : leave_progress) {

@@ -190,9 +190,11 @@ TEST(Json, StatusTokenAndGroupChoiceAreReadBack) {
   EXPECT_EQ(back->blocks_missing, 2U);
   EXPECT_EQ(back->silent_groups, 4U);
 
-  const auto token = token_from_json(token_json({"secret", "t1", {1'700'000'000'000}}));
+  const auto token =
+      token_from_json(token_json({"secret", "t1", {1'700'000'000'000}, "user", "ann"}));
   ASSERT_TRUE(token);
   EXPECT_EQ(token->expires_at.ms, 1'700'000'000'000);
+  EXPECT_EQ(token->user, "ann");
   const auto choice = group_choice_from_json(group_choice_json({GroupId{3}, 16, "ann"}));
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice->user, "ann");
