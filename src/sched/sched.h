@@ -28,6 +28,8 @@
 #include "sched/process_events.h"
 #include "sched/requests.h"
 #include "sched/sched_events.h"
+#include "sched/task_command.h"
+#include "sched/validate.h"
 
 namespace dunlin {
 

@@ -11,19 +11,23 @@ std::string_view base_name(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
-std::string_view directory_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos) return ".";
-  return slash == 0 ? path.substr(0, 1) : path.substr(0, slash);
+std::string_view without_slashes(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return path;
 }
 
-// A dot that begins the file's name does not begin an extension.
-std::string_view without_extension(std::string_view path) {
-  const std::size_t dot = path.rfind('.');
-  if (dot == std::string_view::npos || dot == 0) return path;
+// As dirname(1) does.
+std::string_view directory_of(std::string_view path) {
+  path = without_slashes(path);
   const std::size_t slash = path.rfind('/');
-  if (slash != std::string_view::npos && dot <= slash + 1) return path;
-  return path.substr(0, dot);
+  if (slash == std::string_view::npos) return ".";
+  return without_slashes(path.substr(0, slash + 1));
+}
+
+// GNU parallel takes a dot that begins the file's name for the begin of an extension, too.
+std::string_view without_extension(std::string_view path) {
+  const std::size_t dot = path.find_last_of("./");
+  return dot == std::string_view::npos || path[dot] == '/' ? path : path.substr(0, dot);
 }
 
 }  // namespace
@@ -61,6 +65,25 @@ std::vector<std::string> task_argv(const JobSpec& spec, const TaskNames& names) 
   return argv;
 }
 
+namespace {
+
+// As in Slurm, each task of an array has a job id of its own, which nothing else has: JOB.TASK.
+void add_slurm_variables(const JobSpec& spec, const TaskNames& names,
+                         std::map<std::string, std::string>& to) {
+  const std::string job = names.job.text();
+  const std::string number = std::to_string(names.number);
+  to["SLURM_JOB_ID"] = spec.many ? job + "." + number : job;
+  if (spec.many) {
+    to["SLURM_ARRAY_JOB_ID"] = job;
+    to["SLURM_ARRAY_TASK_ID"] = number;
+  }
+  to["SLURM_CPUS_PER_TASK"] = std::to_string(spec.cpus);
+  to["SLURM_SUBMIT_DIR"] = spec.slurm_directory;
+  to["SLURM_JOB_NAME"] = spec.name;
+}
+
+}  // namespace
+
 std::vector<std::pair<std::string, std::string>> task_environment(const JobSpec& spec,
                                                                   const TaskNames& names) {
   // What a job sets itself does not hide where it runs.
@@ -78,6 +101,7 @@ std::vector<std::pair<std::string, std::string>> task_environment(const JobSpec&
       visible += (visible.empty() ? "" : ",") + std::to_string(gpu);
     }
   }
+  if (!spec.slurm_directory.empty()) add_slurm_variables(spec, names, environment);
   return {environment.begin(), environment.end()};
 }
 

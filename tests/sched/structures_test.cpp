@@ -113,7 +113,51 @@ TEST(Placeholders, AreThoseOfGnuParallel) {
   const TaskNames plain{JobId{}, 7, 1, "file", "n", "s"};
   EXPECT_EQ(replace_placeholders("{.} {/} {//} {/.}", spec, plain), "file file . file");
   EXPECT_EQ(replace_placeholders("{.}", spec, {JobId{}, 1, 1, "a.d/b", "", ""}), "a.d/b");
-  EXPECT_EQ(replace_placeholders("{.}", spec, {JobId{}, 1, 1, "d/.hidden", "", ""}), "d/.hidden");
+}
+
+// As printed by: parallel echo '[{.}] [{/}] [{//}] [{/.}]' ::: ENTRY
+TEST(Placeholders, OfOddPathsAreWhatGnuParallelPrints) {
+  const std::vector<std::pair<std::string, std::string>> printed = {
+      {".bashrc", "[] [.bashrc] [.] []"},
+      {"d/.b", "[d/] [.b] [d] []"},
+      {"foo.", "[foo] [foo.] [.] [foo]"},
+      {"x..y", "[x.] [x..y] [.] [x.]"},
+      {"/a", "[/a] [a] [/] [a]"},
+      {"a/", "[a/] [] [.] []"},
+      {"a/b/", "[a/b/] [] [a] []"},
+      {"/", "[/] [] [/] []"},
+      {"", "[] [] [.] []"},
+      {"d.d/b", "[d.d/b] [b] [d.d] [b]"}};
+  JobSpec spec;
+  spec.many = true;
+  for (const auto& [entry, line] : printed) {
+    const TaskNames names{JobId{}, 1, 1, entry, "", ""};
+    EXPECT_EQ(replace_placeholders("[{.}] [{/}] [{//}] [{/.}]", spec, names), line) << entry;
+  }
+}
+
+TEST(TaskEnvironment, HasSlurmsVariablesForAScriptWithItsLines) {
+  JobSpec spec;
+  spec.name = "night";
+  spec.cpus = 4;
+  const JobId id = JobId::from_text("k3v9x2m4pq").value_or(JobId{});
+  const TaskNames names{id, 7, 1, "7", "n", "s"};
+  const auto variables = [&] {
+    std::string text;
+    for (const auto& [name, value] : task_environment(spec, names)) {
+      if (name.starts_with("SLURM_")) text += name + "=" + value + " ";
+    }
+    return text;
+  };
+  EXPECT_EQ(variables(), "");
+  spec.slurm_directory = "/home/me";
+  EXPECT_EQ(variables(),
+            "SLURM_CPUS_PER_TASK=4 SLURM_JOB_ID=k3v9x2m4pq SLURM_JOB_NAME=night "
+            "SLURM_SUBMIT_DIR=/home/me ");
+  spec.many = true;
+  EXPECT_EQ(variables(),
+            "SLURM_ARRAY_JOB_ID=k3v9x2m4pq SLURM_ARRAY_TASK_ID=7 SLURM_CPUS_PER_TASK=4 "
+            "SLURM_JOB_ID=k3v9x2m4pq.7 SLURM_JOB_NAME=night SLURM_SUBMIT_DIR=/home/me ");
 }
 
 TEST(Placeholders, StayAsTheyAreInASingleCommand) {
