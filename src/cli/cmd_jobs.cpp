@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "cli/commands.h"
 #include "cli/job_text.h"
+#include "cli/node_ref.h"
+#include "cli/spec_page.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "os/clock.h"
@@ -102,15 +105,16 @@ class JsonArray {
   std::string text_;
 };
 
-void add_rows(Table& table, const std::vector<TaskView>& tasks,
-              const std::map<NodeId, std::string>& names) {
-  const WallTime now = wall_now();
-  for (const TaskView& task : tasks) {
-    table.add({std::to_string(task.task), name_of(task.state), name_in(names, task.node),
-               task.attempt == 0 ? "-" : std::to_string(task.attempt),
-               time_between(task.started_at, task.finished_at, now),
-               task.max_rss ? size_text(*task.max_rss) : "-", why_of(task), task.entry});
-  }
+std::vector<std::string> row_of(const TaskView& task, const std::string& name,
+                                const std::map<NodeId, std::string>& names) {
+  return {name,
+          name_of(task.state),
+          name_in(names, task.node),
+          task.attempt == 0 ? "-" : std::to_string(task.attempt),
+          time_between(task.started_at, task.finished_at, wall_now()),
+          task.max_rss ? size_text(*task.max_rss) : "-",
+          why_of(task),
+          task.entry};
 }
 
 void add_line(std::string& text, const std::string& name, const std::string& value) {
@@ -171,7 +175,7 @@ const OptionTable& show_options() {
 const OptionTable& tasks_options() {
   static const OptionTable table = {
       {"state", 0, "STATE", Takes::kText, "in this state"},
-      {"node", 0, "NODE", Takes::kText, "", false, false},
+      {"node", 0, "NODE", Takes::kText, "on this node; without JOB: what runs there now"},
   };
   return table;
 }
@@ -218,6 +222,8 @@ int run_show(Invocation& call) {
   }
   const auto names = node_names(call.client);
   std::string page = job_page(*summary, names);
+  // A newer node may describe what this program cannot read: then the rest is shown.
+  if (const auto spec = spec_of_job_json(answer->body)) page += spec_details(*spec);
   // Of a single task the reader wants to know where it is and what became of it, too.
   if (summary->tasks.total == 1 && !call.args.has("stale")) {
     const auto tasks = call.client.call("GET", "/v1/jobs/" + job->id.text() + "/tasks");
@@ -232,51 +238,121 @@ int run_show(Invocation& call) {
   return kExitWell;
 }
 
+namespace {
+
+// Prints tasks in the form that was asked for, page by page.
+class TaskPrinter {
+ public:
+  explicit TaskPrinter(Invocation& call, bool of_many_jobs) : call_(call), of_many_(of_many_jobs) {
+    if (is_table()) names_ = node_names(call.client);
+  }
+
+  // All pages of a job's tasks; with `node` those that it holds, or held last.
+  Result<void> add(const JobId& job, const std::string& filter, const std::optional<NodeId>& node) {
+    const std::string path = "/v1/jobs/" + job.text() + "/tasks?limit=" + std::to_string(kTaskPage);
+    std::string after;  // nothing on the first page: tasks may begin at 0
+    while (true) {
+      const auto answer = call_.client.call("GET", std::string(path).append(after).append(filter));
+      if (!answer) return tl::unexpected(answer.error());
+      auto tasks = tasks_from_json(answer->body);
+      if (!tasks) return tl::unexpected(tasks.error());
+      if (node) std::erase_if(*tasks, [&](const TaskView& task) { return task.node != node; });
+      if (call_.json()) array_.add(node ? tasks_json(*tasks) : answer->body);
+      if (!call_.json()) take(*tasks);
+      found_any_ = found_any_ || !tasks->empty();
+      const std::string last = answer->header("dunlin-after");
+      if (last.empty()) return {};
+      after = "&after=" + last;
+    }
+  }
+  void finish() const {
+    if (call_.json()) print(array_.text());
+    if (is_table()) print(table_.text(terminal_width()));
+  }
+  bool found_any() const { return found_any_; }
+
+ private:
+  bool is_table() const { return !call_.json() && !call_.quiet(); }
+
+  void take(const std::vector<TaskView>& tasks) {
+    std::string lines;
+    for (const TaskView& task : tasks) {
+      const std::string number = std::to_string(task.task);
+      const std::string whole = task.job.text() + "." + number;
+      if (call_.quiet()) lines += whole + "\n";
+      if (is_table()) table_.add(row_of(task, of_many_ ? whole : number, names_));
+    }
+    print(lines);
+  }
+
+  Invocation& call_;
+  bool of_many_;
+  std::map<NodeId, std::string> names_;
+  JsonArray array_;
+  Table table_{
+      {of_many_ ? "TASK" : ">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"}};
+  bool found_any_ = false;
+};
+
+// What runs on the node, or is stopped there, of whatever job.
+int list_node(Invocation& call, const NodeId& node) {
+  TaskPrinter list(call, true);
+  std::string silent;
+  constexpr std::array<const char*, 2> kHeld = {"running", "paused"};  // of jobs and of tasks
+  for (const char* state : kHeld) {
+    const auto answer = call.client.call(
+        "GET", std::string("/v1/jobs?all=1&limit=200000&state=") + state, {}, seconds(60));
+    if (!answer) return call.failed(answer.error());
+    const auto jobs = jobs_from_json(answer->body);
+    if (!jobs) return call.failed(jobs.error());
+    if (answer->header("dunlin-silent-groups") != "0") {
+      silent = answer->header("dunlin-silent-groups");
+    }
+    for (const JobSummary& job : *jobs) {
+      for (const char* held : kHeld) {
+        const Result<void> fine = list.add(job.id, std::string("&state=") + held, node);
+        // One that was deleted meanwhile has no tasks.
+        if (!fine && fine.error().code != Code::kNotFound) return call.failed(fine.error());
+      }
+    }
+  }
+  list.finish();
+  return silent.empty() ? int{kExitWell} : incomplete(call, silent);
+}
+
+}  // namespace
+
 int run_tasks(Invocation& call) {
+  const std::string state = call.args.text("state");
+  if (!state.empty() && !task_state_from(state)) {
+    return call.usage("--state " + state + " is no state of a task",
+                      "waiting queued running paused done failed cancelled");
+  }
+  std::optional<NodeId> node;
+  if (call.args.has("node")) {
+    const auto found = find_nodes(call.client, {call.args.text("node")});
+    if (!found) return call.failed(found.error());
+    node = found->front();
+  }
+  if (call.args.words.empty()) {
+    if (!node) return call.usage("tasks needs a job, or --node NODE");
+    if (!state.empty()) return call.usage("--state needs a job: what a node holds is running");
+    return list_node(call, *node);
+  }
   const auto job = find_job(call.client, call.args.words[0]);
   if (!job) return call.failed(job.error());
   std::string filter;
   if (!job->tasks.empty()) filter += "&" + tasks_query(*job);
-  if (call.args.has("state")) {
-    if (!task_state_from(call.args.text("state"))) {
-      return call.usage("--state " + call.args.text("state") + " is no state of a task",
-                        "waiting queued running paused done failed cancelled");
-    }
-    filter += "&state=" + call.args.text("state");
+  if (!state.empty()) filter += "&state=" + state;
+  TaskPrinter list(call, false);
+  if (const Result<void> fine = list.add(job->id, filter, node); !fine) {
+    return call.failed(fine.error());
   }
-  const bool is_table = !call.json() && !call.quiet();
-  const auto names = is_table ? node_names(call.client) : std::map<NodeId, std::string>();
-  JsonArray array;
-  Table table({">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"});
-  const std::string path =
-      "/v1/jobs/" + job->id.text() + "/tasks?limit=" + std::to_string(kTaskPage);
-  std::string after;  // nothing on the first page: tasks may begin at 0
-  bool found_any = false;
-  while (true) {
-    const auto answer = call.client.call("GET", std::string(path).append(after).append(filter));
-    if (!answer) return call.failed(answer.error());
-    const auto tasks = tasks_from_json(answer->body);
-    if (!tasks) return call.failed(tasks.error());
-    if (call.json()) array.add(answer->body);
-    if (call.quiet()) {
-      std::string lines;
-      for (const TaskView& task : *tasks) {
-        lines += job->id.text() + "." + std::to_string(task.task) + "\n";
-      }
-      print(lines);
-    }
-    if (is_table) add_rows(table, *tasks, names);
-    found_any = found_any || !tasks->empty();
-    const std::string last = answer->header("dunlin-after");
-    if (last.empty()) break;
-    after = "&after=" + last;
-  }
-  if (!found_any && !job->tasks.empty() && !call.args.has("state")) {
+  if (!list.found_any() && !job->tasks.empty() && state.empty() && !node) {
     return call.failed({Code::kNotFound, "job " + job->id.text() + " has no such task",
                         "see: dunlin tasks " + job->id.text()});
   }
-  if (call.json()) print(array.text());
-  if (is_table) print(table.text(terminal_width()));
+  list.finish();
   return kExitWell;
 }
 

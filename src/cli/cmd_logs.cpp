@@ -90,18 +90,22 @@ Result<void> print_or_fail(std::string_view bytes) {
   return tl::unexpected(unprinted(print_error()));
 }
 
-Result<void> print_plain(Invocation& call, const JobRef& job, const std::string& stream) {
+// One job behind the other; --tail counts the lines of all of them.
+Result<void> print_plain(Invocation& call, const std::vector<JobRef>& jobs,
+                         const std::string& stream) {
   std::string query = "stream=" + stream;
   if (call.args.has("attempt")) query += "&attempt=" + call.args.text("attempt");
-  const std::string target = log_target(job, query);
-  if (!call.args.has("tail")) {
-    return read_stream(call.client, target, print_or_fail);
-  }
+  const bool cuts = call.args.has("tail");
   Tail tail(static_cast<std::size_t>(call.args.number("tail", 0)));
-  Result<void> fine =
-      read_stream(call.client, target, [&](std::string_view bytes) { return tail.add(bytes); });
-  if (fine) tail.print_all();
-  return fine;
+  for (const JobRef& job : jobs) {
+    Result<void> fine = read_stream(call.client, log_target(job, query),
+                                    [&](std::string_view bytes) -> Result<void> {
+                                      return cuts ? tail.add(bytes) : print_or_fail(bytes);
+                                    });
+    if (!fine) return fine;
+  }
+  tail.print_all();
+  return {};
 }
 
 Result<std::vector<TaskOutput>> list_outputs(Client& client, const JobRef& job) {
@@ -209,21 +213,25 @@ int run_logs(Invocation& call) {
   if (call.args.number("attempt", 1) == 0) {
     return call.usage("there is no --attempt 0", "the first is 1");
   }
-  const auto job = find_job(call.client, call.args.words[0]);
-  if (!job) return call.failed(job.error());
   if (call.args.has("stderr") && call.args.has("both")) {
     return call.usage("--stderr and --both exclude each other", "give one");
+  }
+  const bool follows = call.args.has("follow");
+  if (follows && (call.args.has("attempt") || call.args.has("tail"))) {
+    return call.usage("-f cannot be combined with --attempt or --tail");
+  }
+  if (follows && call.args.words.size() > 1) return call.usage("-f follows one job at a time");
+  std::vector<JobRef> jobs;
+  for (const std::string& word : call.args.words) {
+    auto job = find_job(call.client, word);
+    if (!job) return call.failed(job.error());
+    jobs.push_back(std::move(*job));
   }
   const std::string stream = call.args.has("both")     ? "both"
                              : call.args.has("stderr") ? "stderr"
                                                        : "stdout";
-  if (call.args.has("follow")) {
-    if (call.args.has("attempt") || call.args.has("tail")) {
-      return call.usage("-f cannot be combined with --attempt or --tail");
-    }
-    return follow_logs(call, *job, stream);
-  }
-  const Result<void> printed = print_plain(call, *job, stream);
+  if (follows) return follow_logs(call, jobs.front(), stream);
+  const Result<void> printed = print_plain(call, jobs, stream);
   return printed ? int{kExitWell} : call.failed(printed.error());
 }
 

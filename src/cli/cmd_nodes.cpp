@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "cli/commands.h"
+#include "cli/node_ref.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "os/json.h"
@@ -8,30 +7,6 @@
 namespace dunlin {
 
 namespace {
-
-// By whole id, by name, or by a prefix of the id that only one node has.
-Result<Member> find_node(const std::vector<Member>& nodes, const std::string& word) {
-  std::vector<const Member*> found, named;
-  for (const Member& node : nodes) {
-    if (node.facts.id.text() == word) return node;
-    // A host that came back under a new identity keeps its name: the old one is dead or has left.
-    if (node.facts.name == word && node.state != MemberState::kDead &&
-        node.state != MemberState::kLeft) {
-      named.push_back(&node);
-    }
-    if (node.facts.id.text().starts_with(word) || node.facts.name == word) found.push_back(&node);
-  }
-  if (!named.empty()) found = std::move(named);
-  if (found.size() == 1) return *found.front();
-  if (found.empty()) {
-    return fail(Code::kNotFound, "there is no node '" + word + "'", "see: dunlin nodes");
-  }
-  std::string names;
-  for (const Member* node : found) {
-    names += (names.empty() ? "" : ", ") + node->facts.id.text() + " (" + node->facts.name + ")";
-  }
-  return fail(Code::kUsage, "'" + word + "' could mean " + names, "give more of the id");
-}
 
 std::string of_total(std::uint64_t part, std::uint64_t total, bool is_known, bool is_size) {
   const auto text = [&](std::uint64_t n) { return is_size ? size_text(n) : std::to_string(n); };

@@ -11,6 +11,7 @@
 #include "cli/job_text.h"
 #include "cli/passed_input.h"
 #include "cli/reconnect.h"
+#include "cli/submission.h"
 #include "os/clock.h"
 #include "os/json.h"
 
@@ -21,6 +22,7 @@ namespace {
 // A job without a client is cancelled after 30 s, so a longer search would find it cancelled.
 constexpr Duration kRunPatience = seconds(28);
 constexpr std::int64_t kSilenceMs = 1000;  // without a place: then it is said why
+constexpr std::int64_t kSearchMs = 300;    // to find a place takes a moment: --timeout 0
 
 class Runner {
  public:
@@ -30,8 +32,9 @@ class Runner {
         body_(submission_json(submission_)),
         printer_(submission_.spec.task_count() > 1, [this] { (void)handle_interrupts(); }),
         started_ms_(monotonic_ms()) {
+    if (!call.args.has("timeout")) return;
     const Duration timeout = call.args.duration("timeout", {});
-    if (timeout.us > 0) give_up_ms_ = started_ms_ + timeout.milliseconds();
+    give_up_ms_ = started_ms_ + std::max(timeout.milliseconds(), kSearchMs);
   }
 
   int run() {
@@ -212,12 +215,20 @@ class Runner {
   bool is_cancelled_ = false;
 };
 
+// Unless it is not wanted, or is the entries', or a file stands for it.
+bool passes_stdin(const Arguments& args) {
+  const std::string file = args.text("stdin");
+  return !args.has("no-stdin") && args.text("each-line") != "-" && args.text("from-json") != "-" &&
+         (file.empty() || file == "-");
+}
+
 }  // namespace
 
 const OptionTable& run_options() {
   static const OptionTable table = [] {
     OptionTable all = job_options();
-    all.push_back({"timeout", 0, "TIME", Takes::kDuration, "give up if no place is found (125)"});
+    all.push_back(
+        {"timeout", 0, "TIME", Takes::kDuration, "give up if no place is found (125); 0: at once"});
     all.push_back({"no-stdin", 0, nullptr, Takes::kNothing,
                    "the command reads /dev/null, not what is piped in"});
     all.push_back({"linger", 0, nullptr, Takes::kNothing, "", false, false});
@@ -232,12 +243,20 @@ int run_run(Invocation& call) {
     const int code = call.failed(error);
     return code == kExitUsage ? code : int{kExitOwnFailure};
   };
-  auto draft = draft_job(call.args, false);
+  const auto input = input_of_words(call.args);
+  if (!input) return own(input.error());
+  auto draft = draft_job(*input);
   if (!draft) return own(draft.error());
   draft->spec.attended = true;
-  PassedInput input;
-  if (!call.args.has("no-stdin") && call.args.text("each-line") != "-") {
-    if (const Result<void> fine = input.take(*draft); !fine) return own(fine.error());
+  if (call.args.has("dry-run")) {
+    const auto dry = try_dry(call.client, std::move(*draft));
+    if (!dry) return own(dry.error());
+    print(call.json() ? spec_json(dry->spec) + "\n" : dry_run_text(*dry));
+    return kExitWell;
+  }
+  PassedInput passed;
+  if (passes_stdin(call.args)) {
+    if (const Result<void> fine = passed.take(*draft); !fine) return own(fine.error());
   }
   auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return own(submission.error());

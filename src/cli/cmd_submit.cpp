@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 #include "cli/job_options.h"
+#include "cli/passed_input.h"
+#include "cli/submission.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -14,31 +16,63 @@ const OptionTable& submit_options() {
   return table;
 }
 
+namespace {
+
+// Of what only one can read.
+Result<void> check_stdin(const Arguments& options) {
+  int readers = 0;
+  for (const char* name : {"each-line", "from-json", "stdin"}) {
+    readers += options.text(name) == "-" ? 1 : 0;
+  }
+  if (readers < 2) return {};
+  return fail(Code::kUsage, "stdin can be read only once", "give a file instead of one of the -");
+}
+
+int show_dry(Invocation& call, JobDraft draft) {
+  const auto dry = try_dry(call.client, std::move(draft));
+  if (!dry) return call.failed(dry.error());
+  print(call.json() ? spec_json(dry->spec) + "\n" : dry_run_text(*dry));
+  return kExitWell;
+}
+
+int wait_as_told(Invocation& call, const Arguments& options, const JobId& id) {
+  const bool follows = options.has("follow");
+  const int code =
+      follows ? follow_logs(call, {id, {}}, "stdout") : wait_for(call, {id}, false, std::nullopt);
+  if (!call.json() || follows) return code;
+  const auto last = call.client.call("GET", "/v1/jobs/" + id.text());
+  if (!last) return call.failed(last.error());
+  print(last->body);
+  return code;
+}
+
+}  // namespace
+
 int run_submit(Invocation& call) {
-  auto draft = draft_job(call.args, true);
+  const auto input = input_of_submission(call.args, submit_options());
+  if (!input) return call.failed(input.error());
+  const Arguments& options = input->options;
+  if (const Result<void> fine = check_stdin(options); !fine) return call.failed(fine.error());
+  auto draft = draft_job(*input);
   if (!draft) return call.failed(draft.error());
+  PassedInput stdin_file;
+  if (options.text("stdin") == "-") {
+    if (const Result<void> fine = stdin_file.take(*draft); !fine) return call.failed(fine.error());
+  }
+  if (options.has("dry-run")) return show_dry(call, std::move(*draft));
   const auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return call.failed(submission.error());
   const auto answer = call.client.call("POST", "/v1/jobs", submission_json(*submission));
   if (!answer) return call.failed(answer.error());
-  const bool waits = call.args.has("wait") || call.args.has("follow");
+  const bool waits = options.has("wait") || options.has("follow");
   if (!call.json()) {
     // The id is what scripts want; while output is followed, stdout is the job's.
     const std::string line = submission->id.text() + "\n";
-    call.args.has("follow") ? note(submission->id.text()) : void(print(line));
+    options.has("follow") ? note(submission->id.text()) : void(print(line));
   } else if (!waits) {
     print(answer->body);
   }
-  if (!waits) return kExitWell;
-  const JobRef job{submission->id, {}};
-  const int code = call.args.has("follow") ? follow_logs(call, job, "stdout")
-                                           : wait_for(call, {job.id}, false, {});
-  if (call.json() && !call.args.has("follow")) {
-    const auto last = call.client.call("GET", "/v1/jobs/" + job.id.text());
-    if (!last) return call.failed(last.error());
-    print(last->body);
-  }
-  return code;
+  return waits ? wait_as_told(call, options, submission->id) : int{kExitWell};
 }
 
 }  // namespace dunlin

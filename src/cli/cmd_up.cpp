@@ -54,6 +54,16 @@ Result<void> check_address(const std::string& option, const std::string& text) {
   return fail(Code::kUsage, option + " '" + text + "' is no HOST:PORT", "as in 10.0.0.5:7400");
 }
 
+// It stands in tables, in environments and on command lines.
+Result<void> check_name(const std::string& name) {
+  constexpr std::string_view kTaken =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+  constexpr std::size_t kLongest = 64;
+  if (name.size() <= kLongest && name.find_first_not_of(kTaken) == std::string::npos) return {};
+  return fail(Code::kUsage, "--name '" + name + "' is no name of a node",
+              "take letters, digits, '.', '-' and '_', at most 64");
+}
+
 Result<std::string> read_token(const std::string& path) {
   std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
   if (file == nullptr) {
@@ -119,6 +129,7 @@ Result<void> take_host(const Arguments& args, NodeOptions& options) {
     options.groups = static_cast<std::uint16_t>(groups);
   }
   options.name = args.text("name");
+  if (Result<void> fine = check_name(options.name); !fine) return fine;
   options.zone = args.text("zone");
   options.run_as = args.text("run-as");
   return {};

@@ -1,7 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <set>
 
 #include "cli/commands.h"
@@ -20,13 +20,15 @@ constexpr Duration kWaitPatience = seconds(60);  // for a node to come back
 // Watches jobs through one stream that the node pushes into; takes it up again when it breaks.
 class Waiter {
  public:
-  Waiter(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit)
+  Waiter(Invocation& call, const std::vector<JobId>& jobs, bool any, std::optional<Duration> limit)
       : call_(call), left_(jobs.begin(), jobs.end()), any_(any) {
-    if (limit.us > 0) deadline_ = monotonic_ms() + limit.milliseconds();
+    if (limit) deadline_ms_ = monotonic_ms() + limit->milliseconds();
+    is_look_ = limit && limit->us == 0;
     shows_progress_ = is_terminal(STDERR_FILENO) && jobs.size() == 1 && !call.quiet();
   }
 
   int wait() {
+    if (is_look_) return look();
     while (!is_over()) {
       const Result<void> seen = watch();
       if (is_over()) break;
@@ -42,6 +44,18 @@ class Waiter {
  private:
   bool is_over() const { return left_.empty() || (any_ && seen_any_); }
 
+  // Each is asked about once.
+  int look() {
+    const std::set<JobId> jobs = left_;
+    for (const JobId& id : jobs) {
+      const auto answer = call_.client.call("GET", "/v1/jobs/" + id.text());
+      auto job =
+          answer ? job_from_json(answer->body) : Result<JobSummary>(tl::unexpected(answer.error()));
+      take({id, std::move(job)});
+    }
+    return finish(is_over() ? code_ : timeout());
+  }
+
   Result<void> watch() {
     WatchJobs wish;
     wish.jobs.assign(left_.begin(), left_.end());
@@ -53,8 +67,8 @@ class Waiter {
     std::string pending;
     while (!is_over()) {
       int patience = -1;
-      if (deadline_ != 0) {
-        const std::int64_t left = deadline_ - monotonic_ms();
+      if (deadline_ms_) {
+        const std::int64_t left = *deadline_ms_ - monotonic_ms();
         timed_out_ = left <= 0;
         if (timed_out_) return {};
         patience = static_cast<int>(std::min<std::int64_t>(left, 1'000'000'000));
@@ -136,7 +150,8 @@ class Waiter {
   std::set<JobId> left_;
   bool any_;
   Reconnect reconnect_{kWaitPatience};
-  std::int64_t deadline_ = 0;
+  std::optional<std::int64_t> deadline_ms_;
+  bool is_look_ = false;  // no waiting at all
   bool shows_progress_ = false;
   bool has_progress_ = false;
   bool seen_any_ = false;
@@ -150,12 +165,13 @@ class Waiter {
 const OptionTable& wait_options() {
   static const OptionTable table = {
       {"any", 0, nullptr, Takes::kNothing, "until the first of them has ended"},
-      {"timeout", 0, "TIME", Takes::kDuration, "give up after so long (exit 6)"},
+      {"timeout", 0, "TIME", Takes::kDuration, "give up after so long (exit 6); 0: only look"},
   };
   return table;
 }
 
-int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit) {
+int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any,
+             std::optional<Duration> limit) {
   return Waiter(call, jobs, any, limit).wait();
 }
 
@@ -172,7 +188,9 @@ int run_wait(Invocation& call) {
   if (jobs.size() > kMaxJobs) {
     return call.usage("wait takes at most " + std::to_string(kMaxJobs) + " jobs at a time");
   }
-  return wait_for(call, jobs, call.args.has("any"), call.args.duration("timeout", {}));
+  std::optional<Duration> limit;
+  if (call.args.has("timeout")) limit = call.args.duration("timeout", {});
+  return wait_for(call, jobs, call.args.has("any"), limit);
 }
 
 }  // namespace dunlin

@@ -2,6 +2,9 @@
 // returns the process's exit code and has said why by then.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "cli/invocation.h"
 #include "cli/job_ref.h"
 
@@ -56,7 +59,8 @@ int follow_logs(Invocation& call, const JobRef& job, const std::string& streams)
 
 int run_wait(Invocation& call);  // cmd_wait.cpp
 const OptionTable& wait_options();
-// Until all (with `any`: one) of the jobs are final; `limit` 0: for ever.
-int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any, Duration limit);
+// Until all (with `any`: one) of the jobs are final. No limit: for ever.
+int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any,
+             std::optional<Duration> limit);
 
 }  // namespace dunlin

@@ -4,9 +4,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/shipping.h"
-#include "os/json.h"
-
 namespace dunlin {
 
 namespace {
@@ -155,7 +152,7 @@ Result<NextEntry> entries_of_words(std::vector<std::vector<std::string>> sources
   };
 }
 
-Result<void> give_entries(Client& client, const NextEntry& next, JobSpec& spec) {
+Result<void> give_entries(const PutBlobs& put, const NextEntry& next, JobSpec& spec) {
   std::size_t bytes = 0;
   std::vector<std::string> entries;
   while (bytes <= kMaxInlineEntryBytes) {
@@ -171,12 +168,12 @@ Result<void> give_entries(Client& client, const NextEntry& next, JobSpec& spec) 
     spec.entries = std::move(entries);
   } else {
     BlockMaker blocks(std::move(entries), next);
-    Result<void> fine = put_blobs(
-        client, [&](std::string& body) { return blocks.next_block(body); },
-        [&](std::size_t number, const BlobRef& blob) {
-          spec.entry_blocks.resize(std::max(spec.entry_blocks.size(), number + 1));
-          spec.entry_blocks[number] = {blob, blocks.counts()[number]};
-        });
+    Result<void> fine =
+        put([&](std::string& body) { return blocks.next_block(body); },
+            [&](std::size_t number, const BlobRef& blob) {
+              spec.entry_blocks.resize(std::max(spec.entry_blocks.size(), number + 1));
+              spec.entry_blocks[number] = {blob, blocks.counts()[number]};
+            });
     if (!fine) return fine;
     total = blocks.total();
   }

@@ -1,4 +1,6 @@
-// The entries of a job with many tasks: the lines of --each-line, or the combinations of :::. Few
+// The entries of a job with many tasks: lines of --each-line, values of --from-json, or
+// combinations of
+// :::. Few
 // travel inside the job's specification, many as blobs of whole lines.
 #pragma once
 
@@ -10,7 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cli/client.h"
+#include "cli/shipping.h"
 #include "sched/job.h"
 
 namespace dunlin {
@@ -22,10 +24,12 @@ using NextEntry = std::function<Result<std::optional<std::string>>()>;
 
 // Lines of a file ("-": stdin), without their ends. A last line need not be ended.
 Result<NextEntry> entries_of_file(const std::string& path);
+// The values of a JSON array, texts as they are and others as JSON without blanks ("-": stdin).
+Result<NextEntry> entries_of_json(const std::string& path);  // json_entries.cpp
 // All combinations, the last source varying fastest, joined by spaces. kLimit over kMaxTasks.
 Result<NextEntry> entries_of_words(std::vector<std::vector<std::string>> sources);
 
-// Sets the spec's entries (or entry blocks, put into the cluster through `client`) and tasks.
-Result<void> give_entries(Client& client, const NextEntry& next, JobSpec& spec);
+// Sets the spec's entries (or entry blocks, stored through `put`) and tasks.
+Result<void> give_entries(const PutBlobs& put, const NextEntry& next, JobSpec& spec);
 
 }  // namespace dunlin

@@ -4,31 +4,60 @@
 #include <limits>
 
 #include "base/assert.h"
+#include "cli/begin_time.h"
 #include "cli/units.h"
+#include "os/clock.h"
+#include "os/task_ranges.h"
 
 namespace dunlin {
 
 namespace {
 
+constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+
+template <class T>
+Result<void> checked(const Result<T>& result) {
+  if (!result) return tl::unexpected(result.error());
+  return {};
+}
+
+Result<void> check_amount(const std::string& value) {
+  const auto pair = pair_from(value);
+  if (!pair) return tl::unexpected(pair.error());
+  return checked(number_from(pair->second, 1, std::numeric_limits<std::int64_t>::max()));
+}
+
+Result<void> check_tasks(const std::string& value) {
+  const std::size_t percent = value.find('%');
+  if (percent != std::string::npos) {
+    const auto limit = number_from(value.substr(percent + 1), 1, kMaxTasks);
+    if (!limit) return fail(Code::kUsage, "%LIMIT: " + limit.error().message);
+  }
+  return checked(task_ranges_from(value.substr(0, percent)));
+}
+
+}  // namespace
+
 Result<void> check_value(const Option& option, const std::string& value) {
-  const auto checked = [](const auto& result) -> Result<void> {
-    if (!result) return tl::unexpected(result.error());
-    return {};
-  };
-  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   switch (option.takes) {
     case Takes::kNothing: return {};
     case Takes::kText:
       if (value.empty()) return fail(Code::kUsage, "the value is empty");
       return {};
     case Takes::kCount: return checked(number_from(value, 0, kMost));
+    case Takes::kPositive: return checked(number_from(value, 1, kMost));
     case Takes::kNumber: return checked(number_from(value, -kMost, kMost));
     case Takes::kSize: return checked(size_from(value));
     case Takes::kDuration: return checked(duration_from(value));
     case Takes::kPair: return checked(pair_from(value));
+    case Takes::kAmount: return check_amount(value);
+    case Takes::kTasks: return check_tasks(value);
+    case Takes::kMoment: return checked(begin_time_from(value, wall_now()));
   }
   return {};
 }
+
+namespace {
 
 std::string spelling(const Option& option) {
   return std::string("--") + option.name;
@@ -55,6 +84,45 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+const Option* find_option(const OptionTable& table, std::string_view name) {
+  const auto at = std::find_if(table.begin(), table.end(),
+                               [&](const Option& option) { return name == option.name; });
+  return at == table.end() ? nullptr : &*at;
+}
+
+Result<void> Arguments::add(const Option& option, std::string value) {
+  if (const Result<void> fine = check_value(option, value); !fine) {
+    const Error& why = fine.error();
+    return fail(why.code, spelling(option) + ": " + why.message, why.hint);
+  }
+  auto& values = values_[option.name];
+  if (!option.repeats && !values.empty() && option.takes != Takes::kNothing) {
+    return fail(Code::kUsage, spelling(option) + " is given twice");
+  }
+  values.push_back(std::move(value));
+  return {};
+}
+
+Result<void> Arguments::add_all(const Arguments& others, const OptionTable& table) {
+  for (const auto& [name, values] : others.values_) {
+    const Option* option = find_option(table, name);
+    ASSERT(option != nullptr);
+    for (const std::string& value : values) {
+      if (Result<void> fine = add(*option, value); !fine) return fine;
+    }
+  }
+  return {};
+}
+
+Result<void> Arguments::set(const Option& option, std::string value) {
+  remove(option.name);
+  return add(option, std::move(value));
+}
+
+void Arguments::fall_back_to(const Arguments& others) {
+  values_.insert(others.values_.begin(), others.values_.end());
+}
 
 std::string Arguments::text(std::string_view option) const {
   const auto& values = all(option);
@@ -119,9 +187,7 @@ class ArgumentParser {
  private:
   const Option* find(std::string_view name) const {
     for (const OptionTable* table : tables_) {
-      for (const Option& option : *table) {
-        if (name == option.name) return &option;
-      }
+      if (const Option* option = find_option(*table, name)) return option;
     }
     return nullptr;
   }
@@ -183,15 +249,7 @@ class ArgumentParser {
       }
       value = args_[at_++];
     }
-    if (const Result<void> fine = check_value(option, *value); !fine) {
-      return fail(Code::kUsage, spelling(option) + ": " + fine.error().message, fine.error().hint);
-    }
-    auto& values = out_.values_[option.name];
-    if (!option.repeats && !values.empty() && option.takes != Takes::kNothing) {
-      return fail(Code::kUsage, spelling(option) + " is given twice");
-    }
-    values.push_back(std::move(*value));
-    return {};
+    return out_.add(option, std::move(*value));
   }
 
   const std::vector<std::string>& args_;

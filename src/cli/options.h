@@ -19,10 +19,14 @@ enum class Takes : std::uint8_t {
   kNothing,   // a flag
   kText,      // anything but an empty text
   kCount,     // a whole number, 0 or more
+  kPositive,  // a whole number, 1 or more
   kNumber,    // a whole number
   kSize,      // 4G
   kDuration,  // 1h30m
   kPair,      // NAME=VALUE
+  kAmount,    // NAME=N, 1 or more
+  kTasks,     // numbers of tasks, with %LIMIT perhaps
+  kMoment,    // a time, as --begin takes it
 };
 
 struct Option {
@@ -37,11 +41,23 @@ struct Option {
 
 using OptionTable = std::vector<Option>;
 
-// What a command was given.
-class ArgumentParser;
+// Null when there is none of that name.
+const Option* find_option(const OptionTable& table, std::string_view name);
+// Is the value of the form that the option takes? kUsage says what it is not.
+Result<void> check_value(const Option& option, const std::string& value);
 
+// What a command was given.
 class Arguments {
  public:
+  // As if it had been typed behind what was before it. The error names the option.
+  Result<void> add(const Option& option, std::string value);
+  Result<void> add_all(const Arguments& others, const OptionTable& table);
+  // In place of what was given before it.
+  Result<void> set(const Option& option, std::string value);
+  void remove(std::string_view option) { values_.erase(std::string(option)); }
+  // Options that were not given are taken from `others`; lists are not mixed.
+  void fall_back_to(const Arguments& others);
+
   bool has(std::string_view option) const { return values_.find(option) != values_.end(); }
   // The last one given; empty when there is none.
   std::string text(std::string_view option) const;
@@ -54,7 +70,6 @@ class Arguments {
   std::vector<std::string> words;  // what is no option
 
  private:
-  friend class ArgumentParser;
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
 };
 

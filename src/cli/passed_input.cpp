@@ -17,7 +17,6 @@ namespace {
 // Without a byte or an end: then it is said what is waited for.
 constexpr int kStdinSilenceMs = 1000;
 constexpr std::size_t kStdinPiece = 256 * 1024;
-constexpr const char* kStdinName = ".dunlin-stdin";
 
 }  // namespace
 

@@ -1,5 +1,6 @@
-// What is piped into `run`, as a file that travels with the job: read to its end before the job is
-// submitted, so that a task whose host dies is started anew with all of it.
+// What is piped into `run` (or `submit --stdin -`), as a file that travels with the job: read to
+// its end before the job is submitted, so that a task whose host dies is started anew with all of
+// it.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "cli/job_options.h"
+#include "cli/job_draft.h"
 
 namespace dunlin {
 

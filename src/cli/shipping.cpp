@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/crypto.h"
 #include "base/inner_path.h"
 #include "cli/ignore_rules.h"
 #include "cli/report.h"
@@ -174,25 +175,25 @@ class PieceReader {
 
 }  // namespace
 
-Result<LocalFile> local_file(const std::string& argument) {
+Result<LocalFile> local_file(const std::string& argument, const std::string& option) {
   const auto [path, name] = path_and_name(argument);
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
     return fail(errno == ENOENT ? Code::kNotFound : Code::kUsage,
-                "--file " + path + ": " + std::strerror(errno));
+                option + " " + path + ": " + std::strerror(errno));
   }
   if (S_ISDIR(status.st_mode)) {
-    return fail(Code::kUsage, "--file " + path + " is a directory", "use --dir " + path);
+    return fail(Code::kUsage, option + " " + path + " is a directory", "use --dir " + path);
   }
   if (!S_ISREG(status.st_mode)) {
-    return fail(Code::kUsage, "--file " + path + " is no regular file");
+    return fail(Code::kUsage, option + " " + path + " is no regular file");
   }
   LocalFile file{path, name.empty() ? last_part(path) : name,
                  static_cast<std::uint32_t>(status.st_mode & 0777),
                  static_cast<std::uint64_t>(status.st_size)};
   if (!is_inner_path(file.name)) return bad_name(file.name);
   if (file.size == 0 && has_content(path)) {
-    return fail(Code::kUsage, "--file " + path + " does not tell its size",
+    return fail(Code::kUsage, option + " " + path + " does not tell its size",
                 "ship a copy of it, as those of /proc need");
   }
   return file;
@@ -231,31 +232,45 @@ Result<void> check_names(const std::vector<LocalFile>& files) {
   return {};
 }
 
-Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFile>& files) {
+Result<std::vector<ShippedFile>> ship(const PutBlobs& put, const std::vector<LocalFile>& files) {
   std::vector<ShippedFile> shipped;
   for (const LocalFile& file : files) {
     const auto pieces = static_cast<std::size_t>((file.size + kPieceSize - 1) / kPieceSize);
     shipped.push_back({file.name, file.mode, file.size, std::vector<BlobRef>(pieces)});
   }
   PieceReader reader(files);
-  const Result<void> fine = put_blobs(
-      client, [&](std::string& body) { return reader.next(body); },
-      [&](std::size_t number, const BlobRef& blob) {
-        const auto [index, piece] = reader.place_of(number);
-        shipped[index].content[static_cast<std::size_t>(piece)] = blob;
-      });
+  const Result<void> fine = put([&](std::string& body) { return reader.next(body); },
+                                [&](std::size_t number, const BlobRef& blob) {
+                                  const auto [index, piece] = reader.place_of(number);
+                                  shipped[index].content[static_cast<std::size_t>(piece)] = blob;
+                                });
   if (!fine) return tl::unexpected(fine.error());
   return shipped;
 }
 
-Result<void> put_blobs(Client& client, const ParallelCalls::NextBody& next, const TakeBlob& take) {
-  return ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
-      .run(next, [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
-        const auto blob = blob_from_json(answer.body);
-        if (!blob) return tl::unexpected(blob.error());
-        take(number, *blob);
-        return {};
-      });
+PutBlobs into_cluster(Client& client) {
+  return [&client](const ParallelCalls::NextBody& next, const TakeBlob& take) {
+    return ParallelCalls(client, "PUT", "/v1/blobs", kPiecesInFlight)
+        .run(next, [&](std::size_t number, const HttpAnswer& answer) -> Result<void> {
+          const auto blob = blob_from_json(answer.body);
+          if (!blob) return tl::unexpected(blob.error());
+          take(number, *blob);
+          return {};
+        });
+  };
+}
+
+PutBlobs only_named() {
+  return [](const ParallelCalls::NextBody& next, const TakeBlob& take) -> Result<void> {
+    initialise_crypto();
+    std::string body;
+    for (std::size_t number = 0;; ++number) {
+      const auto more = next(body);
+      if (!more) return tl::unexpected(more.error());
+      if (!*more) return {};
+      take(number, {blob_id_of(as_bytes(body)), static_cast<std::uint32_t>(body.size())});
+    }
+  };
 }
 
 }  // namespace dunlin

@@ -25,8 +25,9 @@ struct LocalFile {
   std::uint64_t size = 0;
 };
 
-// PATH or PATH:NAME, a regular file. The name defaults to the path's last part.
-Result<LocalFile> local_file(const std::string& argument);
+// PATH or PATH:NAME, a regular file. The name defaults to the path's last part. `option` is the one
+// that errors name.
+Result<LocalFile> local_file(const std::string& argument, const std::string& option = "--file");
 // PATH or PATH:NAME, a directory: all regular files below it, under NAME/ or directly in the task's
 // directory. What is neither file nor directory is passed over with a note.
 Result<std::vector<LocalFile>> local_directory(const std::string& argument);
@@ -36,7 +37,12 @@ Result<void> check_names(const std::vector<LocalFile>& files);
 
 // Stores blobs, several on the way at once. `take` gets them in any order; `number` counts from 0.
 using TakeBlob = std::function<void(std::size_t number, const BlobRef& blob)>;
-Result<void> put_blobs(Client& client, const ParallelCalls::NextBody& next, const TakeBlob& take);
-Result<std::vector<ShippedFile>> ship(Client& client, const std::vector<LocalFile>& files);
+using PutBlobs =
+    std::function<Result<void>(const ParallelCalls::NextBody& next, const TakeBlob& take)>;
+PutBlobs into_cluster(Client& client);
+// Stores nothing, and only tells their names.
+PutBlobs only_named();
+
+Result<std::vector<ShippedFile>> ship(const PutBlobs& put, const std::vector<LocalFile>& files);
 
 }  // namespace dunlin

@@ -110,6 +110,8 @@ Result<WatchLine> watch_line_from_json(std::string_view text);
 
 // Texts that are not UTF-8 travel as {"base64":"..."} in name, argv, env, entries, out and files.
 std::string spec_json(const JobSpec& spec);
+// Of the answer to GET /v1/jobs/ID.
+Result<JobSpec> spec_of_job_json(std::string_view job);
 // The body of POST /v1/jobs and /v1/run: {"id","key","spec"}. The user is who the caller is.
 std::string submission_json(const SubmitJob& submission);
 // Checks the form of everything, types and keys and task numbers; whether the job makes sense is

@@ -303,6 +303,15 @@ std::string spec_json(const JobSpec& spec) {
   return text;
 }
 
+Result<JobSpec> spec_of_job_json(std::string_view job) {
+  const Result<nlohmann::json> parsed = parse_object(job);
+  if (!parsed) return tl::unexpected(parsed.error());
+  JsonFields in(*parsed, "job");
+  const nlohmann::json* object = in.find("spec");
+  if (object == nullptr) return fail(Code::kFailed, "the job has no spec");
+  return spec_from(*object);
+}
+
 std::string submission_json(const SubmitJob& submission) {
   std::string text;
   JsonWriter out(text);

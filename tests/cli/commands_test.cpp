@@ -63,7 +63,13 @@ TEST_F(Commands, WrongUsageIsOneLineAndExitsWithTwo) {
       {"submit", "-c", "0", "true"},
       {"submit", "--limit", "3", "--array", "1-9%2", "true"},
       {"submit", "x", ":::"},
-      {"submit", "--stdin", "f", "cat"},
+      {"submit", "--stdin", "-", "--each-line", "-", "cat"},
+      {"submit", "--begin", "tomorrow", "true"},
+      {"submit", "--resource", "a=0", "true"},
+      {"submit", "--crash-limit", "0", "true"},
+      {"submit", "--from-json", "x", "--each-line", "y", "true"},
+      {"tasks"},
+      {"logs", "-f", "last", "abcdefghij"},
       {"submit", "-p", "99999999999999999999", "true"},
       {"submit", "--file", "/proc/cpuinfo", "true"},
       {"jobs", "--limit", "0"},
@@ -254,6 +260,35 @@ TEST_F(Commands, ShowSaysWhyASingleTaskFailed) {
   const Ran ran = run({"show", id});
   EXPECT_NE(ran.out.find("nowhere: not found"), std::string::npos) << ran.out;
   EXPECT_NE(run({"show", id, "--json"}).out.find("\"spec\":{"), std::string::npos);
+  const std::string spec = "command     nowhere\neach task   1 cpu\n";
+  EXPECT_NE(run({"show", id}).out.find(spec), std::string::npos) << run({"show", id}).out;
+}
+
+TEST_F(Commands, LogsOfSeveralJobsStandOneBehindTheOther) {
+  const std::string one = submit({"echo", "one"});
+  const std::string two = submit({"echo", "two"});
+  EXPECT_EQ(run({"logs", two, one}).out, "two\none\n");
+  EXPECT_EQ(run({"logs", "--tail", "1", one, two}).out, "two\n");
+}
+
+TEST_F(Commands, TasksOfANodeAreThoseThatItRuns) {
+  server.on_loop([](FakeNode& node) {
+    node.members = {fake_member(1, "alpha"), fake_member(2, "beta")};
+    node.self = node.members[1].facts.id;
+  });
+  const std::string first = submit({"--array", "1-2", "hang"});
+  const std::string second = submit({"hang"});
+  submit({"true"});
+  const Ran quiet = run({"tasks", "--node", "beta", "--quiet"});
+  EXPECT_EQ(quiet.code, 0) << quiet.err;
+  EXPECT_EQ(lines(quiet.out), 3U) << quiet.out;
+  for (const std::string& task : {first + ".1\n", first + ".2\n", second + ".1\n"}) {
+    EXPECT_NE(quiet.out.find(task), std::string::npos) << quiet.out;
+  }
+  EXPECT_EQ(run({"tasks", "--node", "alpha", "--json"}).out, "[]\n");
+  EXPECT_EQ(run({"tasks", first, "--node", "alpha", "--quiet"}).out, "");
+  EXPECT_EQ(lines(run({"tasks", first, "--node", "beta", "--quiet"}).out), 2U);
+  EXPECT_EQ(run({"tasks", "--node", "gamma"}).code, 4);
 }
 
 TEST_F(Commands, WaitTellsHowEachJobEnded) {
@@ -269,6 +304,11 @@ TEST_F(Commands, WaitTellsHowEachJobEnded) {
   const Ran late = run({"wait", "--timeout", "50ms", open, well});
   EXPECT_EQ(late.code, 6);
   EXPECT_NE(late.err.find(open), std::string::npos);
+  // Only a look: what has ended counts, and what has not is a timeout.
+  EXPECT_EQ(run({"wait", "--timeout", "0", open, well}).code, 6);
+  EXPECT_EQ(run({"wait", "--timeout", "0", "--any", open, well}).code, 0);
+  EXPECT_EQ(run({"wait", "--timeout", "0", well}).code, 0);
+  EXPECT_EQ(run({"wait", "--timeout", "0", bad}).code, 1);
   ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() == 0; }));
   auto waiting = start({"wait", open});
   ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() == 1; }));

@@ -143,11 +143,26 @@ TEST_F(RunCommand, SaysAfterASecondWhyItWaits) {
   EXPECT_EQ(running->end().code, 130);
 }
 
-TEST_F(RunCommand, GivesUpWhenTold) {
-  const Ran ran = run({"run", "--timeout", "300ms", "queue"});
-  EXPECT_EQ(ran.code, 125);
+TEST_F(RunCommand, AFileMayStandForStdin) {
+  write_file("in", "from the file");
+  const Ran ran = run({"run", "--stdin", "in", "true"}, "from the pipe");
+  EXPECT_EQ(ran.code, 0) << ran.err;
   server.on_loop([](FakeNode& node) {
-    EXPECT_EQ(node.jobs.begin()->second.summary.state, JobState::kCancelled);
+    const JobSpec& spec = node.jobs.begin()->second.submission.spec;
+    ASSERT_EQ(spec.files.size(), 1U);
+    EXPECT_EQ(spec.files[0].name, spec.stdin_file);
+    EXPECT_EQ(to_text(node.blobs.at(spec.files[0].content.at(0).id)), "from the file");
+  });
+}
+
+TEST_F(RunCommand, GivesUpWhenTold) {
+  for (const char* timeout : {"300ms", "0"}) {
+    const Ran ran = run({"run", "--timeout", timeout, "queue"});
+    EXPECT_EQ(ran.code, 125) << ran.err;
+  }
+  EXPECT_EQ(run({"run", "--timeout", "0", "true"}).code, 0);
+  server.on_loop([](FakeNode& node) {
+    for (const auto& [id, job] : node.jobs) EXPECT_TRUE(is_final(job.summary.state));
   });
 }
 

@@ -160,7 +160,7 @@ TEST_F(Submit, ACommandNamedByPathIsShippedAndRunFromThere) {
   EXPECT_EQ(spec_of(submit({"--dir", ".", "./prog"})).files.size(), 1U);
 }
 
-TEST_F(Submit, AScriptNeedNoPathAndItsDirectivesAreNotPassedOver) {
+TEST_F(Submit, AScriptNeedNoPath) {
   write_file("prog", "#!/bin/sh\necho hi\n");
   const JobSpec spec = spec_of(submit({"prog"}));
   EXPECT_EQ(spec.argv[0], "./prog");
@@ -171,14 +171,6 @@ TEST_F(Submit, AScriptNeedNoPathAndItsDirectivesAreNotPassedOver) {
              "ELF",
              0755);
   EXPECT_TRUE(spec_of(submit({"binary"})).files.empty());
-  write_file("slurm", "#!/bin/sh\n#SBATCH --mem=4G\necho\n", 0755);
-  const Ran refused = run({"submit", "slurm"});
-  EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("line 2"), std::string::npos);
-  write_file("later", "#!/bin/sh\necho\n#SBATCH --mem=4G\n", 0755);
-  EXPECT_EQ(run({"submit", "later"}).code, 0);
-  write_file("job.toml", "");
-  EXPECT_EQ(run({"submit", "job.toml"}).code, 2);
 }
 
 TEST_F(Submit, AKeyMakesTheSameJobOnceAndAnotherSpecAConflict) {
@@ -188,6 +180,142 @@ TEST_F(Submit, AKeyMakesTheSameJobOnceAndAnotherSpecAConflict) {
   EXPECT_EQ(other.code, 5);
   EXPECT_NE(other.err.find("exists already"), std::string::npos);
   EXPECT_NE(submit({"--key", "night-2", "hang"}), id);
+}
+
+TEST_F(Submit, EachValueOfAJsonArrayIsAnEntry) {
+  write_file("values", R"([ "plain text", 7, 2.50, null, { "b": [1, 2], "a": "x y" }, "" ])");
+  const JobSpec spec = spec_of(submit({"--from-json", "values", "hang", "{}"}));
+  EXPECT_EQ(spec.entries, (std::vector<std::string>{"plain text", "7", "2.5", "null",
+                                                    R"({"b":[1,2],"a":"x y"})", ""}));
+  EXPECT_FALSE(spec.append_entry);
+  EXPECT_EQ(run({"submit", "--from-json", "-", "true"}, "[1]").code, 0);
+  EXPECT_EQ(run({"submit", "--from-json", "absent", "true"}).code, 4);
+  for (const char* text : {"", "{}", "[1,", "[1] 2", "[]", R"(["a\u0000b"])", "[\"\xff\"]"}) {
+    write_file("bad", text);
+    const Ran ran = run({"submit", "--from-json", "bad", "true"});
+    EXPECT_EQ(ran.code, 2) << text;
+    EXPECT_EQ(line_count(ran.err), 1U) << ran.err;
+  }
+}
+
+TEST_F(Submit, WhereAndWhenTasksMayRunArrives) {
+  server.on_loop([](FakeNode& node) {
+    node.members = {fake_member(1, "alpha"), fake_member(2, "beta"), fake_member(3, "gamma")};
+  });
+  const NodeId alpha = fake_member(1, "").facts.id;
+  const NodeId beta = fake_member(2, "").facts.id;
+  const NodeId gamma = fake_member(3, "").facts.id;
+  const std::string first = submit({"hang"});
+  const std::string last = submit({"hang"});
+  const JobSpec spec = spec_of(submit({"--gpus",
+                                       "2",
+                                       "-r",
+                                       "licence=3",
+                                       "--zone",
+                                       "z1",
+                                       "--label",
+                                       "disk=ssd",
+                                       "--node",
+                                       "alpha",
+                                       "--node",
+                                       beta.text(),
+                                       "--exclude",
+                                       "gamma",
+                                       "--after",
+                                       "last",
+                                       "--afterany",
+                                       first,
+                                       "--begin",
+                                       "2040-01-31T14:30:00+01:00",
+                                       "--max-fails",
+                                       "0",
+                                       "--crash-limit",
+                                       "2",
+                                       "--keep",
+                                       "2d",
+                                       "--log-limit",
+                                       "5M",
+                                       "--chdir",
+                                       "data",
+                                       "hang"}));
+  EXPECT_EQ(spec.devices.gpus, 2U);
+  EXPECT_EQ(spec.devices.resources, (std::map<std::string, std::uint64_t>{{"licence", 3}}));
+  EXPECT_EQ(spec.placement.zone, "z1");
+  EXPECT_EQ(spec.placement.labels, (std::map<std::string, std::string>{{"disk", "ssd"}}));
+  EXPECT_EQ(spec.placement.nodes, (std::vector<NodeId>{alpha, beta}));
+  EXPECT_EQ(spec.placement.excluded, (std::vector<NodeId>{gamma}));
+  EXPECT_EQ(spec.after,
+            (std::vector<Dependency>{{JobId::from_text(last).value_or(JobId{}), false},
+                                     {JobId::from_text(first).value_or(JobId{}), true}}));
+  EXPECT_EQ(to_rfc3339(spec.begin), "2040-01-31T13:30:00.000Z");
+  EXPECT_EQ(spec.max_fails, 0U);
+  EXPECT_EQ(spec.crash_limit, 2U);
+  EXPECT_EQ(spec.keep, seconds(2 * 86400));
+  EXPECT_EQ(spec.log_limit, 5ULL << 20);
+  EXPECT_TRUE(spec.host_directory.starts_with('/')) << spec.host_directory;
+  EXPECT_TRUE(spec.host_directory.ends_with("/data")) << spec.host_directory;
+  EXPECT_EQ(run({"submit", "--node", "delta", "true"}).code, 4);
+  EXPECT_EQ(run({"submit", "--after", "zzzzzzz", "true"}).code, 4);
+  EXPECT_EQ(run({"submit", "--after", "last.7", "true"}).code, 2);
+}
+
+TEST_F(Submit, PassesOnTheWholeEnvironmentButWhatANodeSets) {
+  environment["FROM_HERE"] = "here";
+  environment["DUNLIN_JOB_ID"] = "mine";
+  const JobSpec spec = spec_of(submit({"--env-all", "--env", "FROM_HERE=there", "hang"}));
+  EXPECT_EQ(spec.environment.at("FROM_HERE"), "there");
+  for (const char* name : {"PATH", "HOME", "PWD", "DUNLIN_JOB_ID", "DUNLIN_SERVER"}) {
+    EXPECT_FALSE(spec.environment.contains(name)) << name;
+  }
+}
+
+TEST_F(Submit, StdinIsAFileOrWhatIsPipedIn) {
+  write_file("in", "words");
+  JobSpec spec = spec_of(submit({"--stdin", "in", "hang"}));
+  ASSERT_EQ(spec.files.size(), 1U);
+  EXPECT_EQ(spec.stdin_file, spec.files[0].name);
+  EXPECT_EQ(blob(spec.files[0].content.at(0)), "words");
+  const Ran piped = run({"submit", "--stdin", "-", "hang"}, "piped");
+  spec = spec_of(piped.out.substr(0, 10));
+  ASSERT_EQ(spec.files.size(), 1U) << piped.err;
+  EXPECT_EQ(blob(spec.files[0].content.at(0)), "piped");
+  EXPECT_EQ(run({"submit", "--stdin", "absent", "hang"}).code, 4);
+}
+
+TEST_F(Submit, ADryRunShowsTheJobAndLeavesNoTrace) {
+  write_file("prog", "#!/bin/sh\n", 0755);
+  const std::vector<std::string> job = {"-c",  "2",   "--mem", "1G", "./prog", "{/}", "a b",
+                                        ":::", "d/x", "y",     "z",  "1",      "2",   "3"};
+  std::vector<std::string> args = {"submit", "--dry-run"};
+  args.insert(args.end(), job.begin(), job.end());
+  EXPECT_EQ(run(args).out,
+            "would be submitted:\n"
+            "name        prog\n"
+            "tasks       6\n"
+            "command     ./prog {/} 'a b'\n"
+            "each task   2 cpus, 1.0G of memory\n"
+            "files       prog (10B)\n"
+            "the first commands:\n"
+            "  1  ./prog x 'a b'\n"
+            "  2  ./prog y 'a b'\n"
+            "  3  ./prog z 'a b'\n"
+            "  4  ./prog 1 'a b'\n"
+            "  5  ./prog 2 'a b'\n"
+            "  and 1 more\n");
+  args.push_back("4");
+  args.insert(args.begin() + 1, "--json");
+  const std::string spec = run(args).out;
+  server.on_loop([](FakeNode& node) {
+    EXPECT_TRUE(node.blobs.empty());
+    EXPECT_TRUE(node.jobs.empty());
+    EXPECT_TRUE(node.asked.empty());
+  });
+  // It is what would have been submitted, byte for byte.
+  args.erase(args.begin() + 1, args.begin() + 3);
+  const Ran submitted = run(args);
+  EXPECT_EQ(spec, spec_json(spec_of(submitted.out.substr(0, 10))) + "\n");
+  // What a node would refuse is refused here.
+  EXPECT_EQ(run({"submit", "--dry-run", "--out", "../x", "true"}).code, 2);
 }
 
 TEST_F(Submit, WaitsOrFollowsWhenTold) {

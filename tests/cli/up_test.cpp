@@ -87,6 +87,8 @@ TEST_F(UpCommand, RefusesWhatMakesNoSense) {
       {"--label", "x"},
       {"--resource", "a=b"},
       {"--mem", "4"},
+      {"--name", "bad name!"},
+      {"--name", std::string(65, 'n')},
       {"--join", "a:1", "--token-file", "absent"},
       {"--join", "a:1", "--token-file", "empty"},
       {"--http", "127.0.0.1:80"},

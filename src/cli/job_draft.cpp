@@ -1,0 +1,263 @@
+#include "cli/job_draft.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <limits>
+
+#include "base/inner_path.h"
+#include "cli/begin_time.h"
+#include "cli/units.h"
+#include "os/clock.h"
+#include "os/task_ranges.h"
+
+extern char** environ;
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::array<std::string_view, 6> kPlaceholders = {"{}",  "{#}",  "{.}",
+                                                           "{/}", "{//}", "{/.}"};
+
+std::string base_name(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+bool is_regular_file(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+// Here as below the forms of values were checked when they were read.
+Result<void> take_tasks(const Arguments& args, JobSpec& spec) {
+  const std::string text = args.text("array");
+  const std::size_t percent = text.find('%');
+  if (percent != std::string::npos) {
+    if (args.has("limit")) {
+      return fail(Code::kUsage, "both --limit and --array ...%LIMIT are given", "give one");
+    }
+    const auto limit = number_from(text.substr(percent + 1), 1, kMaxTasks);
+    spec.limit = static_cast<std::uint32_t>(*limit);
+  }
+  spec.tasks = *task_ranges_from(text.substr(0, percent));
+  spec.many = true;
+  return {};
+}
+
+bool has_placeholder(const JobSpec& spec) {
+  const auto is_in = [](const std::string& word, std::string_view mark) {
+    return word.find(mark) != std::string::npos;
+  };
+  return std::any_of(spec.argv.begin(), spec.argv.end(), [&](const std::string& word) {
+    return is_in(word, spec.placeholder) ||
+           std::any_of(kPlaceholders.begin() + 1, kPlaceholders.end(),
+                       [&](std::string_view mark) { return is_in(word, mark); });
+  });
+}
+
+Result<void> take_many(const JobInput& input, JobDraft& draft) {
+  const Arguments& args = input.options;
+  const bool has_words = !input.sources.empty();
+  if (int{has_words} + int{args.has("array")} + int{args.has("each-line")} +
+          int{args.has("from-json")} >
+      1) {
+    return fail(Code::kUsage, "--array, --each-line, --from-json and ::: exclude each other",
+                "give one");
+  }
+  draft.spec.argv = input.command;
+  if (args.has("placeholder")) draft.spec.placeholder = args.text("placeholder");
+  if (args.has("array")) return take_tasks(args, draft.spec);
+  Result<NextEntry> entries = NextEntry();
+  if (args.has("each-line")) entries = entries_of_file(args.text("each-line"));
+  if (args.has("from-json")) entries = entries_of_json(args.text("from-json"));
+  if (has_words) entries = entries_of_words(input.sources);
+  if (!entries) return tl::unexpected(entries.error());
+  if (*entries) draft.entries = std::move(*entries);
+  draft.spec.append_entry = has_words && !input.is_shell && !has_placeholder(draft.spec);
+  return {};
+}
+
+// CMD's first word as a file of this host travels with the job.
+Result<void> take_program(const JobInput& input, JobDraft& draft) {
+  std::string& program = draft.spec.argv.front();
+  draft.spec.name = input.name.empty() ? base_name(program) : input.name;
+  const bool is_path = program.find('/') != std::string::npos;
+  if ((!is_path && !input.is_script) || !is_regular_file(program)) return {};
+  if (input.options.has("no-ship")) return {};
+  auto file = local_file(program);
+  if (!file) return tl::unexpected(file.error());
+  // Named as a script rather than as a program, it need not be marked as one.
+  if (!is_path) file->mode |= 0100;
+  program = "./" + file->name;
+  draft.files.push_back(std::move(*file));
+  return {};
+}
+
+// "-" is read where the command runs: see cmd_submit.cpp, cmd_run.cpp.
+Result<void> take_stdin(const Arguments& args, std::vector<LocalFile>& files) {
+  const std::string path = args.text("stdin");
+  if (path.empty() || path == "-") return {};
+  auto file = local_file(path, "--stdin");
+  if (!file) return tl::unexpected(file.error());
+  file->name = kStdinName;
+  file->mode = 0600;
+  files.push_back(std::move(*file));
+  return {};
+}
+
+Result<void> take_files(const Arguments& args, JobDraft& draft) {
+  for (const std::string& argument : args.all("file")) {
+    auto file = local_file(argument);
+    if (!file) return tl::unexpected(file.error());
+    draft.files.push_back(std::move(*file));
+  }
+  for (const std::string& argument : args.all("dir")) {
+    auto files = local_directory(argument);
+    if (!files) return tl::unexpected(files.error());
+    draft.files.insert(draft.files.end(), files->begin(), files->end());
+  }
+  // `--dir . -- ./prog` names prog twice, and means it once.
+  std::vector<LocalFile>& files = draft.files;
+  const auto same = [&](const LocalFile& file) {
+    struct stat a {};
+    struct stat b {};
+    return &file != &files.front() && file.name == files.front().name &&
+           stat(file.path.c_str(), &a) == 0 && stat(files.front().path.c_str(), &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+  };
+  if (!files.empty()) std::erase_if(files, same);
+  if (Result<void> fine = take_stdin(args, files); !fine) return fine;
+  return check_names(files);
+}
+
+// What a node sets for each task, and what is true of this shell alone.
+bool is_own_variable(std::string_view name) {
+  constexpr std::string_view kOwn[] = {"PATH",   "HOME",  "USER", "LOGNAME",
+                                       "SHELL",  "LANG",  "TZ",   "PWD",
+                                       "OLDPWD", "SHLVL", "_",    "CUDA_VISIBLE_DEVICES"};
+  return name.starts_with("DUNLIN_") ||
+         std::find(std::begin(kOwn), std::end(kOwn), name) != std::end(kOwn);
+}
+
+void take_whole_environment(JobDraft& draft) {
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string_view text = *each;
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string_view::npos) continue;
+    if (is_own_variable(text.substr(0, equals))) continue;
+    draft.spec.environment[std::string(text.substr(0, equals))] = text.substr(equals + 1);
+  }
+}
+
+Result<void> take_environment(const Arguments& args, JobDraft& draft) {
+  if (args.has("env-all")) take_whole_environment(draft);
+  for (const std::string& argument : args.all("env")) {
+    const std::size_t equals = argument.find('=');
+    if (equals == 0) return fail(Code::kUsage, "--env " + argument + " has no name");
+    if (equals != std::string::npos) {
+      draft.spec.environment[argument.substr(0, equals)] = argument.substr(equals + 1);
+      continue;
+    }
+    const char* value = std::getenv(argument.c_str());
+    if (value == nullptr) {
+      return fail(Code::kUsage, "--env " + argument + ": there is no such variable here",
+                  "set it, or write --env " + argument + "=VALUE");
+    }
+    draft.spec.environment[argument] = value;
+  }
+  return {};
+}
+
+void take_devices(const Arguments& args, Devices& devices) {
+  devices.gpus = static_cast<std::uint32_t>(args.number("gpus", 0));
+  for (const std::string& argument : args.all("resource")) {
+    const auto pair = pair_from(argument);
+    const auto count = number_from(pair->second, 1, std::numeric_limits<std::int64_t>::max());
+    devices.resources[pair->first] = static_cast<std::uint64_t>(*count);
+  }
+}
+
+void take_conditions(const Arguments& args, JobDraft& draft) {
+  JobSpec& spec = draft.spec;
+  take_devices(args, spec.devices);
+  spec.placement.zone = args.text("zone");
+  for (const std::string& argument : args.all("label")) {
+    const auto pair = pair_from(argument);
+    spec.placement.labels[pair->first] = pair->second;
+  }
+  draft.nodes = args.all("node");
+  draft.excluded = args.all("exclude");
+  draft.after = args.all("after");
+  draft.after_any = args.all("afterany");
+  if (args.has("begin")) spec.begin = *begin_time_from(args.text("begin"), wall_now());
+  if (args.has("max-fails")) {
+    spec.max_fails = static_cast<std::uint32_t>(args.number("max-fails", 0));
+  }
+  spec.crash_limit = static_cast<std::uint32_t>(args.number("crash-limit", spec.crash_limit));
+}
+
+// The directory is the executing host's, and named as this one names its own.
+std::string host_directory_of(const std::string& path) {
+  if (path.empty() || path[0] == '/') return path;
+  char* here = ::getcwd(nullptr, 0);
+  const std::string directory = here == nullptr ? "" : here;
+  std::free(here);
+  return path == "." ? directory : directory + "/" + path;
+}
+
+void take_figures(const JobInput& input, JobSpec& spec) {
+  const Arguments& args = input.options;
+  spec.cpus = static_cast<std::uint32_t>(args.number("cpus", spec.cpus));
+  spec.memory = args.size("mem", input.memory_per_cpu.value_or(0) * spec.cpus);
+  spec.priority = static_cast<std::int32_t>(args.number("priority", spec.priority));
+  spec.retries = static_cast<std::uint32_t>(args.number("retries", spec.retries));
+  spec.backoff = args.duration("backoff", spec.backoff);
+  spec.time_limit = args.duration("time", spec.time_limit);
+  spec.grace = args.duration("grace", spec.grace);
+  spec.limit = static_cast<std::uint32_t>(args.number("limit", spec.limit));
+  spec.keep = args.duration("keep", spec.keep);
+  spec.log_limit = args.size("log-limit", spec.log_limit);
+}
+
+}  // namespace
+
+Result<JobDraft> draft_job(const JobInput& input) {
+  const Arguments& args = input.options;
+  JobDraft draft;
+  JobSpec& spec = draft.spec;
+  Result<void> fine = take_many(input, draft);
+  if (fine) fine = take_program(input, draft);
+  if (fine) fine = take_files(args, draft);
+  if (fine) fine = take_environment(args, draft);
+  if (!fine) return tl::unexpected(fine.error());
+  take_conditions(args, draft);
+  take_figures(input, spec);
+  if (args.has("name")) spec.name = args.text("name");
+  spec.outputs = args.all("out");
+  spec.host_directory = host_directory_of(args.text("chdir"));
+  spec.slurm_directory = input.slurm_directory;
+  if (args.has("stdin") && args.text("stdin") != "-") spec.stdin_file = kStdinName;
+  draft.key = args.text("key");
+  return draft;
+}
+
+std::string found_here(const std::string& word) {
+  if (word.empty() || word.find('/') != std::string::npos) return {};
+  if (is_regular_file(word)) return word;
+  const char* path = std::getenv("PATH");
+  for (std::string_view rest = path == nullptr ? "" : path; !rest.empty();) {
+    const std::size_t colon = rest.find(':');
+    std::string candidate(rest.substr(0, colon));
+    rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
+    candidate.append("/").append(word);
+    if (is_regular_file(candidate) && access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return {};
+}
+
+}  // namespace dunlin

@@ -1,0 +1,37 @@
+// What was asked for as a job's description, as far as this host alone can tell: files are looked
+// at, nobody is asked.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/entries.h"
+#include "cli/job_input.h"
+#include "cli/shipping.h"
+#include "sched/requests.h"
+
+namespace dunlin {
+
+struct JobDraft {
+  JobSpec spec;  // without files, entries, and what the cluster must be asked about
+  std::vector<LocalFile> files;
+  std::optional<NextEntry> entries;
+  std::string key;
+  std::vector<std::string> nodes;     // as people write them
+  std::vector<std::string> excluded;  // likewise
+  std::vector<std::string> after;
+  std::vector<std::string> after_any;
+};
+
+Result<JobDraft> draft_job(const JobInput& input);
+
+// The name of what a task reads as its standard input, among the files that are shipped.
+constexpr const char* kStdinName = ".dunlin-stdin";
+
+// Where on this host a command is that another host has not found: in the directory, or in PATH;
+// empty when nowhere.
+std::string found_here(const std::string& word);
+
+}  // namespace dunlin

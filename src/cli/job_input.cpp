@@ -1,0 +1,108 @@
+#include "cli/job_input.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace dunlin {
+
+namespace {
+
+bool names_file(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+bool has_tasks(const JobInput& input) {
+  return !input.sources.empty() || input.options.has("array") || input.options.has("each-line") ||
+         input.options.has("from-json");
+}
+
+bool has_limit(const std::string& array) {
+  return array.find('%') != std::string::npos;
+}
+
+// --limit and --array ...%LIMIT are one thing; said twice by one it is a mistake, by two it is not.
+void overlay_tasks(const JobInput& typed, JobInput& written, const OptionTable& table) {
+  if (has_tasks(typed)) {
+    for (const char* name : {"array", "each-line", "from-json"}) written.options.remove(name);
+    written.sources.clear();
+  }
+  if (has_limit(typed.options.text("array"))) written.options.remove("limit");
+  const std::string array = written.options.text("array");
+  if (!typed.options.has("limit") || !has_limit(array)) return;
+  const Option* option = find_option(table, "array");
+  ASSERT(option != nullptr);
+  (void)written.options.set(*option, array.substr(0, array.find('%')));
+}
+
+void overlay_environment(JobInput& typed, const JobInput& written, const OptionTable& table) {
+  const Option* option = find_option(table, "env");
+  ASSERT(option != nullptr);
+  const std::vector<std::string> own = typed.options.all("env");
+  typed.options.remove("env");
+  for (const std::string& each : written.options.all("env")) (void)typed.options.add(*option, each);
+  for (const std::string& each : own) (void)typed.options.add(*option, each);
+}
+
+Result<JobInput> from_file(JobInput typed, const OptionTable& table) {
+  const std::string& path = typed.command.front();
+  if (typed.command.size() > 1) {
+    return fail(Code::kUsage, "'" + typed.command[1] + "' stands behind the job file " + path,
+                "options stand before it; the command and its words stand in it");
+  }
+  auto written = read_job_file(path, table);
+  if (!written) return written;
+  typed.command = std::move(written->command);
+  typed.is_shell = written->is_shell;
+  typed.name = written->name;
+  overlay(typed, std::move(*written), table);
+  return typed;
+}
+
+}  // namespace
+
+Result<JobInput> input_of_words(const Arguments& args) {
+  JobInput input;
+  input.options = args;
+  const auto& words = args.words;
+  auto cut = std::find(words.begin(), words.end(), ":::");
+  input.command.assign(words.begin(), cut);
+  if (input.command.empty()) {
+    return fail(Code::kUsage, "there is no command to run", "as in: dunlin run -- hostname");
+  }
+  while (cut != words.end()) {
+    const auto next = std::find(cut + 1, words.end(), ":::");
+    input.sources.emplace_back(cut + 1, next);
+    cut = next;
+  }
+  return input;
+}
+
+Result<JobInput> input_of_submission(const Arguments& args, const OptionTable& table) {
+  auto typed = input_of_words(args);
+  if (!typed || !names_file(typed->command.front())) return typed;
+  const std::string path = typed->command.front();
+  if (path.ends_with(".toml")) return from_file(std::move(*typed), table);
+  auto written = read_job_script(path, table);
+  if (!written) return tl::unexpected(written.error());
+  if (!*written) return typed;
+  typed->is_script = true;
+  typed->slurm_directory = (*written)->slurm_directory;
+  overlay(*typed, std::move(**written), table);
+  return typed;
+}
+
+void overlay(JobInput& typed, JobInput written, const OptionTable& table) {
+  overlay_tasks(typed, written, table);
+  overlay_environment(typed, written, table);
+  if (!typed.options.has("mem") && !typed.memory_per_cpu) {
+    typed.memory_per_cpu = written.memory_per_cpu;
+  }
+  if (typed.sources.empty()) typed.sources = std::move(written.sources);
+  typed.options.fall_back_to(written.options);
+}
+
+}  // namespace dunlin

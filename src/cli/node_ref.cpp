@@ -1,0 +1,45 @@
+#include "cli/node_ref.h"
+
+#include "os/json.h"
+
+namespace dunlin {
+
+Result<Member> find_node(const std::vector<Member>& nodes, const std::string& word) {
+  std::vector<const Member*> found, named;
+  for (const Member& node : nodes) {
+    if (node.facts.id.text() == word) return node;
+    // A host that came back under a new identity keeps its name: the old one is dead or has left.
+    if (node.facts.name == word && node.state != MemberState::kDead &&
+        node.state != MemberState::kLeft) {
+      named.push_back(&node);
+    }
+    if (node.facts.id.text().starts_with(word) || node.facts.name == word) found.push_back(&node);
+  }
+  if (!named.empty()) found = std::move(named);
+  if (found.size() == 1) return *found.front();
+  if (found.empty()) {
+    return fail(Code::kNotFound, "there is no node '" + word + "'", "see: dunlin nodes");
+  }
+  std::string names;
+  for (const Member* node : found) {
+    names += (names.empty() ? "" : ", ") + node->facts.id.text() + " (" + node->facts.name + ")";
+  }
+  return fail(Code::kUsage, "'" + word + "' could mean " + names, "give more of the id");
+}
+
+Result<std::vector<NodeId>> find_nodes(Client& client, const std::vector<std::string>& words) {
+  std::vector<NodeId> ids;
+  if (words.empty()) return ids;
+  const auto answer = client.call("GET", "/v1/nodes");
+  if (!answer) return tl::unexpected(answer.error());
+  const auto nodes = nodes_from_json(answer->body);
+  if (!nodes) return tl::unexpected(nodes.error());
+  for (const std::string& word : words) {
+    const auto node = find_node(*nodes, word);
+    if (!node) return tl::unexpected(node.error());
+    ids.push_back(node->facts.id);
+  }
+  return ids;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,27 @@
+// A draft becomes a submission: what people name is looked up, what must be stored is stored, and
+// the job gets its id.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/client.h"
+#include "cli/job_draft.h"
+
+namespace dunlin {
+
+// Mints the id in a group that has a quorum, or from the key.
+Result<SubmitJob> make_submission(Client& client, JobDraft draft);
+
+// --dry-run: the description that would be submitted, byte for byte; nothing leaves this host but
+// questions for the nodes and jobs that it names.
+struct DryRun {
+  JobSpec spec;
+  std::vector<std::string> first_entries;  // few
+};
+Result<DryRun> try_dry(Client& client, JobDraft draft);
+// As people read it.
+std::string dry_run_text(const DryRun& dry);
+
+}  // namespace dunlin
