@@ -356,23 +356,4 @@ int run_tasks(Invocation& call) {
   return kExitWell;
 }
 
-int run_cancel(Invocation& call) {
-  int code = kExitWell;
-  for (const std::string& word : call.args.words) {
-    const auto job = find_job(call.client, word);
-    if (!job) {
-      code = call.failed(job.error());
-      continue;
-    }
-    const std::string query = job->tasks.empty() ? "" : "?" + tasks_query(*job);
-    const auto answer = call.client.call("POST", "/v1/jobs/" + job->id.text() + "/cancel" + query);
-    if (!answer) {
-      code = call.failed(answer.error());
-    } else if (call.json()) {
-      print(answer->body);
-    }
-  }
-  return code;
-}
-
 }  // namespace dunlin

@@ -1,5 +1,9 @@
-// pause, resume, retry, delete, set: orders about jobs that are accepted already.
+// cancel, pause, resume, retry, delete, set: orders about jobs that are accepted already.
+#include <array>
+#include <bit>
+
 #include "cli/commands.h"
+#include "os/chance.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -16,10 +20,13 @@ int order_each(Invocation& call, const std::string& method, const std::string& v
       code = call.failed(job.error());
       continue;
     }
-    std::string query = tasks_query(*job);
-    if (!flags.empty()) query += (query.empty() ? "" : "&") + flags;
-    std::string path = "/v1/jobs/" + job->id.text() + verb;
-    if (!query.empty()) path += "?" + query;
+    // Should another node have to be asked, it knows that this is the same order.
+    std::array<std::uint8_t, 8> chance{};
+    fill_with_chance(chance);
+    std::string query = "order=" + std::to_string(std::bit_cast<std::uint64_t>(chance));
+    if (const std::string tasks = tasks_query(*job); !tasks.empty()) query += "&" + tasks;
+    if (!flags.empty()) query += "&" + flags;
+    const std::string path = "/v1/jobs/" + job->id.text() + verb + "?" + query;
     const auto answer = call.client.call(method, path, body);
     if (!answer) {
       code = call.failed(answer.error());
@@ -56,6 +63,10 @@ const OptionTable& set_options() {
       {"keep", 0, "TIME", Takes::kDuration, "how long the job is kept once it is over"},
   };
   return table;
+}
+
+int run_cancel(Invocation& call) {
+  return order_each(call, "POST", "/cancel", "");
 }
 
 int run_pause(Invocation& call) {

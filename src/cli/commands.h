@@ -36,12 +36,12 @@ const OptionTable& submit_options();
 int run_jobs(Invocation& call);  // cmd_jobs.cpp
 int run_show(Invocation& call);
 int run_tasks(Invocation& call);
-int run_cancel(Invocation& call);
 const OptionTable& jobs_options();
 const OptionTable& show_options();
 const OptionTable& tasks_options();
 
-int run_pause(Invocation& call);  // cmd_orders.cpp
+int run_cancel(Invocation& call);  // cmd_orders.cpp
+int run_pause(Invocation& call);
 int run_resume(Invocation& call);
 int run_retry(Invocation& call);
 int run_delete(Invocation& call);

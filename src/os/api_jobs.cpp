@@ -126,7 +126,9 @@ class Cancel : public SimpleExchange {
     if (!id) return tl::unexpected(id.error());
     const auto tasks = target_.take_tasks();
     if (!tasks) return tl::unexpected(tasks.error());
-    return of(CancelTasks{*id, *tasks, request_.user, is_root()});
+    const auto number = target_.take_number("order", 0, ~std::uint64_t{0});
+    if (!number) return tl::unexpected(number.error());
+    return of(CancelTasks{*id, *tasks, request_.user, is_root(), *number});
   }
   Result<Rendered> render(Result<client::Answer> answer) override {
     return render_job<Cancelled>(std::move(answer), group_count());

@@ -15,7 +15,9 @@ class Order : public SimpleExchange {
     if (!tasks) return tl::unexpected(tasks.error());
     auto what = order();
     if (!what) return tl::unexpected(what.error());
-    OrderJob all{*id, *tasks, request_.user, is_root(), std::move(*what)};
+    const auto number = target_.take_number("order", 0, ~std::uint64_t{0});
+    if (!number) return tl::unexpected(number.error());
+    OrderJob all{*id, *tasks, request_.user, is_root(), std::move(*what), *number};
     return client::Request(JobRequest(std::move(all)));
   }
   Result<Rendered> render(Result<client::Answer> answer) override {

@@ -1,5 +1,6 @@
 #include "sched/client_desk.h"
 
+#include "base/random.h"
 #include "sched/validate.h"
 
 namespace dunlin::sched {
@@ -39,8 +40,16 @@ void ClientDesk::forward(Turn& turn, std::uint64_t request, const JobRequest& wh
           if constexpr (std::is_same_v<T, WatchJob>) patience = patience + held.hold;
           const std::uint64_t token = next_token_++;
           forwarded_[token] = request;
-          turn.raise(AskGroup{token, held.id.group(group_count_), encode(GroupRequest{held}),
-                              turn.now + patience});
+          GroupRequest forwarded{held};
+          std::visit(
+              [&](auto& order) {
+                if constexpr (requires { order.number; }) {
+                  if (order.number == 0) order.number = mix64(chance_ + token) | 1;
+                }
+              },
+              forwarded);
+          turn.raise(
+              AskGroup{token, held.id.group(group_count_), encode(forwarded), turn.now + patience});
         }
       },
       what);

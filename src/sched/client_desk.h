@@ -15,8 +15,9 @@ constexpr Duration kRequestPatience = seconds(5);  // while a group has no leade
 
 class ClientDesk {
  public:
-  explicit ClientDesk(std::uint16_t group_count, std::uint64_t first_token)
-      : group_count_(group_count), next_token_(first_token) {}
+  // `chance` differs from that of every other life of every node.
+  ClientDesk(std::uint16_t group_count, std::uint64_t chance, std::uint64_t first_token)
+      : group_count_(group_count), chance_(chance), next_token_(first_token) {}
 
   // Any request but ListJobs, ReadLog, and ShowJob that may be stale.
   void forward(Turn& turn, std::uint64_t request, const JobRequest& what);
@@ -25,6 +26,7 @@ class ClientDesk {
 
  private:
   const std::uint16_t group_count_;
+  const std::uint64_t chance_;
   std::uint64_t next_token_;
   std::map<std::uint64_t, std::uint64_t> forwarded_;  // token -> request
 };

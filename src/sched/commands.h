@@ -99,9 +99,10 @@ struct CancelCommand {
   WallTime at;
   std::string by;
   std::vector<CancelledOn> running;
+  std::uint64_t order = 0;  // CancelTasks::number
   static constexpr auto fields() {
     using C = CancelCommand;
-    return Fields<&C::job, &C::tasks, &C::at, &C::by, &C::running>{};
+    return Fields<&C::job, &C::tasks, &C::at, &C::by, &C::running, &C::order>{};
   }
 };
 
@@ -127,8 +128,10 @@ struct HoldCommand {
   JobId job;
   std::vector<IndexRun> tasks;
   Hold hold = Hold::kNone;
+  std::uint64_t order = 0;  // OrderJob::number
   static constexpr auto fields() {
-    return Fields<&HoldCommand::job, &HoldCommand::tasks, &HoldCommand::hold>{};
+    using H = HoldCommand;
+    return Fields<&H::job, &H::tasks, &H::hold, &H::order>{};
   }
 };
 
@@ -140,9 +143,10 @@ struct RetryCommand {
   bool all = false;
   std::vector<NodeId> probed;
   std::uint32_t bound_below = 0;
+  std::uint64_t order = 0;  // OrderJob::number
   static constexpr auto fields() {
     using R = RetryCommand;
-    return Fields<&R::job, &R::tasks, &R::all, &R::probed, &R::bound_below>{};
+    return Fields<&R::job, &R::tasks, &R::all, &R::probed, &R::bound_below, &R::order>{};
   }
 };
 
@@ -150,7 +154,10 @@ struct RetryCommand {
 struct ChangeCommand {
   JobId job;
   ChangeJob change;
-  static constexpr auto fields() { return Fields<&ChangeCommand::job, &ChangeCommand::change>{}; }
+  std::uint64_t order = 0;  // OrderJob::number
+  static constexpr auto fields() {
+    return Fields<&ChangeCommand::job, &ChangeCommand::change, &ChangeCommand::order>{};
+  }
 };
 
 // Another job must hear how this one ends; or has heard it, and need not be told any more.

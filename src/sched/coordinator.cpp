@@ -86,7 +86,7 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
 // Names what runs of the tasks: for the record, nothing is decided by it.
 CancelCommand Coordinator::cancellation(GroupId id, const Job& job, std::vector<IndexRun> tasks,
                                         WallTime at, std::string by) const {
-  CancelCommand command{job.id, std::move(tasks), at, std::move(by), {}};
+  CancelCommand command{job.id, std::move(tasks), at, std::move(by), {}, 0};
   const LedJob* const led = led_job(id, job.id);
   if (led == nullptr || is_no_op(*job.spec())) return command;
   std::size_t left = kMaxCancelledRuns;

@@ -59,6 +59,16 @@ void settle(Job& job) {
   job.head_dirty = true;
 }
 
+bool take_order(Job& job, std::uint64_t order) {
+  if (order == 0) return true;
+  if (job.has_obeyed(order)) return false;
+  auto& orders = job.head.orders;
+  if (orders.size() >= kMaxOrders) orders.erase(orders.begin());
+  orders.push_back(order);
+  job.head_dirty = true;
+  return true;
+}
+
 void raise_bound(Job& job, std::uint32_t bound_below) {
   if (bound_below <= job.head.bound_below) return;
   job.head.bound_below = std::min(bound_below, job.head.total);

@@ -24,6 +24,8 @@ void reopen(Job& job, std::uint32_t index);
 void end_after_failures(Job& job);
 // Once no task is open the job is final, and stays so until a new round is opened.
 void settle(Job& job);
+// False: the order was carried out before, and its sender did not hear of that.
+bool take_order(Job& job, std::uint64_t order);
 // Tasks below may be bound from now on.
 void raise_bound(Job& job, std::uint32_t bound_below);
 // These are about to be asked to run tasks.

@@ -342,7 +342,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
 
 void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& command) {
   Job* job = changeable(group, command.job);
-  if (job == nullptr || job->is_final()) return;
+  if (job == nullptr || job->is_final() || !take_order(*job, command.order)) return;
   std::vector<IndexRun> tasks = command.tasks;
   if (tasks.empty()) {
     tasks.push_back({0, job->head.total});

@@ -60,7 +60,7 @@ bool is_waited_for(const Job& job, const JobId& dependency) {
 
 void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command) {
   Job* job = changeable(group, command.job);
-  if (job == nullptr || job->is_final()) return;
+  if (job == nullptr || job->is_final() || !take_order(*job, command.order)) return;
   JobHead& head = job->head;
   if (command.tasks.empty()) {
     head.hold = command.hold;
@@ -79,6 +79,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command
 void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& command) {
   Job* job = changeable(group, command.job);
   if (job == nullptr || (command.all && !job->is_final())) return;
+  if (!take_order(*job, command.order)) return;
   JobHead& head = job->head;
   const bool was_final = job->is_final();
   bool any = false;
@@ -113,7 +114,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& comman
 
 void JobMachine::apply(GroupId group, LogIndex index, const ChangeCommand& command) {
   Job* job = changeable(group, command.job);
-  if (job == nullptr) return;
+  if (job == nullptr || !take_order(*job, command.order)) return;
   JobSpec spec = *job->spec();
   const ChangeJob& change = command.change;
   if (change.priority) spec.priority = *change.priority;

@@ -59,6 +59,10 @@ Hold Job::hold_of(std::uint32_t index) const {
   return std::prev(after)->hold;
 }
 
+bool Job::has_obeyed(std::uint64_t order) const {
+  return std::find(head.orders.begin(), head.orders.end(), order) != head.orders.end();
+}
+
 void Job::change_spec(const JobSpec& changed, LogIndex entry) {
   spec_bytes = encode(changed);
   spec_.reset();

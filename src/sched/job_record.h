@@ -23,7 +23,8 @@ constexpr std::size_t kMaxAttemptRecords = 32;     // kept of one task; the olde
 constexpr std::size_t kMaxStreamPieces = 100'000;  // kept of one attempt; later ones are not taken
 constexpr std::uint32_t kMaxLosses = 1000;         // attempts lost on living nodes before it fails
 constexpr std::size_t kMaxHeldRuns = 4096;         // of tasks paused one by one
-constexpr std::size_t kMaxWatchers = 10'000;       // jobs that wait for one
+constexpr std::size_t kMaxOrders = 16;        // of a job, the last ones, told from repeated ones
+constexpr std::size_t kMaxWatchers = 10'000;  // jobs that wait for one
 
 enum class AttemptEnd : std::uint8_t {
   kOpen,
@@ -97,14 +98,15 @@ struct JobHead {
   LogIndex accepted = 0;  // the entry that accepted it, and opened its first round
   LogIndex round = 0;     // the newest one; open while the job is not final
   LogIndex reopened = 0;  // since this entry attempts count; of some tasks since a later one
-  std::uint32_t whole_rounds = 0;  // how often every task was opened anew
-  LogIndex revised = 0;            // the entry that the spec is of
-  Hold hold = Hold::kNone;         // of the whole job
-  std::vector<HeldRun> held;       // ascending and disjoint; none while the whole job is held
-  LogIndex held_at = 0;            // the last entry that changed either
-  std::vector<JobId> met;          // of those it waits for
-  std::vector<JobId> watchers;     // jobs that must hear how it ended
-  bool is_cancelled = false;       // as a whole
+  std::uint32_t whole_rounds = 0;     // how often every task was opened anew
+  LogIndex revised = 0;               // the entry that the spec is of
+  Hold hold = Hold::kNone;            // of the whole job
+  std::vector<HeldRun> held;          // ascending and disjoint; none while the whole job is held
+  LogIndex held_at = 0;               // the last entry that changed either
+  std::vector<JobId> met;             // of those it waits for
+  std::vector<JobId> watchers;        // jobs that must hear how it ended
+  std::vector<std::uint64_t> orders;  // numbers of the last ones carried out
+  bool is_cancelled = false;          // as a whole
   std::string cancelled_by;
   JobState state = JobState::kWaiting;
   Reason reason = Reason::kNone;
@@ -122,7 +124,7 @@ struct JobHead {
                   &H::cancelled_by, &H::state, &H::reason, &H::exit_code, &H::done, &H::failed,
                   &H::cancelled, &H::probed, &H::bound_below, &H::node_table, &H::changed,
                   &H::reopened, &H::whole_rounds, &H::revised, &H::hold, &H::held, &H::held_at,
-                  &H::met, &H::watchers>{};
+                  &H::met, &H::watchers, &H::orders>{};
   }
 };
 
@@ -145,6 +147,7 @@ struct Job {
   bool counts(std::uint32_t index, const Attempt& attempt) const;
   Hold hold_of(std::uint32_t index) const;
   void change_spec(const JobSpec& changed, LogIndex entry);
+  bool has_obeyed(std::uint64_t order) const;
 
   // About how much of a snapshot it is, never less by much; counted as it grows.
   std::uint64_t bytes = 0;

@@ -316,7 +316,13 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const C
     reply(turn, handle, Cancelled{summary(group, job)});
     return;
   }
-  commit(turn, handle, coordinator_.cancellation(group, job, *tasks, turn.wall, what.user));
+  if (what.number != 0 && job.has_obeyed(what.number)) {
+    reply(turn, handle, Cancelled{summary(group, job)});
+    return;
+  }
+  CancelCommand command = coordinator_.cancellation(group, job, *tasks, turn.wall, what.user);
+  command.order = what.number;
+  commit(turn, handle, command);
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const LocateLog& what,

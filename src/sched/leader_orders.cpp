@@ -119,6 +119,10 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const O
   const auto tasks = tasks_meant(turn, handle, job, what.tasks);
   if (!tasks) return;
   const GroupId group = requests_.at(handle).group;
+  if (what.number != 0 && job.has_obeyed(what.number)) {
+    reply(turn, handle, Ordered{summary(group, job)});
+    return;
+  }
   const auto make = [&](const auto& order) -> Result<Command> {
     using T = std::decay_t<decltype(order)>;
     if constexpr (std::is_same_v<T, PauseTasks>) {
@@ -131,7 +135,7 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const O
       return ordered(job, order, *tasks);
     }
   };
-  const Result<Command> command = std::visit(make, what.order);
+  Result<Command> command = std::visit(make, what.order);
   if (!command) {
     refuse(turn, handle, command.error());
     return;
@@ -141,6 +145,11 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const O
     reply(turn, handle, Ordered{summary(group, job)});
     return;
   }
+  std::visit(
+      [&](auto& entry) {
+        if constexpr (requires { entry.order; }) entry.order = what.number;
+      },
+      *command);
   commit(turn, handle, *command);
 }
 

@@ -106,9 +106,10 @@ struct CancelTasks {
   std::vector<TaskRange> tasks;  // empty: the whole job
   std::string user;
   bool is_admin = false;
+  std::uint64_t number = 0;  // as in OrderJob
   static constexpr auto fields() {
-    return Fields<&CancelTasks::id, &CancelTasks::tasks, &CancelTasks::user,
-                  &CancelTasks::is_admin>{};
+    using C = CancelTasks;
+    return Fields<&C::id, &C::tasks, &C::user, &C::is_admin, &C::number>{};
   }
 };
 struct Cancelled {
@@ -150,9 +151,12 @@ struct OrderJob {
   std::string user;
   bool is_admin = false;
   JobOrder order;
+  // Chosen by whoever gives the order, anew for each: asked again it is carried out once. 0: the
+  // node that is asked chooses.
+  std::uint64_t number = 0;
   static constexpr auto fields() {
     using O = OrderJob;
-    return Fields<&O::id, &O::tasks, &O::user, &O::is_admin, &O::order>{};
+    return Fields<&O::id, &O::tasks, &O::user, &O::is_admin, &O::order, &O::number>{};
   }
 };
 // The job once the order is committed; of one that was deleted: as it was.

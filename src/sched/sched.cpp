@@ -37,12 +37,12 @@ bool is_same(const LoadChanged& a, const LoadChanged& b) {
 }  // namespace
 
 struct Scheduler::Parts {
-  Parts(NodeId node, Boot node_boot, SchedConfig sched_config)
+  Parts(NodeId node, Boot node_boot, SchedConfig sched_config, std::uint64_t chance)
       : self(node),
         config(std::move(sched_config)),
         coordinator(self, config, machine, members, first_token(1)),
         leader_desk(machine, coordinator, config.group_count, first_token(2)),
-        client_desk(config.group_count, first_token(3)),
+        client_desk(config.group_count, chance, first_token(3)),
         log_reader(config.group_count, first_token(4)),
         job_lists(self, machine, coordinator, members, config.group_count, first_token(5)),
         executor(self, node_boot, config, gates, first_token(6)) {}
@@ -152,8 +152,8 @@ struct Scheduler::Parts {
   }
 };
 
-Scheduler::Scheduler(NodeId self, Boot boot, SchedConfig config, Random)
-    : parts_(std::make_unique<Parts>(self, boot, std::move(config))) {}
+Scheduler::Scheduler(NodeId self, Boot boot, SchedConfig config, Random random)
+    : parts_(std::make_unique<Parts>(self, boot, std::move(config), random.next())) {}
 Scheduler::~Scheduler() = default;
 
 // ---- recovery -----------------------------------------------------------------------------------

@@ -206,6 +206,20 @@ TEST_F(Orders, ARetryOutlivesItsCoordinator) {
   EXPECT_GE(task(job, 3).attempt, 2u);
 }
 
+TEST_F(Orders, AnOrderThatIsAskedForAgainIsCarriedOutOnce) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"exit", "3", "100"}, 2));
+  ASSERT_TRUE(ends(job));
+  const OrderJob retry{job, {}, "u", false, RetryTasks{}, 77};
+  ASSERT_TRUE(cluster.call(1, retry).has_value());
+  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.call(2, retry).has_value());
+  cluster.run_for(seconds(2));
+  EXPECT_EQ(task(job, 1).attempt, 2u);
+  ASSERT_TRUE(cluster.call(1, OrderJob{job, {}, "u", false, RetryTasks{}, 78}).has_value());
+  ASSERT_TRUE(ends(job));
+  EXPECT_EQ(task(job, 1).attempt, 3u);
+}
+
 // ---- delete, set --------------------------------------------------------------------------------
 
 TEST_F(Orders, AFinishedJobIsDeletedAtOnceAndNoOther) {

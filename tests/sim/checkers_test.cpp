@@ -240,6 +240,65 @@ TEST(Checkers, AFinalTaskThatRunsAgainIsSeen) {
   EXPECT_TRUE(history.verdict.names("Q4"));
 }
 
+TEST(Checkers, WhatARetryOpensMayChangeAndWhatWasDoneMayNot) {
+  History history;
+  JobSpec spec;
+  spec.tasks = {{1, 2, 1}};
+  history.checker.acknowledged(history.job.id, spec);
+  JobSummary job = history.job;
+  job.tasks.total = 2;
+  job.tasks.failed = 1;
+  job.state = JobState::kFailed;
+  history.checker.seen(Instant{50}, Instant{40}, job);
+  history.checker.retry_asked(history.job.id);
+  history.checker.seen(Instant{60}, Instant{55}, job);  // of which round, nobody knows
+  history.checker.retried(Instant{70}, history.job.id);
+  job.state = JobState::kRunning;
+  job.tasks.failed = 0;
+  job.tasks.running = 1;
+  history.checker.seen(Instant{80}, Instant{75}, job);
+  EXPECT_TRUE(history.verdict.is_clean());
+  job.tasks.done = 0;
+  job.tasks.running = 2;
+  history.checker.seen(Instant{90}, Instant{85}, job);
+  EXPECT_TRUE(history.verdict.names("Q4"));
+}
+
+// One job that waited for another: how both ended.
+bool is_noticed(JobState first, bool any, JobState second, Reason why) {
+  History history;
+  history.job.state = first;
+  if (first != JobState::kDone) {
+    history.job.tasks.done = 0;
+    history.job.tasks.failed = 1;
+  }
+  history.checker.seen({}, {}, history.job);
+  JobSummary later = history.job;
+  later.id.raw[9] = 'x';
+  JobSpec spec;
+  spec.after = {{history.job.id, any}};
+  history.checker.acknowledged(later.id, spec);
+  later.state = second;
+  later.reason = why;
+  later.tasks = {};
+  later.tasks.total = 1;
+  (second == JobState::kDone ? later.tasks.done : later.tasks.cancelled) = 1;
+  history.checker.seen({}, {}, later);
+  EXPECT_TRUE(history.verdict.is_clean());
+  history.checker.dependencies({});
+  return history.verdict.names("Q4");
+}
+
+TEST(Checkers, AJobThatRanAgainstWhatItWaitedForIsSeen) {
+  const Reason failed = Reason::kDependencyFailed;
+  EXPECT_FALSE(is_noticed(JobState::kDone, false, JobState::kDone, Reason::kNone));
+  EXPECT_FALSE(is_noticed(JobState::kFailed, false, JobState::kCancelled, failed));
+  EXPECT_FALSE(is_noticed(JobState::kFailed, true, JobState::kDone, Reason::kNone));
+  EXPECT_TRUE(is_noticed(JobState::kFailed, false, JobState::kDone, Reason::kNone));
+  EXPECT_TRUE(is_noticed(JobState::kDone, false, JobState::kCancelled, failed));
+  EXPECT_TRUE(is_noticed(JobState::kFailed, true, JobState::kCancelled, failed));
+}
+
 TEST(Checkers, ResultsThatGoBackWhileAJobRunsAreSeen) {
   History history;
   JobSpec spec;

@@ -66,6 +66,7 @@ ReadBack::ReadBack(SimWorld& world, HistoryChecker& history, Random& random,
 
 void ReadBack::all() {
   for (const auto& [id, known] : std::map(history_.jobs())) job(id);
+  history_.dependencies(world_.queue().now());
   blobs();
 }
 
@@ -153,7 +154,9 @@ void ReadBack::task(const JobSpec& spec, const TaskView& task) {
     wrong = "is not final";
   } else if (task.state == TaskState::kCancelled) {
     // It may have happened though its answer was lost.
-    if (!history_.jobs().at(task.job).cancel_asked) wrong = "is cancelled, which nobody asked for";
+    const HistoryChecker::Job& job = history_.jobs().at(task.job);
+    const bool was_waiting = !job.spec.after.empty() && task.reason == Reason::kDependencyFailed;
+    if (!job.cancel_asked && !was_waiting) wrong = "is cancelled, which nobody asked for";
   } else {
     wrong = misjudged(spec, task, world_.ends(name_of_task(task)));
   }

@@ -84,6 +84,11 @@ JobSpec Workload::draw_spec() {
       spec.limit = static_cast<std::uint32_t>(random_.between(1, 3));
   }
   spec.priority = static_cast<std::int32_t>(random_.between(-2, 2));
+  if (!recent_.empty() && random_.chance(0.12)) {
+    const std::size_t newest = std::min<std::size_t>(recent_.size(), 4);
+    spec.after = {{recent_[recent_.size() - 1 - random_.below(newest)], random_.chance(0.3)}};
+    ++dependants_;
+  }
   return spec;
 }
 
@@ -141,6 +146,11 @@ void Workload::on_submitted(const SubmitJob& job, Instant asked,
     history_.seen(world_.queue().now(), asked, done->job);
     if (!is_new) return;
     watch(job.id, 0);
+    recent_.push_back(job.id);
+    if (random_.chance(0.12)) {
+      world_.queue().after(random_.between(Duration{}, seconds(4)),
+                           [this, id = job.id] { pause(id); });
+    }
     // Some are asked for before anything ran.
     if (random_.chance(0.2)) {
       world_.queue().after(random_.between(Duration{}, seconds(random_.chance(0.5) ? 1 : 8)),
@@ -173,7 +183,7 @@ void Workload::watch(const JobId& id, std::uint64_t seen) {
              if (const auto* changed = job_answer<JobChanged>(answer)) {
                history_.seen(world_.queue().now(), asked, changed->job);
                next = changed->job.version;
-               if (is_final(changed->job.state)) return look_at_tasks(id);
+               if (is_final(changed->job.state)) return on_final(changed->job);
              } else if (!answer && answer.error().code == Code::kNotFound) {
                history_.unknown(world_.queue().now(), id);
              }
@@ -186,21 +196,69 @@ void Workload::watch(const JobId& id, std::uint64_t seen) {
 
 void Workload::cancel(const JobId& id) {
   history_.cancel_asked(id);
-  CancelTasks order;
-  order.id = id;
-  order.user = kUser;
+  cancel(CancelTasks{id, {}, kUser, false, random_.next() | 1});
+}
+
+void Workload::cancel(const CancelTasks& order) {
+  const JobId id = order.id;
   const Instant asked = world_.queue().now();
   world_.host(any_host())
       .ask(client::Request(JobRequest(order)),
-           [this, id, asked](Result<client::Answer> answer, bool) {
+           [this, id, order, asked](Result<client::Answer> answer, bool) {
              if (const auto* done = job_answer<Cancelled>(answer)) {
                history_.cancelled(world_.queue().now(), asked, done->job);
              } else if (!answer && answer.error().code == Code::kNotFound) {
                history_.unknown(world_.queue().now(), id);
              } else if (!answer && may_pass(answer.error())) {
-               world_.queue().after(milliseconds(700), [this, id] { cancel(id); });
+               world_.queue().after(milliseconds(700), [this, order] { cancel(order); });
              }
            });
+}
+
+void Workload::order(const OrderJob& what) {
+  world_.host(any_host())
+      .ask(client::Request(JobRequest(what)), [this, what](Result<client::Answer> answer, bool) {
+        if (answer) {
+          on_ordered(what);
+        } else if (!answer && answer.error().code == Code::kNotFound) {
+          history_.unknown(world_.queue().now(), what.id);
+        } else if (!answer) {
+          world_.queue().after(milliseconds(700), [this, what] { order(what); });
+        }
+      });
+}
+
+void Workload::on_ordered(const OrderJob& what) {
+  if (std::holds_alternative<RetryTasks>(what.order)) {
+    history_.retried(world_.queue().now(), what.id);
+    watch(what.id, 0);
+  } else if (std::holds_alternative<PauseTasks>(what.order)) {
+    world_.queue().after(random_.between(milliseconds(200), seconds(6)), [this, id = what.id] {
+      order({id, {}, kUser, false, ResumeTasks{}, random_.next() | 1});
+    });
+  }
+}
+
+// For a while; some of it stands still.
+void Workload::pause(const JobId& id) {
+  ++pauses_;
+  order({id, {}, kUser, false, PauseTasks{random_.chance(0.5)}, random_.next() | 1});
+}
+
+void Workload::retry(const JobId& id) {
+  ++retries_;
+  history_.retry_asked(id);
+  order({id, {}, kUser, false, RetryTasks{}, random_.next() | 1});
+}
+
+void Workload::on_final(const JobSummary& job) {
+  look_at_tasks(job.id);
+  const auto known = history_.jobs().find(job.id);
+  if (known == history_.jobs().end() || known->second.was_retried) return;
+  // Who has not heard what came of his cancellation orders nothing else.
+  if (known->second.cancel_asked && !known->second.at_cancel) return;
+  const bool has_left_something = job.tasks.failed > 0 || job.tasks.cancelled > 0;
+  if (!is_over_ && has_left_something && random_.chance(0.4)) retry(job.id);
 }
 
 void Workload::look_at_tasks(const JobId& id) {
@@ -253,6 +311,9 @@ std::vector<std::string> Workload::gaps() const {
   want(5, read_.outputs, "outputs were read back");
   want(1, read_.cancelled, "jobs were cancelled");
   want(1, keys_, "keys were given to two nodes");
+  want(1, pauses_, "jobs were paused");
+  want(1, retries_, "jobs were retried");
+  want(1, dependants_, "jobs waited for others");
   return gaps;
 }
 

@@ -51,6 +51,13 @@ class Workload {
   void on_submitted(const SubmitJob& job, Instant asked, const Result<client::Answer>& answer);
   void watch(const JobId& id, std::uint64_t seen);
   void cancel(const JobId& id);
+  void cancel(const CancelTasks& order);
+  // Orders about a job; each is asked for until somebody answers.
+  void order(const OrderJob& order);
+  void on_ordered(const OrderJob& order);
+  void pause(const JobId& id);
+  void retry(const JobId& id);
+  void on_final(const JobSummary& job);
   void look_at_tasks(const JobId& id);
 
   SimWorld& world_;
@@ -61,6 +68,10 @@ class Workload {
   std::vector<HostIndex> hosts_;  // to ask; empty: all
   std::uint64_t next_key_ = 1;
   std::uint64_t keys_ = 0;  // given to two nodes at once
+  std::uint64_t pauses_ = 0;
+  std::uint64_t retries_ = 0;
+  std::uint64_t dependants_ = 0;
+  std::vector<JobId> recent_;  // jobs that others may wait for
   ReadBack::Count read_;
 };
 

@@ -53,6 +53,7 @@ void HistoryChecker::seen(Instant at, Instant asked, const JobSummary& shown) {
   if (sum != c.total || c.total != known->second.spec.task_count()) {
     verdict_.fail(at, "Q4", "counts of " + job.id.text() + " do not add up");
   }
+  if (asked < known->second.unsure_until) return;
   advances(at, asked, known->second, job);
   std::optional<JobSummary>& final = known->second.final;
   const bool is_older = final && !is_final(job.state) && asked < known->second.final_at;
@@ -85,6 +86,39 @@ void HistoryChecker::advances(Instant at, Instant asked, Job& known, const JobSu
   known.told = now;
 }
 
+void HistoryChecker::retry_asked(const JobId& id) {
+  Job& job = jobs_[id];
+  job.was_retried = true;
+  job.unsure_until = Instant::never();
+  job.final.reset();
+  job.at_cancel.reset();
+  job.told.failed = job.told.cancelled = 0;
+  std::erase_if(job.tasks,
+                [](const auto& task) { return task.second.view.state != TaskState::kDone; });
+}
+
+void HistoryChecker::dependencies(Instant at) const {
+  for (const auto& [id, job] : jobs_) {
+    if (job.cancel_asked || job.was_retried || !job.final) continue;
+    bool may_run = true;
+    bool is_clear = true;
+    for (const Dependency& dependency : job.spec.after) {
+      const auto other = jobs_.find(dependency.job);
+      if (other == jobs_.end() || other->second.was_retried || !other->second.final) {
+        is_clear = false;
+        continue;
+      }
+      const bool is_done = other->second.final->state == JobState::kDone;
+      may_run = may_run && (is_done || dependency.any);
+    }
+    const bool ran = job.final->reason != Reason::kDependencyFailed;
+    if (job.spec.after.empty() ? ran : (!is_clear || ran == may_run)) continue;
+    verdict_.fail(at, "Q4",
+                  "job " + id.text() + (ran ? " ran" : " did not run") +
+                      " against how those ended that it waited for");
+  }
+}
+
 void HistoryChecker::cancelled(Instant at, Instant asked, const JobSummary& job) {
   const auto known = jobs_.find(job.id);
   if (known == jobs_.end()) return;
@@ -95,7 +129,7 @@ void HistoryChecker::cancelled(Instant at, Instant asked, const JobSummary& job)
 void HistoryChecker::tasks(Instant at, Instant asked, const JobId& id,
                            const std::vector<TaskView>& views) {
   const auto known = jobs_.find(id);
-  if (known == jobs_.end()) return;
+  if (known == jobs_.end() || asked < known->second.unsure_until) return;
   for (const TaskView& view : views) {
     const auto before = known->second.tasks.find(view.task);
     if (before == known->second.tasks.end()) {
@@ -144,7 +178,10 @@ std::uint64_t HistoryChecker::results() const {
 
 std::uint64_t HistoryChecker::expected_results() const {
   std::uint64_t results = 0;
-  for (const auto& [id, job] : jobs_) results += job.cancel_asked ? 0 : job.spec.task_count();
+  for (const auto& [id, job] : jobs_) {
+    const bool is_sure = !job.cancel_asked && job.spec.after.empty();
+    results += is_sure ? job.spec.task_count() : 0;
+  }
   return results;
 }
 

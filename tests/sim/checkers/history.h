@@ -28,6 +28,12 @@ class HistoryChecker {
     if (knows(id)) verdict_.fail(at, "Q4", "job " + id.text() + " was acknowledged and is unknown");
   }
   void cancel_asked(const JobId& id) { jobs_[id].cancel_asked = true; }
+  // What failed or was cancelled of the job is to run again; until it is known to be (`retried`),
+  // answers may be of either round.
+  void retry_asked(const JobId& id);
+  void retried(Instant at, const JobId& id) { jobs_[id].unsure_until = at; }
+  // How the others ended that it waited for is how it must have ended itself.
+  void dependencies(Instant at) const;
   void cancelled(Instant at, Instant asked, const JobSummary& job);
   void tasks(Instant at, Instant asked, const JobId& id, const std::vector<TaskView>& views);
   // What a done task wrote, whole: a stream of it or a file. `what` says which.
@@ -45,6 +51,8 @@ class HistoryChecker {
     std::optional<JobSummary> final;
     Instant final_at;  // first seen so
     bool cancel_asked = false;
+    bool was_retried = false;
+    Instant unsure_until;  // answers to questions put before count for nothing
     std::optional<TaskCounts> at_cancel;
     // The newest answer: when it came, and what had come of the tasks by then.
     Instant told_at;
