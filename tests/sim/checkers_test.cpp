@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "dht/messages.h"
 #include "dht/records.h"
+#include "gossip/messages.h"
 #include "sim/checkers/history.h"
 #include "sim/checkers/leaders.h"
 #include "sim/checkers/promises.h"
@@ -119,6 +120,24 @@ TEST(Checkers, AVoteOfANodeThatForgotIsSeen) {
   EXPECT_TRUE(verdict.is_clean());
   checker.on_send({}, node(1), 2, node(2), vote(6));
   EXPECT_TRUE(verdict.names("Q8"));
+}
+
+// Nobody lets it come back, though it forgot no promise.
+TEST(Checkers, ALogThatEndsBeforeARowItToldOfIsKnown) {
+  Verdict verdict;
+  PromiseChecker checker(verdict);
+  gossip::Heartbeat beat;
+  beat.durable = 8;
+  checker.on_send({}, node(1), 1, node(2), gossip::encode_frame(beat));
+  Recovered recovered;
+  recovered.next_row = 8;  // that of the start itself
+  EXPECT_FALSE(checker.would_forget(node(1), recovered));
+  recovered.next_row = 7;
+  EXPECT_TRUE(checker.would_forget(node(1), recovered));
+  EXPECT_FALSE(checker.would_forget(node(2), recovered));
+  checker.on_start({}, node(1), 2, recovered, false);
+  EXPECT_TRUE(checker.is_forgetful(2));
+  EXPECT_TRUE(verdict.is_clean());
 }
 
 TEST(Checkers, ACandidateThatVotesForAnotherTooIsSeen) {

@@ -1,9 +1,12 @@
 #include "sim/checkers/promises.h"
 
+#include <algorithm>
+
 #include "base/codec.h"
 #include "dht/groups_events.h"
 #include "dht/messages.h"
 #include "dht/records.h"
+#include "gossip/messages.h"
 
 namespace dunlin::sim {
 
@@ -26,9 +29,11 @@ void PromiseChecker::promise(Instant at, const NodeId& node, std::uint64_t life,
 
 void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life, const NodeId& to,
                              ByteView frame) {
+  if (gossip::is_heartbeat(frame)) return tells(node, frame);
   if (frame.empty() || frame[0] != static_cast<std::uint8_t>(Module::kGroups)) return;
   const Result<Envelope> envelope = decode<Envelope>(frame.subspan(1));
   if (!envelope) return verdict_.fail(at, "Q2", "a frame of the groups that cannot be read");
+  told_[node] = std::max(told_[node], envelope->row);
   for (const GroupMessage& message : envelope->messages) {
     if (const auto* vote = std::get_if<VoteReply>(&message.body)) {
       if (vote->granted && !vote->pre) voted(at, node, life, message, to);
@@ -44,6 +49,12 @@ void PromiseChecker::on_send(Instant at, const NodeId& node, std::uint64_t life,
       place = {message.term, reply->index};
     }
   }
+}
+
+void PromiseChecker::tells(const NodeId& node, ByteView frame) {
+  const Result<gossip::Message> message = gossip::decode_frame(frame);
+  const auto* beat = message ? std::get_if<gossip::Heartbeat>(&*message) : nullptr;
+  if (beat != nullptr) told_[node] = std::max(told_[node], beat->durable);
 }
 
 // Who stands for election has voted for itself.
@@ -92,12 +103,19 @@ std::map<PromiseChecker::Seat, std::string> PromiseChecker::forgotten(
   return found;
 }
 
+// A start adds a row before anybody is asked.
+bool PromiseChecker::is_outdated(const NodeId& node, const Recovered& recovered) const {
+  const auto told = told_.find(node);
+  return told != told_.end() && told->second > recovered.next_row;
+}
+
 bool PromiseChecker::would_forget(const NodeId& node, const Recovered& recovered) const {
-  return !forgotten(node, recovered).empty();
+  return is_outdated(node, recovered) || !forgotten(node, recovered).empty();
 }
 
 void PromiseChecker::on_start(Instant at, const NodeId& node, std::uint64_t life,
                               const Recovered& recovered, bool honest) {
+  if (is_outdated(node, recovered)) outdated_.insert(life);
   for (const auto& [seat, lost] : forgotten(node, recovered)) {
     forgetful_[life].insert(seat);
     if (!honest) continue;

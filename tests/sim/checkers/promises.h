@@ -30,8 +30,11 @@ class PromiseChecker {
   // A life begins with what the journal took from its disk. `honest`: nobody tampered with it.
   void on_start(Instant at, const NodeId& node, std::uint64_t life, const Recovered& recovered,
                 bool honest);
-  // That life began without something its identity had promised.
-  bool is_forgetful(std::uint64_t life) const { return forgetful_.contains(life); }
+  // That life began without something its identity had promised, or with a log that ends before a
+  // row it had told of: the others will refuse it.
+  bool is_forgetful(std::uint64_t life) const {
+    return forgetful_.contains(life) || outdated_.contains(life);
+  }
   // So would one that begins with this.
   bool would_forget(const NodeId& node, const Recovered& recovered) const;
 
@@ -45,6 +48,9 @@ class PromiseChecker {
   static std::string missing(GroupId group, const Promised& promised, const DiskReplica& disk,
                              Generation generation);
   std::map<Seat, std::string> forgotten(const NodeId& node, const Recovered& recovered) const;
+  // The log ends before a row that the node told of, though its promises may all be there.
+  bool is_outdated(const NodeId& node, const Recovered& recovered) const;
+  void tells(const NodeId& node, ByteView frame);
   void voted(Instant at, const NodeId& node, std::uint64_t life, const GroupMessage& message,
              const NodeId& candidate);
   void promise(Instant at, const NodeId& node, std::uint64_t life, const Seat& seat,
@@ -52,7 +58,9 @@ class PromiseChecker {
 
   Verdict& verdict_;
   std::map<NodeId, std::map<Seat, Promised>> promised_;
+  std::map<NodeId, std::uint64_t> told_;               // the highest row said to be durable
   std::map<std::uint64_t, std::set<Seat>> forgetful_;  // life -> of which seats
+  std::set<std::uint64_t> outdated_;
 };
 
 }  // namespace dunlin::sim
