@@ -3,7 +3,8 @@
 //
 // What it promises (docs/ARCHITECTURE.md: Q2, Q5, Q6):
 //  - BlobStored names nodes that each verified the content and made content, index and pin durable
-//    before they said so; at least two of them, or as many as are not declared dead.
+//    before they said so; at least two of them, or as many as are not declared dead. A node that
+//    is leaving does not count itself.
 //  - Content that does not hash to its name is never handed out; a rotten copy counts as missing
 //    and is fetched anew.
 //  - Nothing is ever deleted. `release` drops pins; a blob without pins stays where it is.

@@ -266,6 +266,7 @@ void SimWorld::on_reply(SimHost& host, const client::Reply& reply) {
   if (put == nullptr || host.node() == nullptr) return;
   std::size_t members = 0;
   for (const auto& [id, member] : host.node()->gossip().members()) {
+    if (id == host.id() && member.load.draining) continue;  // leaves: it keeps nothing
     const bool may_live =
         member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
     members += may_live ? 1 : 0;
