@@ -50,6 +50,8 @@ const OptionTable& pause_options();
 const OptionTable& retry_options();
 const OptionTable& set_options();
 
+int run_explain(Invocation& call);  // cmd_explain.cpp
+
 int run_logs(Invocation& call);  // cmd_logs.cpp
 int run_outputs(Invocation& call);
 const OptionTable& logs_options();

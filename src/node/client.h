@@ -49,6 +49,9 @@ struct NodeList {
   std::vector<Member> nodes;  // this node's view; itself included
   NodeId self;
   Instant now;  // for the ages of `load_at`
+  // Of this node alone.
+  Devices devices_free = {};
+  std::string isolation_note = {};
 };
 
 struct GetStatus {};

@@ -109,6 +109,8 @@ void Node::Parts::serve(client::RequestId request, const client::ListNodes&) {
   client::NodeList list;
   list.self = self;
   list.now = now;
+  list.devices_free = sched.devices_free();
+  list.isolation_note = sched.isolation_note();
   for (const auto& [id, member] : gossip.members()) list.nodes.push_back(member);
   answer(request, client::Answer(std::move(list)));
 }

@@ -1,4 +1,4 @@
-// POST and GET /v1/jobs; GET /v1/jobs/ID, /tasks, /watch; POST /v1/jobs/ID/cancel.
+// POST and GET /v1/jobs; GET /v1/jobs/ID, /tasks, /watch, /explain; POST /v1/jobs/ID/cancel.
 #include "os/exchange.h"
 #include "os/json.h"
 #include "os/json_time.h"
@@ -135,6 +135,26 @@ class Cancel : public SimpleExchange {
   }
 };
 
+class Explain : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override {
+    const auto id = target_.job();
+    if (!id) return tl::unexpected(id.error());
+    ExplainTask explain{*id};
+    if (target_.has("task")) {
+      const auto task = target_.take_number("task", 0, UINT32_MAX);
+      if (!task) return tl::unexpected(task.error());
+      explain.task = static_cast<std::uint32_t>(*task);
+    }
+    return of(explain);
+  }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto explained = answer_as<Explained>(std::move(answer));
+    if (!explained) return tl::unexpected(explained.error());
+    return Rendered{explained_json(*explained), {}};
+  }
+};
+
 class Watch : public SimpleExchange {
   using SimpleExchange::SimpleExchange;
   Result<client::Request> question() override {
@@ -181,6 +201,7 @@ const std::vector<Endpoint>& job_endpoints() {
       {"GET", "/v1/jobs/{}", 0, make_exchange<Show>},
       {"GET", "/v1/jobs/{}/tasks", 0, make_exchange<Tasks>},
       {"GET", "/v1/jobs/{}/watch", 0, make_exchange<Watch>},
+      {"GET", "/v1/jobs/{}/explain", 0, make_exchange<Explain>},
       {"POST", "/v1/jobs/{}/cancel", kMaxJsonBody, make_exchange<Cancel>},
   };
   return all;

@@ -4,23 +4,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
 namespace dunlin {
 
-Cores::Cores(bool may_pin) {
+Cores::Cores(bool may_pin, std::string_view claim) {
   CPU_ZERO(&free_);
   if (!may_pin || sched_getaffinity(0, sizeof free_, &free_) != 0) return;
   // A name in Linux' abstract space: gone with the process, however that ends.
-  constexpr char kName[] = "dunlin cores";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path + 1, kName, sizeof kName - 1);
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + sizeof kName - 1);
+  const std::size_t length = std::min(claim.size(), sizeof address.sun_path - 1);
+  std::memcpy(address.sun_path + 1, claim.data(), length);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
   claim_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (claim_ >= 0 && bind(claim_, reinterpret_cast<sockaddr*>(&address), size) == 0) return;
-  CPU_ZERO(&free_);
+  pins_ = claim_ >= 0 && bind(claim_, reinterpret_cast<sockaddr*>(&address), size) == 0;
+  if (!pins_) CPU_ZERO(&free_);
 }
 
 Cores::~Cores() {

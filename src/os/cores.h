@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace dunlin {
 
 class Cores {
  public:
-  explicit Cores(bool may_pin);
+  // `claim` is what the runners of a host compete for.
+  explicit Cores(bool may_pin, std::string_view claim = "dunlin cores");
   ~Cores();
   Cores(const Cores&) = delete;
   Cores& operator=(const Cores&) = delete;
@@ -20,10 +22,13 @@ class Cores {
   // runs on all.
   std::optional<cpu_set_t> take(std::uint32_t count);
   void give_back(const cpu_set_t& cores);
+  // Are there cores of which this runner disposes?
+  bool pins() const { return pins_; }
 
  private:
   int claim_ = -1;  // a socket whose name says that this host's cores are taken care of
   cpu_set_t free_;
+  bool pins_ = false;
 };
 
 }  // namespace dunlin

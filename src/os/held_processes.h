@@ -60,6 +60,9 @@ class HeldProcesses {
 
   bool is_empty() const { return by_key_.empty(); }
 
+  // What tasks are not kept from on this host; empty: all is enforced.
+  std::string isolation_note() const;
+
   // A new node listens: appends what is held as RunnerLists, and has fill() tell all the rest.
   void list(Bytes& out);
   // Appends reports until `out` has `limit` bytes or there is no more to say.

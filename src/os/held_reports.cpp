@@ -74,9 +74,18 @@ void HeldProcesses::queue_report(HeldProcess& held, bool is_urgent) {
   reporting_.push_back(held.index);
 }
 
+std::string HeldProcesses::isolation_note() const {
+  std::string note;
+  if (!cgroups_.limits_memory()) note = "memory is watched, since no cgroup can limit it";
+  if (cores_.pins()) return note;
+  return note + (note.empty() ? "" : "; ") +
+         "tasks are not pinned to cores, since another node of this host does that or none may";
+}
+
 void HeldProcesses::list(Bytes& out) {
   RunnerList list;
   list.uid = options_.account ? options_.account->uid : getuid();
+  list.note = isolation_note();
   for (const auto& [key, index] : by_key_) {
     HeldProcess& held = *slots_[index];
     RunnerHeldProcess& entry = list.held.emplace_back();

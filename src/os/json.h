@@ -72,6 +72,8 @@ std::string job_json(const JobSummary& job, std::uint16_t group_count);
 std::string job_json(const JobView& view, std::uint16_t group_count);
 std::string jobs_json(const std::vector<JobSummary>& jobs, std::uint16_t group_count);
 std::string tasks_json(const std::vector<TaskView>& tasks);
+std::string explained_json(const Explained& explained);
+Result<Explained> explained_from_json(std::string_view text);
 std::string task_json(const TaskView& task);
 // One element of the answer to GET /v1/jobs/ID/outputs.
 void write_output(JsonWriter& out, std::uint32_t task, const OutputFile& file);

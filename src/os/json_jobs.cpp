@@ -83,13 +83,6 @@ void write_task(JsonWriter& out, const TaskView& task) {
   out.end_object();
 }
 
-std::optional<Reason> reason_from(std::string_view name) {
-  for (std::size_t i = 0; i <= static_cast<std::size_t>(Reason::kLast); ++i) {
-    if (name == name_of(static_cast<Reason>(i))) return static_cast<Reason>(i);
-  }
-  return std::nullopt;
-}
-
 void read_reason(JsonFields& in, Reason& to) {
   std::string name;
   in.read("reason", name);

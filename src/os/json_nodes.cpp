@@ -17,23 +17,34 @@ std::optional<MemberState> member_state_from(std::string_view name) {
   return std::nullopt;
 }
 
-void write_load(JsonWriter& out, const Member& member, Instant now) {
+// Load says nothing of gpus and named resources: a node knows its own, and that one on which
+// nothing runs has all of them.
+std::optional<Devices> devices_free(const Member& member, const client::NodeList& list) {
+  if (member.facts.id == list.self) return list.devices_free;
+  const bool is_idle = member.load_at != Instant{} && member.load.running == 0;
+  if (!is_idle || !is_present(member)) return std::nullopt;
+  return Devices{member.facts.gpus, {member.facts.resources.begin(), member.facts.resources.end()}};
+}
+
+void write_load(JsonWriter& out, const Member& member, const client::NodeList& list) {
   const bool is_known = member.load_at != Instant{};
+  const std::optional<Devices> free = devices_free(member, list);
   const auto known = [&](auto value) { return is_known ? std::optional(value) : std::nullopt; };
   out.field("cpus_total", member.facts.cpus);
   out.field("cpus_free", known(member.load.cpus_free));
   out.field("mem_total", member.facts.memory);
   out.field("mem_free", known(member.load.memory_free));
   out.field("gpus_total", member.facts.gpus);
-  // Load says nothing of gpus and named resources: nothing takes them yet.
-  out.field("gpus_free", known(member.facts.gpus));
+  out.field("gpus_free", free ? std::optional(free->gpus) : std::nullopt);
   out.key("resources");
   out.begin_object();
   for (const auto& [name, total] : member.facts.resources) {
     out.key(name);
     out.begin_object();
     out.field("total", total);
-    out.field("free", known(total));
+    const auto left = free ? free->resources.find(name) : decltype(free->resources.find(name)){};
+    const bool is_left = free && left != free->resources.end();
+    out.field("free", is_left ? std::optional(left->second) : std::nullopt);
     out.end_object();
   }
   out.end_object();
@@ -41,10 +52,10 @@ void write_load(JsonWriter& out, const Member& member, Instant now) {
   out.field("disk_free", known(member.load.disk_free));
   out.field("running", known(member.load.running));
   out.field("queued", known(member.load.queued));
-  out.field("load_age_ms", known((now - member.load_at).milliseconds()));
+  out.field("load_age_ms", known((list.now - member.load_at).milliseconds()));
 }
 
-void write_member(JsonWriter& out, const Member& member, Instant now) {
+void write_member(JsonWriter& out, const Member& member, const client::NodeList& list) {
   out.begin_object();
   out.field("id", member.facts.id.text());
   out.field("name", member.facts.name);
@@ -56,8 +67,9 @@ void write_member(JsonWriter& out, const Member& member, Instant now) {
   out.begin_object();
   for (const auto& [name, value] : member.facts.labels) out.field(name, value);
   out.end_object();
-  write_load(out, member, now);
+  write_load(out, member, list);
   out.field("version", member.facts.version);
+  out.field_or_null("note", member.facts.id == list.self ? list.isolation_note : "");
   out.end_object();
 }
 
@@ -139,7 +151,7 @@ std::string nodes_json(const client::NodeList& list) {
   std::string text;
   JsonWriter out(text);
   out.begin_array();
-  for (const Member& member : list.nodes) write_member(out, member, list.now);
+  for (const Member& member : list.nodes) write_member(out, member, list);
   out.end_array();
   return text;
 }

@@ -329,7 +329,7 @@ void Runner::on_list(RunnerList list) {
   }
   if (!list.is_last) return;
   is_ready_ = true;
-  emit(RunnerReady{std::move(held_)});
+  emit(RunnerReady{std::move(held_), std::move(list.note)});
   held_.clear();
   remove_leftovers();
 }

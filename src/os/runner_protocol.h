@@ -100,9 +100,10 @@ struct RunnerList {
   std::vector<RunnerHeldProcess> held;
   bool is_last = true;
   std::uint32_t uid = 0;  // of the account that the processes run as
+  std::string note;       // what it cannot enforce, for people; empty: nothing
   static constexpr auto fields() {
-    return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last,
-                  &RunnerList::uid>{};
+    return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last, &RunnerList::uid,
+                  &RunnerList::note>{};
   }
 };
 

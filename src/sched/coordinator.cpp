@@ -78,7 +78,7 @@ SubmitCommand Coordinator::submission(const SubmitJob& request, const JobSpec& s
   job.spec_bytes = command.spec;
   const std::uint32_t tasks = spec.task_count();
   const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{tasks}, kMaxProbed);
-  command.probed = candidates(job, std::max(kLeastBreadth, breadth));
+  command.probed = members_.candidates(job.id, wanted_by(job), std::max(kLeastBreadth, breadth));
   command.bound_below = first_bound(spec, members_.cpus());
   return command;
 }
@@ -128,7 +128,8 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
   if (group == nullptr) return;
   Bind answer{message.group, group->term, message.job, message.pull, {}, 0, std::nullopt};
   std::optional<Led> at = find(message.group, message.job);
-  if (!at || at->job.is_final() || message.boot < members_.boot(from)) {
+  const bool is_avoided = at && at->led.hosts.avoided().contains(from);
+  if (!at || at->job.is_final() || is_avoided || message.boot < members_.boot(from)) {
     turn.send(from, answer);
     return;
   }
@@ -348,13 +349,15 @@ void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results)
     }
   }
   unmark_committing(turn, at, unclear);
+  judge_host(turn, at, results);
   at.led.raise_bound(at.job);
   if (at.job.is_final()) {
     finish_job(turn, at);
     return;
   }
   // The node that has just finished something has room now.
-  if (holding.offered == 0 && at.led.bindable() > 0) {
+  if (holding.offered == 0 && at.led.bindable() > 0 &&
+      !at.led.hosts.avoided().contains(results.node)) {
     offer(turn, at, results.node, at.led.bindable());
   }
   offer_to_hungry(turn, at);

@@ -108,6 +108,8 @@ class Coordinator {
   TaskState state(const Job& job, GroupId group, std::uint32_t index) const;
   std::optional<std::pair<NodeId, Attempt>> holder(GroupId group, const JobId& job,
                                                    std::uint32_t index) const;
+  // Valid as long as the job is, and led.
+  Wanted wanted_by(GroupId group, const Job& job) const;
   // Nodes that hold tasks of this coordinator, or may.
   void add_watched(std::set<NodeId>& peers) const;
   // Jobs that changed in a way that a client could want to know, since the last call.
@@ -174,6 +176,7 @@ class Coordinator {
   void applied_probe(Turn& turn, GroupId group, const ProbeCommand& command);
   void applied_results(Turn& turn, GroupId group, Term term, const CompleteCommand& command);
   void applied_batch(Turn& turn, Led& at, const NodeResults& results);
+  void judge_host(Turn& turn, Led& at, const NodeResults& results);
   void applied_loss(Turn& turn, GroupId group, const LostCommand& command);
   void applied_cancel(Turn& turn, GroupId group, const CancelCommand& command);
   void applied_logs(Turn& turn, GroupId group, const LogsCommand& command);
@@ -208,8 +211,8 @@ class Coordinator {
   void withdraw_offers(Turn& turn, Led& at);
   void offer_to_hungry(Turn& turn, Led& at);
   void ask_for_bound(Turn& turn, Led& at);
-  std::vector<NodeId> candidates(const Job& job, std::size_t breadth) const;
   static Wanted wanted_by(const Job& job);
+  static Wanted wanted_by(const Led& at);
 
   // coordinator_takeover.cpp
   void begin_reading(Turn& turn, GroupId group, LedGroup& led);

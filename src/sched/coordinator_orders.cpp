@@ -81,7 +81,7 @@ Result<Command> Coordinator::retry(GroupId, const Job& job, std::vector<IndexRun
   const std::shared_ptr<const JobSpec> spec = job.spec();
   const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{job.head.total}, kMaxProbed);
   return RetryCommand{job.id, std::move(tasks), all,
-                      candidates(job, std::max(kLeastBreadth, breadth)),
+                      members_.candidates(job.id, wanted_by(job), std::max(kLeastBreadth, breadth)),
                       first_bound(*spec, members_.cpus())};
 }
 

@@ -7,13 +7,18 @@
 
 namespace dunlin::sched {
 
-std::vector<NodeId> Coordinator::candidates(const Job& job, std::size_t breadth) const {
-  return members_.candidates(job.id, wanted_by(job), std::min(breadth, kMaxProbed));
-}
-
 // Valid as long as the job is.
 Wanted Coordinator::wanted_by(const Job& job) {
-  return {job.head.user, job.spec()};
+  return {job.head.user, job.spec(), nullptr};
+}
+
+Wanted Coordinator::wanted_by(const Led& at) {
+  return {at.job.head.user, at.job.spec(), &at.led.hosts.avoided()};
+}
+
+Wanted Coordinator::wanted_by(GroupId group, const Job& job) const {
+  const LedJob* const led = led_job(group, job.id);
+  return {job.head.user, job.spec(), led == nullptr ? nullptr : &led->hosts.avoided()};
 }
 
 void Coordinator::offer(Turn& turn, Led& at, NodeId node, std::uint32_t allowed) {
@@ -29,7 +34,7 @@ void Coordinator::send_probes(Turn& turn, Led& at, const std::vector<NodeId>& no
   const std::uint32_t bindable = at.led.bindable();
   if (bindable == 0) return;
   std::vector<NodeId> usable;
-  const Wanted wanted = wanted_by(at.job);
+  const Wanted wanted = wanted_by(at);
   std::copy_if(nodes.begin(), nodes.end(), std::back_inserter(usable),
                [&](const NodeId& node) { return members_.fits(node, wanted); });
   // Twice as many reservations as tasks: the first node that has room takes the task.
@@ -46,11 +51,36 @@ void Coordinator::withdraw_offers(Turn& turn, Led& at) {
   }
 }
 
+// A node on which tasks fail that succeed elsewhere is offered no more of the job, unless there is
+// no other.
+void Coordinator::judge_host(Turn& turn, Led& at, const NodeResults& results) {
+  BadHosts& hosts = at.led.hosts;
+  for (const TaskResult& result : results.batch.others) {
+    if (!result.is_success()) {
+      hosts.failed(results.node, result.index,
+                   milliseconds(static_cast<std::int64_t>(result.duration_ms)));
+    }
+  }
+  if (!hosts.has_suspects()) return;
+  const std::set<NodeId> before = hosts.avoided();
+  for (const TaskRun& run : attempts_of(results.batch)) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (at.job.columns.state(index) == Closed::kDone) hosts.succeeded(results.node, index);
+    }
+  }
+  if (hosts.avoided() == before) return;
+  if (members_.feasible(wanted_by(at)) == 0) return hosts.forgive();
+  for (const NodeId& node : hosts.avoided()) {
+    const auto held = at.led.nodes.find(node);
+    if (held != at.led.nodes.end() && held->second.offered > 0) offer(turn, at, node, 0);
+  }
+}
+
 // Nodes that were told to pull nothing may again, twice as many as there are tasks for them.
 void Coordinator::offer_to_hungry(Turn& turn, Led& at) {
   if (!at.led.has_hungry) return;
   const std::uint32_t bindable = at.led.bindable();
-  const Wanted wanted = wanted_by(at.job);
+  const Wanted wanted = wanted_by(at);
   std::uint64_t left = 2ULL * bindable;
   for (const auto& [node, holding] : at.led.nodes) {
     if (holding.offered > 0 || !members_.fits(node, wanted)) continue;
@@ -65,6 +95,7 @@ void Coordinator::probe_round(Turn& turn, Led& at) {
   LedJob& led = at.led;
   led.next_probe = Instant::never();
   if (at.job.is_final() || led.count(Soft::kFree) == 0) return;
+  if (!led.hosts.avoided().empty() && members_.feasible(wanted_by(at)) == 0) led.hosts.forgive();
   if (led.probe_interval.us == 0) led.probe_interval = kFirstProbeInterval;
   led.next_probe = turn.now + led.probe_interval;
   led.probe_interval = std::min(led.probe_interval * 2, kLastProbeInterval);
@@ -75,7 +106,8 @@ void Coordinator::probe_round(Turn& turn, Led& at) {
                           std::min<std::size_t>(2 * std::size_t{led.bindable()}, kMaxProbed)});
   const std::size_t width =
       std::min(led.breadth, std::max<std::size_t>(kMaxRound, 2 * std::size_t{led.bindable()}));
-  std::vector<NodeId> nodes = candidates(at.job, led.probed_up_to + width);
+  std::vector<NodeId> nodes =
+      members_.candidates(at.job.id, wanted_by(at), std::min(led.probed_up_to + width, kMaxProbed));
   const bool is_last = nodes.size() < led.probed_up_to + width || width < kMaxRound;
   const std::size_t skipped = std::min(nodes.size(), led.probed_up_to);
   nodes.erase(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(skipped));
@@ -87,7 +119,7 @@ void Coordinator::probe_round(Turn& turn, Led& at) {
 // Those whom the log does not name yet are named first.
 void Coordinator::probe(Turn& turn, Led& at, const std::vector<NodeId>& nodes) {
   const std::set<NodeId> probed(at.job.head.probed.begin(), at.job.head.probed.end());
-  const Wanted wanted = wanted_by(at.job);
+  const Wanted wanted = wanted_by(at);
   std::vector<NodeId> unnamed;
   std::vector<NodeId> named;
   for (const NodeId& node : nodes) {

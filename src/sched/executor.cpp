@@ -43,22 +43,21 @@ Room Executor::room_to_pull() const {
   return room;
 }
 
-void Executor::take_room(const std::string& user, const Room& task, std::uint32_t times) {
+void Executor::take_room(Instant now, const std::string& user, const Room& task,
+                         std::uint32_t times) {
   used_.add(task, times);
-  cpus_of_users_[user] += times * task.cpus;
+  shares_.add(now, user, times * task.cpus);
 }
 
-void Executor::give_room(const std::string& user, const Room& task, std::uint32_t times) {
+void Executor::give_room(Instant now, const std::string& user, const Room& task,
+                         std::uint32_t times) {
   ASSERT(used_.fits(task) >= times);
   used_.take(task, times);
-  std::uint32_t& of_user = cpus_of_users_[user];
-  ASSERT(of_user >= times * task.cpus);
-  of_user -= times * task.cpus;
-  if (of_user == 0) cpus_of_users_.erase(user);
+  shares_.remove(now, user, times * task.cpus);
 }
 
-void Executor::give_room(const Process& process) {
-  give_room(process.user, process.room);
+void Executor::give_room(Instant now, const Process& process) {
+  give_room(now, process.user, process.room);
   for (const std::uint32_t gpu : process.gpus) used_gpus_.erase(used_gpus_.find(gpu));
 }
 
@@ -165,7 +164,7 @@ void Executor::fill(Turn& turn) {
   for (;;) {
     wake_staged();
     if (start_staged(turn)) continue;
-    const std::optional<JobId> next = queue_.next(turn.now, room_to_pull(), cpus_of_users_,
+    const std::optional<JobId> next = queue_.next(turn.now, room_to_pull(), shares_.at(turn.now),
                                                   [&](const JobId& id) { return is_eligible(id); });
     if (!next || !use_room(turn, *next)) break;
   }
@@ -201,7 +200,7 @@ void Executor::pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t wan
                     std::uint32_t reserved) {
   ASSERT(!job.pull);
   job.pull = PendingPull{next_pull_++, want, reserved, turn.now, turn.now};
-  take_room(job.user, job.task, reserved);
+  take_room(turn.now, job.user, job.task, reserved);
   send_pull(turn, id, job);
 }
 
@@ -213,8 +212,8 @@ void Executor::send_pull(Turn& turn, const JobId& id, HeldJob& job) {
       Pull{job.group, id, boot_, job.pull->id, job.pull->want, job.spec ? job.revised : 0});
 }
 
-void Executor::end_pull(HeldJob& job) {
-  give_room(job.user, job.task, job.pull->reserved);
+void Executor::end_pull(Instant now, HeldJob& job) {
+  give_room(now, job.user, job.task, job.pull->reserved);
   job.pull_seen = job.pull->id;
   job.pull.reset();
 }
@@ -261,7 +260,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
   if (!job.pull || job.pull->id != message.pull) return;
   if (!is_current(turn, message.job, job, message.accepted)) return;
   const Instant sent = job.pull->sent;
-  end_pull(job);
+  end_pull(turn.now, job);
   if (takes_none_) {
     // The list without them gives them back.
     if (!message.tasks.empty()) lists_due_.insert(job.group);
@@ -404,7 +403,7 @@ void Executor::tick_job(Turn& turn, const JobId& id, HeldJob& job) {
   if (job.pull && job.pull->repeat_at <= turn.now) {
     if (job.pull->sent + kPullPatience <= turn.now) {
       // Whatever answers it now is refused: the coordinator learns that from pull_seen.
-      end_pull(job);
+      end_pull(turn.now, job);
       job.allowed = 0;
       claim(turn, id, job);
     } else {

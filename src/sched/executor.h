@@ -21,6 +21,7 @@
 #include "sched/sched.h"
 #include "sched/staging.h"
 #include "sched/turn.h"
+#include "sched/user_shares.h"
 
 namespace dunlin::sched {
 
@@ -53,6 +54,7 @@ class Executor {
   void obey(Turn& turn, const Freeze& message);
   void obey(Turn& turn, NodeId from, const AskHeld& message);
   void on(Turn& turn, NodeId from, const TailLog& message);
+  void on(Turn& turn, NodeId from, const AskFit& message);
 
   void on_process(Turn& turn, ProcessEvent event);
   bool on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent);
@@ -74,6 +76,8 @@ class Executor {
   Instant next_deadline() const;
 
   LoadChanged load() const;
+  Devices devices_free() const { return free_room().devices; }
+  const std::string& isolation_note() const { return isolation_note_; }
   void add_watched(std::set<NodeId>& peers) const;
 
  private:
@@ -171,14 +175,14 @@ class Executor {
   bool use_room(Turn& turn, const JobId& id);
   void pull(Turn& turn, const JobId& id, HeldJob& job, std::uint32_t want, std::uint32_t reserved);
   void send_pull(Turn& turn, const JobId& id, HeldJob& job);
-  void end_pull(HeldJob& job);
+  void end_pull(Instant now, HeldJob& job);
   void pull_ahead(Turn& turn, const JobId& id, HeldJob& job);
   void describe(Turn& turn, HeldJob& job, const Bytes& spec, LogIndex revised);
   Room free_room() const;
   Room room_to_pull() const;
-  void take_room(const std::string& user, const Room& task, std::uint32_t times = 1);
-  void give_room(const std::string& user, const Room& task, std::uint32_t times = 1);
-  void give_room(const Process& process);
+  void take_room(Instant now, const std::string& user, const Room& task, std::uint32_t times = 1);
+  void give_room(Instant now, const std::string& user, const Room& task, std::uint32_t times = 1);
+  void give_room(Instant now, const Process& process);
   std::vector<std::uint32_t> take_gpus(std::uint32_t count);
   void tick_jobs(Turn& turn);
   void tick_processes(Turn& turn);
@@ -225,6 +229,7 @@ class Executor {
   std::vector<TaskStart> starts_of(const HeldJob& job) const;
   void send_status(Turn& turn);
   bool may_pull(const HeldJob& job) const;
+  std::string refusal_of(Instant now, const JobId& id) const;
   bool answer_tail(Turn& turn, const Tail& tail, bool is_last_chance);
   void answer_tails(Turn& turn, const JobId& job);
 
@@ -240,6 +245,7 @@ class Executor {
 
   bool is_ready_ = false;  // the runner has said what it holds, at least once
   bool has_runner_ = false;
+  std::string isolation_note_;  // of the runner
   std::map<JobId, HeldJob> jobs_;
   std::map<ProcessKey, Process> processes_;
   std::map<std::uint64_t, ProcessKey> puts_;  // of outputs, by token
@@ -251,7 +257,7 @@ class Executor {
   bool is_disk_full_ = false;
   Room used_;
   std::multiset<std::uint32_t> used_gpus_;
-  std::map<std::string, std::uint32_t> cpus_of_users_;
+  UserShares shares_;
   std::vector<Tail> tails_;
   std::set<GroupId> lists_due_;  // to be sent unasked
   Instant status_at_ = Instant::never();

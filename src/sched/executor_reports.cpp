@@ -175,6 +175,23 @@ void Executor::send_status(Turn& turn) {
 
 // ---- readers ------------------------------------------------------------------------------------
 
+std::string Executor::refusal_of(Instant now, const JobId& id) const {
+  if (takes_none_) return "it is drained, or about to end";
+  if (!has_runner_) return "its runner is being started";
+  if (is_disk_full_) return "its disk is full";
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end() || job->second.refused_until <= now) return {};
+  const std::int64_t wait = (job->second.refused_until - now).milliseconds() / 1000 + 1;
+  return "it could not get the job's files, and tries again in " + std::to_string(wait) + " s";
+}
+
+void Executor::on(Turn& turn, NodeId from, const AskFit& message) {
+  const ReservationQueue::Claim claim{message.user, message.priority, message.task, turn.now};
+  const std::size_t ahead = queue_.ahead(message.job, claim, shares_.at(turn.now));
+  turn.send(from, FitReply{message.token, all_, room_to_pull(), static_cast<std::uint32_t>(ahead),
+                           refusal_of(turn.now, message.job), isolation_note_});
+}
+
 void Executor::on(Turn& turn, NodeId from, const TailLog& message) {
   const Tail tail{from, message, turn.now + std::clamp(message.hold, Duration{}, seconds(20))};
   const bool may_wait = tails_.size() < kMaxTails && tail.until > turn.now;

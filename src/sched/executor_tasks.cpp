@@ -100,7 +100,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   process.started = turn.now;
   process.started_at = turn.wall;
   set_time_limit(turn, job, process);
-  take_room(job.user, job.task);
+  take_room(turn.now, job.user, job.task);
   // An older attempt that is being ended here may still linger.
   const auto rival = job.processes.find(task.first);
   if (rival != job.processes.end()) give_up(turn, rival->second);
@@ -170,6 +170,7 @@ void Executor::on_process(Turn& turn, ProcessEvent event) {
 
 void Executor::on(Turn& turn, const RunnerReady& event) {
   is_ready_ = has_runner_ = true;
+  isolation_note_ = event.note;
   std::set<ProcessKey> held;
   for (const RunnerHeld& process : event.held) {
     held.insert(process.key);
@@ -220,7 +221,7 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   process.started = turn.now - age;
   process.started_at = held.started_at;
   process.is_frozen.reset();
-  take_room(job.user, process.room);
+  take_room(turn.now, job.user, process.room);
   used_gpus_.insert(process.gpus.begin(), process.gpus.end());
   job.keys.insert(held.key);
   ++job.running;
@@ -272,7 +273,7 @@ void Executor::on(Turn& turn, const ProcessExited& event) {
   process.exit = event;
   process.kill_at = Instant::never();
   process.has_room = false;
-  give_room(process);
+  give_room(turn.now, process);
   --job.running;
   const std::int64_t ms = std::max<std::int64_t>(0, event.finished_at.ms - event.started_at.ms);
   const Duration took = std::max(milliseconds(ms), microseconds(500));
@@ -444,7 +445,7 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
   const Process& process = at->second;
   HeldJob& job = jobs_.at(process.job);
   if (process.has_room) {
-    give_room(process);
+    give_room(turn.now, process);
     --job.running;
   }
   job.held.remove({process.index, 1, process.attempt});

@@ -63,9 +63,9 @@ struct OutcomeTaken {
 };
 
 using GroupRequest = std::variant<SubmitJob, ShowJob, WatchJob, ListTasks, CancelTasks, LocateLog,
-                                  OrderJob, AwaitJob, TellOutcome>;
+                                  OrderJob, AwaitJob, TellOutcome, ExplainTask>;
 using GroupAnswer = std::variant<Submitted, JobView, JobChanged, TaskList, Cancelled, LogPlace,
-                                 Ordered, Awaited, OutcomeTaken>;
+                                 Ordered, Awaited, OutcomeTaken, Explained>;
 
 constexpr std::size_t kMaxPlacePieces = 64;
 

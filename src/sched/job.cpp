@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string_view>
+#include "sched/explanation.h"
 
 namespace dunlin {
 
@@ -38,8 +39,16 @@ const char* name_of(TaskState state) {
 const char* name_of(Reason reason) {
   return kReasons[static_cast<std::size_t>(reason)];
 }
+const char* name_of(FitVerdict verdict) {
+  static constexpr const char* kNames[] = {"fits",     "full",        "lacks",   "draining",
+                                           "excluded", "bad_for_job", "refused", "unreachable"};
+  return kNames[static_cast<std::size_t>(verdict)];
+}
 std::optional<JobState> job_state_from(std::string_view name) {
   return from_name<JobState>(kJobStates, name);
+}
+std::optional<Reason> reason_from(std::string_view name) {
+  return from_name<Reason>(kReasons, name);
 }
 std::optional<TaskState> task_state_from(std::string_view name) {
   return from_name<TaskState>(kTaskStates, name);

@@ -68,6 +68,7 @@ const char* name_of(TaskState state);
 const char* name_of(Reason reason);
 std::optional<JobState> job_state_from(std::string_view name);
 std::optional<TaskState> task_state_from(std::string_view name);
+std::optional<Reason> reason_from(std::string_view name);
 
 inline bool is_final(JobState s) {
   return s >= JobState::kDone;

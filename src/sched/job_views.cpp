@@ -132,6 +132,74 @@ TaskView view_of(const Job& job, std::uint32_t index) {
   return view;
 }
 
+// ---- attempts -----------------------------------------------------------------------------------
+
+namespace {
+
+const char* outcome_of(AttemptEnd end) {
+  switch (end) {
+    case AttemptEnd::kOpen: return "running";
+    case AttemptEnd::kSuccess: return "done";
+    case AttemptEnd::kFailure: return "failed";
+    case AttemptEnd::kLost: return "lost";
+    case AttemptEnd::kCancelled: return "cancelled";
+  }
+  return "";
+}
+
+AttemptView view_of(const AttemptRecord& record) {
+  AttemptView view;
+  view.attempt = record.attempt.number;
+  view.node = record.node;
+  view.outcome = outcome_of(record.end);
+  view.reason = record.reason;
+  view.detail = record.detail;
+  view.finished_at = record.finished;
+  if (record.end != AttemptEnd::kSuccess && record.end != AttemptEnd::kFailure) return view;
+  if (record.signal == 0) view.exit_code = record.exit_code;
+  if (record.signal != 0) view.signal = record.signal;
+  view.duration_ms = static_cast<std::int64_t>(record.duration_ms);
+  view.started_at = {record.finished.ms - *view.duration_ms};
+  view.max_rss = record.max_rss;
+  return view;
+}
+
+AttemptView view_of(const TaskView& task) {
+  AttemptView view;
+  view.attempt = task.attempt;
+  view.node = task.node;
+  view.outcome = name_of(task.state);
+  view.reason = task.reason;
+  view.exit_code = task.exit_code;
+  view.signal = task.signal;
+  view.started_at = task.started_at;
+  view.finished_at = task.finished_at;
+  view.duration_ms = task.duration_ms;
+  view.max_rss = task.max_rss;
+  view.detail = task.detail;
+  return view;
+}
+
+}  // namespace
+
+std::vector<AttemptView> attempts_of(const Job& job, std::uint32_t index, const TaskView& task) {
+  std::vector<AttemptView> views;
+  const TaskDetail* const detail = job.detail(index);
+  const bool is_running = task.state == TaskState::kRunning;
+  bool is_newest_told = false;
+  for (const AttemptRecord& record :
+       detail == nullptr ? std::vector<AttemptRecord>{} : detail->attempts) {
+    // Output of the one that runs, or of one of which nothing more was heard.
+    if (record.end == AttemptEnd::kOpen) continue;
+    views.push_back(view_of(record));
+    is_newest_told |= !is_running && record.attempt.number == task.attempt;
+  }
+  // A success without a word left no record, and what runs has none yet.
+  const bool is_missing = task.node.has_value() && !is_newest_told;
+  if (is_missing) views.push_back(view_of(task));
+  return views;
+}
+
 // ---- logs ---------------------------------------------------------------------------------------
 
 namespace {

@@ -13,6 +13,8 @@ namespace dunlin::sched {
 
 JobSummary summary_of(const Job& job);
 TaskView view_of(const Job& job, std::uint32_t index);
+// Oldest first, what `task` says of the newest included.
+std::vector<AttemptView> attempts_of(const Job& job, std::uint32_t index, const TaskView& task);
 // `running` is the attempt that the leader knows to be held, with its node.
 LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
                   const std::optional<std::pair<NodeId, Attempt>>& running);

@@ -38,10 +38,11 @@ bool is_attendance(const GroupRequest& request) {
 
 }  // namespace
 
-LeaderDesk::LeaderDesk(const JobMachine& machine, Coordinator& coordinator,
+LeaderDesk::LeaderDesk(const JobMachine& machine, Coordinator& coordinator, FitSurveys& surveys,
                        std::uint16_t group_count, std::uint64_t first_token)
     : machine_(machine),
       coordinator_(coordinator),
+      surveys_(surveys),
       group_count_(group_count),
       next_token_(first_token) {}
 
@@ -305,6 +306,50 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
     }
   }
   reply(turn, handle, list);
+}
+
+// Of many tasks the one that a person who asks about the job most likely means.
+std::uint32_t LeaderDesk::telling_task(GroupId group, const Job& job) const {
+  std::map<TaskState, std::uint32_t> first;
+  const std::uint32_t most = std::min(job.head.total, kMaxTasksScanned);
+  for (std::uint32_t index = 0; index < most; ++index) {
+    const TaskState state = coordinator_.state(job, group, index);
+    first.emplace(state, index);
+    if (state == TaskState::kQueued) break;
+  }
+  for (const TaskState state : {TaskState::kQueued, TaskState::kWaiting, TaskState::kPaused,
+                                TaskState::kRunning, TaskState::kFailed}) {
+    const auto at = first.find(state);
+    if (at != first.end()) return at->second;
+  }
+  return 0;
+}
+
+void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const ExplainTask& what) {
+  const GroupId group = requests_.at(handle).group;
+  const std::optional<std::uint32_t> index =
+      what.task ? job.numbers()->index_of(*what.task) : telling_task(group, job);
+  if (!index) {
+    refuse(turn, handle,
+           {Code::kNotFound,
+            "job " + job.id.text() + " has no task " + std::to_string(*what.task),
+            {}});
+    return;
+  }
+  Explained explained;
+  explained.task = view_of(job, *index);
+  std::optional<Coordinator::Waiting> why;
+  coordinator_.complete(job, group, *index, explained.task, why);
+  explained.needs = needs_of(*job.spec());
+  explained.attempts = attempts_of(job, *index, explained.task);
+  const TaskState state = explained.task.state;
+  if (state != TaskState::kQueued && state != TaskState::kWaiting) {
+    reply(turn, handle, std::move(explained));
+    return;
+  }
+  // The request lives on as a survey: that is answered whoever leads by then.
+  surveys_.begin(turn, handle, job.id, coordinator_.wanted_by(group, job), std::move(explained));
+  forget(handle);
 }
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const CancelTasks& what) {

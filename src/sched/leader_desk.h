@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sched/coordinator.h"
+#include "sched/fit_surveys.h"
 #include "sched/group_requests.h"
 #include "sched/job_machine.h"
 #include "sched/turn.h"
@@ -27,8 +28,8 @@ constexpr std::uint32_t kMaxTasksScanned = 100'000;
 
 class LeaderDesk {
  public:
-  LeaderDesk(const JobMachine& machine, Coordinator& coordinator, std::uint16_t group_count,
-             std::uint64_t first_token);
+  LeaderDesk(const JobMachine& machine, Coordinator& coordinator, FitSurveys& surveys,
+             std::uint16_t group_count, std::uint64_t first_token);
 
   void ask(Turn& turn, std::uint64_t handle, GroupId group, ByteView body);
   bool on_read_ready(Turn& turn, std::uint64_t token, bool ok);
@@ -63,6 +64,7 @@ class LeaderDesk {
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const WatchJob& what, bool is_last);
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const ListTasks& what);
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const CancelTasks& what);
+  void serve(Turn& turn, std::uint64_t handle, const Job& job, const ExplainTask& what);
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const LocateLog& what, bool is_last);
   // leader_orders.cpp
   void serve(Turn& turn, std::uint64_t handle, const Job& job, const OrderJob& what);
@@ -80,9 +82,11 @@ class LeaderDesk {
   void refuse(Turn& turn, std::uint64_t handle, Error error);
   void forget(std::uint64_t handle);
   JobSummary summary(GroupId group, const Job& job) const;
+  std::uint32_t telling_task(GroupId group, const Job& job) const;
 
   const JobMachine& machine_;
   Coordinator& coordinator_;
+  FitSurveys& surveys_;
   const std::uint16_t group_count_;
   std::uint64_t next_token_;
   std::map<std::uint64_t, Request> requests_;      // by handle

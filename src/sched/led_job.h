@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "sched/bad_hosts.h"
 #include "sched/job_record.h"
 #include "sched/messages.h"
 
@@ -102,6 +103,8 @@ class LedJob {
   bool is_held() const;      // by any node, as far as is known
   std::optional<std::pair<NodeId, Attempt>> holder(std::uint32_t index) const;
   bool is_dropping(std::uint32_t index) const;  // some node was told to end an attempt at it
+
+  BadHosts hosts;  // which of them the job avoids
 
   // ---- probing --------------------------------------------------------------------------------
   Instant next_probe = Instant::never();

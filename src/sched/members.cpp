@@ -79,6 +79,7 @@ Fit Members::fit(const NodeId& node, const Wanted& wanted) const {
   const JobSpec& spec = *wanted.spec;
   if (member.root_jobs_only && wanted.user != kRootUser) return Fit::kRefused;
   if (!is_named(node, spec.placement)) return Fit::kExcluded;
+  if (wanted.avoided != nullptr && wanted.avoided->contains(node)) return Fit::kAvoided;
   const bool is_there = spec.placement.zone.empty() || member.zone == spec.placement.zone;
   if (!is_there || !has_labels(member, spec.placement)) return Fit::kLacks;
   return room_of(member).holds(room_of_task(spec)) ? Fit::kFits : Fit::kLacks;

@@ -20,6 +20,7 @@ namespace dunlin::sched {
 struct Wanted {
   std::string_view user;
   std::shared_ptr<const JobSpec> spec;
+  const std::set<NodeId>* avoided = nullptr;  // by this job; null: none
 };
 
 enum class Fit : std::uint8_t {
@@ -27,6 +28,7 @@ enum class Fit : std::uint8_t {
   kUnusable,  // not alive, draining, or without processors
   kRefused,   // it takes no jobs of this user
   kExcluded,  // by name
+  kAvoided,   // tasks of the job failed there that succeeded elsewhere
   kLacks,     // zone, label, or room for even one task
 };
 

@@ -14,6 +14,7 @@
 #include "sched/attempt_runs.h"
 #include "sched/requests.h"
 #include "sched/results.h"
+#include "sched/room.h"
 #include "sched/task_numbers.h"
 
 namespace dunlin::sched {
@@ -334,9 +335,34 @@ struct JobReply {
   }
 };
 
-using SchedMessage = std::variant<Probe, Bind, Describe, Committed, LogsCommitted, Drop, AskHeld,
-                                  Pull, Results, Logs, HeldList, Status, Refused, TailLog,
-                                  TailReply, AskJobs, JobsReply, AskJob, JobReply, Freeze>;
+// Is there room for such a task of the job, and who gets it first? From whoever explains.
+struct AskFit {
+  std::uint64_t token = 0;
+  JobId job;
+  std::string user;
+  std::int32_t priority = 0;
+  Room task;
+  static constexpr auto fields() {
+    using A = AskFit;
+    return Fields<&A::token, &A::job, &A::user, &A::priority, &A::task>{};
+  }
+};
+struct FitReply {
+  std::uint64_t token = 0;
+  Room all, free;           // memory UINT64_MAX: not known
+  std::uint32_t ahead = 0;  // jobs in the node's queue that get room first
+  std::string refusal;      // why none of the job is taken now; empty: it is
+  std::string note;         // what the host cannot enforce; empty: nothing
+  static constexpr auto fields() {
+    using F = FitReply;
+    return Fields<&F::token, &F::all, &F::free, &F::ahead, &F::refusal, &F::note>{};
+  }
+};
+
+using SchedMessage =
+    std::variant<Probe, Bind, Describe, Committed, LogsCommitted, Drop, AskHeld, Pull, Results,
+                 Logs, HeldList, Status, Refused, TailLog, TailReply, AskJobs, JobsReply, AskJob,
+                 JobReply, Freeze, AskFit, FitReply>;
 
 Bytes encode_frame(const SchedMessage& message);
 // kCorrupt for anything that is no frame of this module.

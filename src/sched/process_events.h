@@ -40,6 +40,7 @@ struct RunnerHeld {
 // from those held.
 struct RunnerReady {
   std::vector<RunnerHeld> held;
+  std::string note = {};  // for people: what tasks are not kept from; empty: all is enforced
 };
 
 // The runner died, and all processes with it. Commands are ignored until the next RunnerReady.

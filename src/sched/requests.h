@@ -11,6 +11,7 @@
 #include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "sched/explanation.h"
 #include "sched/job.h"
 
 namespace dunlin {
@@ -201,10 +202,17 @@ struct LogChunk {
   }
 };
 
-using JobRequest =
-    std::variant<SubmitJob, ShowJob, WatchJob, ListJobs, ListTasks, CancelTasks, ReadLog, OrderJob>;
-using JobAnswer =
-    std::variant<Submitted, JobView, JobChanged, JobList, TaskList, Cancelled, LogChunk, Ordered>;
+// Of a job without a task the one that tells most: the first that waits, else runs, else failed.
+struct ExplainTask {
+  JobId id;
+  std::optional<std::uint32_t> task = {};
+  static constexpr auto fields() { return Fields<&ExplainTask::id, &ExplainTask::task>{}; }
+};
+
+using JobRequest = std::variant<SubmitJob, ShowJob, WatchJob, ListJobs, ListTasks, CancelTasks,
+                                ReadLog, OrderJob, ExplainTask>;
+using JobAnswer = std::variant<Submitted, JobView, JobChanged, JobList, TaskList, Cancelled,
+                               LogChunk, Ordered, Explained>;
 
 // The id under which a job submitted with --key lives: a hash of both, so that the same key at two
 // nodes at once is one job.

@@ -5,10 +5,6 @@
 
 namespace dunlin::sched {
 
-ReservationQueue::Order ReservationQueue::order_of(const JobId& job, const Claim& claim) {
-  return {claim.since.us - claim.priority * kAgingStep.us, job};
-}
-
 bool ReservationQueue::put(const JobId& job, const Claim& claim) {
   Claim entered = claim;
   const auto known = claims_.find(job);
@@ -29,7 +25,7 @@ bool ReservationQueue::put(const JobId& job, const Claim& claim) {
     return false;
   }
   claims_[job].claim = entered;
-  users_[entered.user].insert(order_of(job, entered));
+  users_[entered.user].insert(order_of(job, claims_.at(job)));
   return true;
 }
 
@@ -37,7 +33,7 @@ void ReservationQueue::erase(const JobId& job) {
   const auto at = claims_.find(job);
   if (at == claims_.end()) return;
   const auto user = users_.find(at->second.claim.user);
-  user->second.erase(order_of(job, at->second.claim));
+  user->second.erase(order_of(job, at->second));
   if (user->second.empty()) users_.erase(user);
   claims_.erase(at);
   if (holder_ == job) holder_.reset();
@@ -45,44 +41,56 @@ void ReservationQueue::erase(const JobId& job) {
 
 void ReservationQueue::served(const JobId& job, Instant now) {
   const auto at = claims_.find(job);
-  if (at != claims_.end()) at->second.served = now;
+  if (at != claims_.end()) {
+    std::set<Order>& orders = users_.at(at->second.claim.user);
+    orders.erase(order_of(job, at->second));
+    at->second.served = now;
+    orders.insert(order_of(job, at->second));
+  }
   if (holder_ == job) holder_.reset();
+}
+
+ReservationQueue::Rank ReservationQueue::rank_of(const JobId& job, const Entry& entry,
+                                                 const std::map<std::string, std::uint32_t>& used) {
+  const auto of_user = used.find(entry.claim.user);
+  return {level_of(entry), of_user == used.end() ? 0 : of_user->second, entry.claim.since, job};
+}
+
+std::size_t ReservationQueue::ahead(const JobId& job, const Claim& claim,
+                                    const std::map<std::string, std::uint32_t>& used) const {
+  const auto known = claims_.find(job);
+  const Rank own = rank_of(job, known == claims_.end() ? Entry{claim, {}} : known->second, used);
+  return static_cast<std::size_t>(
+      std::count_if(claims_.begin(), claims_.end(), [&](const auto& entry) {
+        if (entry.first == job) return false;
+        return entry.first == holder_ || rank_of(entry.first, entry.second, used) < own;
+      }));
 }
 
 std::optional<JobId> ReservationQueue::next(Instant now, const Room& free,
                                             const std::map<std::string, std::uint32_t>& used,
                                             const std::function<bool(const JobId&)>& eligible) {
-  struct Candidate {
-    std::int64_t level;  // negative: higher first
-    std::uint32_t used;
-    Instant since;
-    JobId job;
-    auto operator<=>(const Candidate&) const = default;
-  };
-  std::vector<Candidate> candidates;
+  std::vector<Rank> candidates;
   for (const auto& [user, orders] : users_) {
-    const auto cpus = used.find(user);
     std::size_t looked = 0;
-    for (const auto& [order, job] : orders) {
+    for (const auto& [level, since, job] : orders) {
       if (looked == kLookAhead) break;
       if (!eligible(job)) continue;
       ++looked;
-      const Claim& claim = claims_.at(job).claim;
-      const std::int64_t level = claim.priority + (now - claim.since).us / kAgingStep.us;
-      candidates.push_back({-level, cpus == used.end() ? 0 : cpus->second, claim.since, job});
+      candidates.push_back(rank_of(job, claims_.at(job), used));
     }
   }
   std::sort(candidates.begin(), candidates.end());
   // The holder comes first among its equals.
   const auto held = std::find_if(candidates.begin(), candidates.end(),
-                                 [&](const Candidate& c) { return holder_ == c.job; });
+                                 [&](const Rank& c) { return holder_ == c.job; });
   if (held != candidates.end() && held->level <= candidates.front().level) {
     std::rotate(candidates.begin(), held, std::next(held));
   }
-  for (const Candidate& candidate : candidates) {
+  for (const Rank& candidate : candidates) {
     const Entry& entry = claims_.at(candidate.job);
     if (free.holds(entry.claim.task)) return candidate.job;
-    if (now - std::max(entry.claim.since, entry.served) < kPassingTime) continue;
+    if (now - entry.base() < kPassingTime) continue;
     holder_ = candidate.job;
     return std::nullopt;
   }

@@ -41,7 +41,8 @@ struct Scheduler::Parts {
       : self(node),
         config(std::move(sched_config)),
         coordinator(self, config, machine, members, first_token(1)),
-        leader_desk(machine, coordinator, config.group_count, first_token(2)),
+        surveys(members, first_token(7)),
+        leader_desk(machine, coordinator, surveys, config.group_count, first_token(2)),
         client_desk(config.group_count, chance, first_token(3)),
         log_reader(config.group_count, first_token(4)),
         job_lists(self, machine, coordinator, members, config.group_count, first_token(5)),
@@ -52,6 +53,7 @@ struct Scheduler::Parts {
   Members members;
   JobMachine machine;
   Coordinator coordinator;
+  FitSurveys surveys;
   LeaderDesk leader_desk;
   ClientDesk client_desk;
   LogReader log_reader;
@@ -139,7 +141,9 @@ struct Scheduler::Parts {
           } else if constexpr (std::is_same_v<T, Pull> || std::is_same_v<T, HeldList> ||
                                std::is_same_v<T, Status>) {
             coordinator.on(turn, from, message);
-          } else if constexpr (std::is_same_v<T, TailLog>) {
+          } else if constexpr (std::is_same_v<T, FitReply>) {
+            surveys.on(turn, from, message);
+          } else if constexpr (std::is_same_v<T, TailLog> || std::is_same_v<T, AskFit>) {
             executor.on(turn, from, message);
           } else if constexpr (std::is_same_v<T, TailReply>) {
             log_reader.on(turn, message);
@@ -183,6 +187,7 @@ void Scheduler::tick(Instant now, WallTime wall, Effects& out) {
   parts_->leader_desk.tick(turn);
   parts_->log_reader.tick(turn);
   parts_->job_lists.tick(turn);
+  parts_->surveys.tick(turn);
   // Recovered groups say once whether they have work.
   if (!parts_->said_unfinished) {
     parts_->said_unfinished = true;
@@ -195,7 +200,8 @@ void Scheduler::tick(Instant now, WallTime wall, Effects& out) {
 Instant Scheduler::next_deadline() const {
   return std::min({parts_->coordinator.next_deadline(), parts_->executor.next_deadline(),
                    parts_->leader_desk.next_deadline(), parts_->log_reader.next_deadline(),
-                   parts_->job_lists.next_deadline(), parts_->report_at});
+                   parts_->job_lists.next_deadline(), parts_->surveys.next_deadline(),
+                   parts_->report_at});
 }
 
 void Scheduler::on_durable(Instant now, const Ticket& ticket, Effects& out) {
@@ -364,6 +370,14 @@ void Scheduler::set_draining(Instant now, bool draining, Effects& out) {
 
 bool Scheduler::has_tasks() const {
   return parts_->executor.has_tasks();
+}
+
+Devices Scheduler::devices_free() const {
+  return parts_->executor.devices_free();
+}
+
+std::string Scheduler::isolation_note() const {
+  return parts_->executor.isolation_note();
 }
 
 Instant Scheduler::hand_back_until() const {

@@ -120,6 +120,9 @@ class Scheduler {
   // goes on, unless it is handed back too. Not draining any more ends both.
   void set_draining(Instant now, bool draining, Effects& out);
   bool has_tasks() const;
+  Devices devices_free() const;
+  // What tasks here cannot be kept from, for people; empty: all that is promised is enforced.
+  std::string isolation_note() const;
   // When the longest grace of what was handed back is over; long past when nothing runs.
   Instant hand_back_until() const;
 

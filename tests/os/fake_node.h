@@ -314,6 +314,13 @@ class FakeNode {
     }
     reply_job(id, Cancelled{jobs.at(name).summary});
   }
+  void on_job(client::RequestId id, ExplainTask& explain) {
+    Job* job = find(id, explain.id);
+    if (job == nullptr) return;
+    Explained answer;
+    if (!job->tasks.empty()) answer.task = job->tasks.begin()->second;
+    reply_job(id, std::move(answer));
+  }
   void on_job(client::RequestId id, OrderJob& order) {
     Job* job = find(id, order.id);
     if (job == nullptr) return;

@@ -175,6 +175,71 @@ TEST(Json, ANodeShowsNullForALoadThatWasNeverHeard) {
   EXPECT_EQ((*back)[1].load_at, Instant{});
 }
 
+TEST(Json, WhatIsFreeOfDevicesIsShownWhereItIsKnown) {
+  client::NodeList list;
+  list.nodes = {fake_member(1, "a"), fake_member(2, "b"), fake_member(3, "c")};
+  for (Member& member : list.nodes) {
+    member.facts.gpus = 4;
+    member.facts.resources = {{"license", 7}};
+    member.load.running = 2;
+  }
+  list.nodes[1].load.running = 0;
+  list.now = Instant{5'000'000};
+  list.self = list.nodes[0].facts.id;
+  list.devices_free = {1, {{"license", 3}}};
+  list.isolation_note = "memory is watched";
+  const std::string text = nodes_json(list);
+  EXPECT_NE(
+      text.find(R"("gpus_total":4,"gpus_free":1,"resources":{"license":{"total":7,"free":3}})"),
+      std::string::npos);
+  EXPECT_NE(
+      text.find(R"("gpus_total":4,"gpus_free":4,"resources":{"license":{"total":7,"free":7}})"),
+      std::string::npos);
+  EXPECT_NE(
+      text.find(
+          R"("gpus_total":4,"gpus_free":null,"resources":{"license":{"total":7,"free":null}})"),
+      std::string::npos);
+  EXPECT_NE(text.find(R"("note":"memory is watched")"), std::string::npos);
+  EXPECT_NE(text.find(R"("note":null)"), std::string::npos);
+}
+
+TEST(Json, AnExplanationIsReadBack) {
+  Explained told;
+  told.task.job = *JobId::from_text("a123456789");
+  told.task.task = 7;
+  told.task.state = TaskState::kQueued;
+  told.task.reason = Reason::kResources;
+  told.needs = {{4, 1 << 30, {2, {{"license", 1}}}}, "east", {{"disk", "ssd"}}};
+  NodeVerdict full;
+  full.node = fake_member(1, "a").facts.id;
+  full.name = "a";
+  full.verdict = FitVerdict::kFull;
+  full.has = Supply{{1, 1 << 20, {0, {{"license", 0}}}}, "east", {{"disk", "ssd"}}};
+  full.ahead = 3;
+  full.asked_ms_ago = 12;
+  full.note = "memory is watched";
+  NodeVerdict dead;
+  dead.node = fake_member(2, "b").facts.id;
+  dead.since = {1'700'000'000'000};
+  told.nodes = {full, dead};
+  AttemptView attempt;
+  attempt.attempt = 1;
+  attempt.node = full.node;
+  attempt.outcome = "failed";
+  attempt.reason = Reason::kExit;
+  attempt.exit_code = 9;
+  told.attempts = {attempt};
+  const std::string text = explained_json(told);
+  const auto back = explained_from_json(text);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(encode(*back), encode(told));
+  for (const char* field : {"job", "task", "state", "reason", "detail", "node", "verdict", "needs",
+                            "has", "ahead", "asked_ms_ago", "since", "attempts"}) {
+    EXPECT_NE(text.find(std::string("\"") + field + "\":"), std::string::npos) << field;
+  }
+  EXPECT_NE(text.find(R"("has":{},"ahead":null,"asked_ms_ago":null)"), std::string::npos);
+}
+
 TEST(Json, StatusTokenAndGroupChoiceAreReadBack) {
   client::Status status;
   status.cluster.raw[3] = 9;

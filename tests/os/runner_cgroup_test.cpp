@@ -45,6 +45,12 @@ TEST_P(RunnerGroups, ATaskWithALimitHasAGroupOfItsOwnWhereTheHostAllowsIt) {
   EXPECT_EQ(has_own, GetParam() && cgroup_rights().may_limit_memory) << node_.seen[1].text[0];
 }
 
+TEST_P(RunnerGroups, WhatTheHostDoesNotAllowIsSaid) {
+  ASSERT_TRUE(node_.wait_ready());
+  const bool says_so = node_.isolation_note.find("memory is watched") != std::string::npos;
+  EXPECT_NE(says_so, GetParam() && cgroup_rights().may_limit_memory) << node_.isolation_note;
+}
+
 TEST_P(RunnerGroups, ATaskOverItsLimitIsKilledAndItIsSaidWhy) {
   const ProcessExited end = end_of("head -c 300M /dev/zero | tail -c 300M | sleep 30");
   EXPECT_TRUE(end.killed_for_memory);

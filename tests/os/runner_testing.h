@@ -49,6 +49,7 @@ class TestNode {
   bool takes_output = true;  // at once
   std::map<ProcessKey, SeenProcess> seen;
   std::vector<RunnerHeld> held;
+  std::string isolation_note;
   std::vector<OutputsFound> found;
   std::vector<OutputData> data;
   std::vector<std::string> problems;

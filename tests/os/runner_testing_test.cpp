@@ -66,6 +66,7 @@ void TestNode::close() {
 void TestNode::on_event(ProcessEvent event) {
   if (auto* ready = std::get_if<RunnerReady>(&event)) {
     held = std::move(ready->held);
+    isolation_note = ready->note;
     ++times_ready;
     for (const RunnerHeld& process : held) {
       SeenProcess& now = seen[process.key] = {};

@@ -7,7 +7,7 @@
 namespace dunlin::sched::testing {
 namespace {
 
-constexpr GroupId kGroup{0};
+constexpr GroupId kPlacementGroup{0};
 
 // Runs until the job is final, and tells on which hosts its tasks were seen.
 std::set<std::size_t> hosts_of(Cluster& cluster, const JobId& job) {
@@ -38,16 +38,17 @@ TEST(Placement, TasksRunWhereTheyMay) {
                    .zones = {{0, "east"}, {1, "west"}, {2, "west"}}});
   JobSpec spec = cluster.spec({"work", "50"}, 12);
   spec.placement.zone = "east";
-  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kGroup, spec)), std::set<std::size_t>{0});
+  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kPlacementGroup, spec)), std::set<std::size_t>{0});
   spec.placement = {};
   spec.placement.labels = {{"disk", "ssd"}};
-  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kGroup, spec)), (std::set<std::size_t>{1, 2}));
+  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kPlacementGroup, spec)),
+            (std::set<std::size_t>{1, 2}));
   spec.placement.labels = {{"disk", "ssd"}, {"os", "old"}};
-  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kGroup, spec)), std::set<std::size_t>{1});
+  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kPlacementGroup, spec)), std::set<std::size_t>{1});
   spec.placement = {};
   spec.placement.nodes = {cluster.id(0), cluster.id(2)};
   spec.placement.excluded = {cluster.id(0)};
-  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kGroup, spec)), std::set<std::size_t>{2});
+  EXPECT_EQ(hosts_of(cluster, cluster.submit(0, kPlacementGroup, spec)), std::set<std::size_t>{2});
   EXPECT_EQ(cluster.violations(), std::vector<std::string>{});
 }
 
@@ -60,7 +61,7 @@ TEST(Placement, WhatNoNodeHasIsSaidInOneLine) {
   const auto why = [&](const std::function<void(JobSpec&)>& ask) {
     JobSpec spec = cluster.spec({"work", "50"});
     ask(spec);
-    return detail_of(cluster, cluster.submit(0, kGroup, spec));
+    return detail_of(cluster, cluster.submit(0, kPlacementGroup, spec));
   };
   EXPECT_EQ(why([](JobSpec& s) { s.placement.zone = "north"; }),
             "it asks for the zone 'north', and no node is there");
@@ -95,9 +96,9 @@ TEST(Placement, ANamedResourceBoundsWhatRunsAtOnce) {
   Cluster cluster({.nodes = 2, .cpus = 8, .devices = {{0, {0, {{"license", 3}}}}}});
   JobSpec spec = cluster.spec({"work", "200"}, 12);
   spec.devices.resources = {{"license", 1}};
-  const JobId ones = cluster.submit(0, kGroup, spec);
+  const JobId ones = cluster.submit(0, kPlacementGroup, spec);
   spec.devices.resources = {{"license", 2}};
-  const JobId twos = cluster.submit(1, kGroup, spec, "other");
+  const JobId twos = cluster.submit(1, kPlacementGroup, spec, "other");
   std::size_t most = 0;
   ASSERT_TRUE(cluster.run_until(
       [&] {
@@ -130,11 +131,11 @@ TEST(Placement, GpusAreAssigned) {
   Cluster cluster({.nodes = 1, .cpus = 8, .devices = {{0, {3, {}}}}});
   JobSpec spec = cluster.spec({"work", "500"}, 6);
   spec.devices.gpus = 1;
-  const JobId ones = cluster.submit(0, kGroup, spec);
+  const JobId ones = cluster.submit(0, kPlacementGroup, spec);
   spec = cluster.spec({"work", "500"}, 2);
   spec.devices.gpus = 2;
-  const JobId twos = cluster.submit(0, kGroup, spec, "other");
-  const JobId none = cluster.submit(0, kGroup, cluster.spec({"work", "500"}, 2), "third");
+  const JobId twos = cluster.submit(0, kPlacementGroup, spec, "other");
+  const JobId none = cluster.submit(0, kPlacementGroup, cluster.spec({"work", "500"}, 2), "third");
   std::set<std::string> seen;
   ASSERT_TRUE(cluster.run_until(
       [&] {
@@ -157,17 +158,17 @@ TEST(Placement, AdoptedTasksKeepTheirGpus) {
   Cluster cluster({.nodes = 1, .cpus = 8, .devices = {{0, {2, {{"license", 2}}}}}});
   JobSpec spec = cluster.spec({"work", "20000"});
   spec.devices = {1, {{"license", 2}}};
-  const JobId first = cluster.submit(0, kGroup, spec);
+  const JobId first = cluster.submit(0, kPlacementGroup, spec);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(first) == 1; }, seconds(5)));
   cluster.crash_process(0);
   cluster.run_for(seconds(2));
   cluster.restart(0);
   spec.devices = {1, {}};
-  const JobId second = cluster.submit(0, kGroup, spec);
+  const JobId second = cluster.submit(0, kPlacementGroup, spec);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(second) == 1; }, seconds(5)));
   EXPECT_EQ(gpus_in_use(cluster, 0), (std::vector<std::string>{"0", "1"}));
   spec.devices = {0, {{"license", 1}}};
-  const JobId third = cluster.submit(0, kGroup, spec);
+  const JobId third = cluster.submit(0, kPlacementGroup, spec);
   cluster.run_for(seconds(3));
   EXPECT_EQ(cluster.running(third), 0u);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(third) == 1; }, seconds(30)));
@@ -177,7 +178,7 @@ TEST(Placement, AdoptedTasksKeepTheirGpus) {
 
 TEST(Placement, ANodeWithoutGpusHidesNone) {
   Cluster cluster({.nodes = 1});
-  const JobId job = cluster.submit(0, kGroup, cluster.spec({"work", "500"}));
+  const JobId job = cluster.submit(0, kPlacementGroup, cluster.spec({"work", "500"}));
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(5)));
   EXPECT_FALSE(cluster.processes(0).at(0).environment.contains("CUDA_VISIBLE_DEVICES"));
 }

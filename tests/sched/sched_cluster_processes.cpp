@@ -107,6 +107,7 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
   const std::uint64_t ms = makes ? 1 : word(argv, argv.size() > 2 ? 2 : 1);
   std::int32_t code = 0;
   if (what == "exit") code = static_cast<std::int32_t>(word(argv, 1));
+  if (what == "fails-on" && process.environment["DUNLIN_NODE"] == argv[1]) code = 1;
   if (what == "flaky" && std::stoull(process.environment["DUNLIN_ATTEMPT"]) <= word(argv, 1)) {
     code = 1;
   }
