@@ -14,8 +14,6 @@
 #include "os/clock.h"
 #include "os/task_ranges.h"
 
-extern char** environ;
-
 namespace dunlin {
 
 namespace {
