@@ -152,7 +152,7 @@ void Workload::on_submitted(const SubmitJob& job, Instant asked,
                            [this, id = job.id] { pause(id); });
     }
     // Some are asked for before anything ran.
-    if (random_.chance(0.2)) {
+    if (random_.chance(0.25)) {
       world_.queue().after(random_.between(Duration{}, seconds(random_.chance(0.5) ? 1 : 8)),
                            [this, id = job.id] { cancel(id); });
     }
@@ -258,7 +258,7 @@ void Workload::on_final(const JobSummary& job) {
   // Who has not heard what came of his cancellation orders nothing else.
   if (known->second.cancel_asked && !known->second.at_cancel) return;
   const bool has_left_something = job.tasks.failed > 0 || job.tasks.cancelled > 0;
-  if (!is_over_ && has_left_something && random_.chance(0.4)) retry(job.id);
+  if (!is_over_ && has_left_something && random_.chance(0.3)) retry(job.id);
 }
 
 void Workload::look_at_tasks(const JobId& id) {
