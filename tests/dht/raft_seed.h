@@ -9,6 +9,10 @@
 
 namespace dunlin {
 
+// What each seed must do.
+constexpr std::uint64_t kFewestAcknowledged = 5;
+constexpr std::uint64_t kFewestReads = 1;
+
 struct SeedResult {
   std::string violation;  // empty: none
   std::string trace;
@@ -31,7 +35,12 @@ class SeedRun {
     }
     cluster_.run_for(seconds(3));
     const Instant end = cluster_.now() + trouble;
-    while (cluster_.now() < end && cluster_.violation().empty()) {
+    // Where faults let little begin there would be too little to judge: they go on for a while.
+    const auto goes_on = [&] {
+      return cluster_.now() < end ||
+             (cluster_.acknowledged() < kFewestAcknowledged && cluster_.now() < end + trouble * 2);
+    };
+    while (goes_on() && cluster_.violation().empty()) {
       something_happens();
       work();
       cluster_.run_for(chance_.between(milliseconds(10), milliseconds(400)));

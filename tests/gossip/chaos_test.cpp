@@ -29,11 +29,13 @@ class Chaos {
     }
   }
 
-  // What is down stays down, what runs can talk again.
+  // What is down stays down, what runs can talk again. Who still pauses may yet be taken for dead,
+  // and rightly.
   void make_peace() {
     cluster_.unblock_all();
     cluster_.network = {};
     for (std::size_t i = 0; i < cluster_.size(); ++i) cluster_.set_lateness(i, {});
+    while (cluster_.is_any_paused()) cluster_.run_for(seconds(1));
   }
 
   GossipCluster& cluster() { return cluster_; }

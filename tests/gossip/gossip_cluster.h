@@ -117,6 +117,9 @@ class GossipCluster {
   void set_lateness(std::size_t i, Duration late) { hosts_[i].late = late; }
   // It handles nothing until then; what arrives waits.
   void pause(std::size_t i, Duration length) { hosts_[i].paused_until = now_ + length; }
+  bool is_any_paused() const {
+    return std::ranges::any_of(hosts_, [&](const Host& host) { return host.paused_until > now_; });
+  }
 
   // ---- time ------------------------------------------------------------------------------------
 
