@@ -60,7 +60,9 @@ Result<void> check_name(const std::string& name) {
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
   constexpr std::size_t kLongest = 64;
   if (name.size() <= kLongest && name.find_first_not_of(kTaken) == std::string::npos) return {};
-  return fail(Code::kUsage, "--name '" + name + "' is no name of a node",
+  const bool is_long = name.size() > kLongest;
+  const std::string shown = name.substr(0, kLongest) + (is_long ? "..." : "");
+  return fail(Code::kUsage, "--name '" + shown + "' is no name of a node",
               "take letters, digits, '.', '-' and '_', at most 64");
 }
 

@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::size_t kMaxAppendBytes = 256 * 1024;  // and at least one entry
 constexpr std::size_t kMaxAppendEntries = 512;
+// A node that nobody suspects and that answers none of so many is known to nobody any more. Should
+// it speak after all, it is told then.
+constexpr std::uint32_t kMostFarewells = 16;
 
 }  // namespace
 
@@ -185,6 +188,8 @@ void Raft::replicate(Turn& turn, const Seat& to, Progress& progress) {
   if (progress.departing) {
     // Its entries are nobody's business any more; that it was removed is, once that is certain.
     if (!is_config_committed() || progress.awaiting) return;
+    if (progress.farewells == kMostFarewells) return;
+    ++progress.farewells;
     progress.awaiting = true;
     progress.resend_at = turn.now + progress.backoff;
     send(turn, to, Removed{commit_});
@@ -243,6 +248,7 @@ bool Raft::is_level(const Progress& progress) const {
 // The peer may be hearing again what it missed.
 void Raft::restart_progress(Turn& turn, const Seat& to, Progress& progress) {
   progress.backoff = turn.config.resend;
+  progress.farewells = 0;
   resend(turn, to, progress);
 }
 

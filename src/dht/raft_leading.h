@@ -30,6 +30,7 @@ struct Progress {
   std::deque<LogIndex> in_flight;  // last index of each unacknowledged message
   bool awaiting = false;           // a probe or a piece of a snapshot is under way
   bool departing = false;          // has no seat any more: is only to be told that
+  std::uint32_t farewells = 0;     // how often it was, without an answer
   bool gone = false;               // its node says that the seat will never be taken there
   std::uint64_t read_sequence = 0;
   std::uint64_t snapshot_offset = 0;

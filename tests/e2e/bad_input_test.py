@@ -164,7 +164,7 @@ class BadInput(ClusterTest):
 
     def test_names_and_directories_that_do_not_fit(self):
         self.refused(self.up("long", "--listen", self.listen(), "--name", "n" * 5000), 2,
-                     "5000 characters")
+                     "at most 64")
         self.refused(self.up("twice", "--listen", self.listen(), "--name", "n1", "--join",
                              self.address, "--token", self.good), 5, "the name n1 is taken")
         os.makedirs(f"{self.cluster.root}/home/Documents")
