@@ -79,6 +79,11 @@ tl::unexpected<Error> wrong_cluster() {
   return fail(Code::kConflict, "the two ends belong to different clusters");
 }
 
+tl::unexpected<Error> bad_client_token(const std::string& what) {
+  return fail(Code::kRefused, "the token " + what,
+              "on a host of the cluster: dunlin token create --role user --user NAME");
+}
+
 // ---- records -----------------------------------------------------------------------------------
 
 // Two bytes that say how many sealed ones follow; the tag covers them too.
@@ -112,6 +117,10 @@ KeyName key_name_of_epoch(std::uint8_t epoch) {
 
 Key32 member_psk(const Key32& cluster_key) {
   return blake2b_256(as_bytes("dunlin member psk"), cluster_key);
+}
+
+Key32 client_psk(const Key32& token_psk) {
+  return blake2b_256(as_bytes("dunlin client psk"), token_psk);
 }
 
 Session::Session(const Identity& self, const Key32& ephemeral)
@@ -149,7 +158,12 @@ Session Session::listen(const Identity& self, PskLookup lookup, const Key32& eph
 }
 
 std::size_t Session::max_frame() const {
-  return peer_.mode == SessionMode::kJoin ? kMaxJoinFrame : kMaxFrame;
+  switch (peer_.mode) {
+    case SessionMode::kMember: return kMaxFrame;
+    case SessionMode::kJoin: return kMaxJoinFrame;
+    case SessionMode::kClient: return kMaxClientFrame;
+  }
+  return 0;
 }
 
 // ---- receiving ---------------------------------------------------------------------------------
@@ -250,8 +264,8 @@ Result<void> Session::on_hello(ByteView message) {
   ClusterId cluster;
   std::copy_n(hello.begin() + kClusterAt, cluster.raw.size(), cluster.raw.begin());
   std::copy_n(hello.begin() + kKeyNameAt, peer_.key_name.raw.size(), peer_.key_name.raw.begin());
-  if (mode != static_cast<std::uint8_t>(SessionMode::kMember) &&
-      mode != static_cast<std::uint8_t>(SessionMode::kJoin)) {
+  if (mode < static_cast<std::uint8_t>(SessionMode::kMember) ||
+      mode > static_cast<std::uint8_t>(SessionMode::kClient)) {
     return fail(Code::kCorrupt, "a hello of unknown mode");
   }
   peer_.mode = static_cast<SessionMode>(mode);
@@ -294,12 +308,14 @@ Result<void> Session::on_answer(ByteView message) {
 }
 
 Result<void> Session::on_refusal(ByteView message) {
-  const bool is_join = peer_.mode == SessionMode::kJoin;
   switch (static_cast<Reason>(message[0])) {
     case Reason::kVersion: return wrong_version(get_u16(message.data() + 1));
-    case Reason::kCluster: return wrong_cluster();
+    case Reason::kCluster:
+      if (peer_.mode == SessionMode::kClient) return bad_client_token("is one of another cluster");
+      return wrong_cluster();
     case Reason::kKey:
-      if (is_join) {
+      if (peer_.mode == SessionMode::kClient) return bad_client_token("is not known there");
+      if (peer_.mode == SessionMode::kJoin) {
         return fail(Code::kRefused, "the join token is not valid there (any more)",
                     "`dunlin token create` on a node of the cluster prints a new one");
       }
@@ -360,6 +376,9 @@ Result<void> Session::on_verdict(ByteView record) {
     is_outlived_ = true;
     return fail(Code::kConflict, "the other end has seen a later life of this node");
   }
+  if (verdict == Verdict::kTokenExpired) return bad_client_token("has expired");
+  if (verdict == Verdict::kTokenRevoked) return bad_client_token("was revoked");
+  if (verdict == Verdict::kTokenOfNode) return bad_client_token("is one for nodes, not for users");
   if (verdict != Verdict::kAdmitted) {
     is_shut_out_ = true;
     return fail(Code::kRefused, "the cluster does not admit this node",

@@ -36,20 +36,35 @@ constexpr std::uint16_t kProtocolVersion = 1;
 constexpr std::size_t kMaxRecord = 16 * 1024;
 // A token admits to one question and one answer; neither is large.
 constexpr std::size_t kMaxJoinFrame = 256 * 1024;
+// A client's frames are pieces of a stream of bytes.
+constexpr std::size_t kMaxClientFrame = 64 * 1024;
 
 enum class SessionMode : std::uint8_t {
   kMember = 1,  // proves the cluster's key
   kJoin = 2,    // proves a join token
+  kClient = 3,  // proves a user's token
 };
 
-// kOutlived: a later life of this node is known; it is a restored copy, or has a twin.
-enum class Verdict : std::uint8_t { kAdmitted = 1, kNotAdmitted, kBusy, kOutlived };
+// kOutlived: a later life of this node is known; it is a restored copy, or has a twin. The last
+// three are about the token of a client, which has proved it.
+enum class Verdict : std::uint8_t {
+  kAdmitted = 1,
+  kNotAdmitted,
+  kBusy,
+  kOutlived,
+  kTokenExpired,
+  kTokenRevoked,
+  kTokenOfNode,
+};
 
 // Which key a hello proves: a key epoch (first byte) or a token's id.
 using KeyName = OpaqueId<struct KeyNameTag, 8>;
 KeyName key_name_of_epoch(std::uint8_t epoch);
 // What members prove; not the cluster's key itself, which seals datagrams.
 Key32 member_psk(const Key32& cluster_key);
+// What clients prove, from what joiners prove (JoinToken::psk): all that the cluster keeps of a
+// token.
+Key32 client_psk(const Key32& token_psk);
 
 // Who this node is.
 struct Identity {
@@ -101,7 +116,7 @@ class Session {
   // In kDeciding. Anything but kAdmitted closes; the dialer is told which.
   void decide(Verdict verdict);
 
-  // At most kMaxFrame (kMaxJoinFrame in join mode) bytes. Waits until the session is open.
+  // At most max_frame() bytes. Waits until the session is open.
   void send(Bytes frame);
   bool has_output() const;
   // The next bytes for the socket: whole records, so up to about kMaxRecord beyond `most`.

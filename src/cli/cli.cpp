@@ -142,7 +142,9 @@ int run_command(const Command& command, const std::vector<std::string>& args) {
   if (const Result<void> fine = check_words(command, *parsed); !fine) {
     return complain(fine.error(), json);
   }
-  auto servers = servers_to_try(parsed->text("server"));
+  auto servers = command.asks_nobody
+                     ? Result<Servers>(Servers{})
+                     : servers_to_try(parsed->text("server"), parsed->text("token-file"));
   if (!servers) return complain(servers.error(), json);
   Invocation call(command, std::move(*parsed), std::move(*servers));
   return command.run(call);
@@ -208,10 +210,11 @@ int run_line(std::vector<std::string> args) {
 
 const OptionTable& general_options() {
   static const OptionTable table = {
-      {"server", 0, "ADDR[,ADDR...]", Takes::kText, "sockets of nodes, tried in order"},
+      {"server", 0, "ADDR[,ADDR...]", Takes::kText,
+       "sockets of nodes, or HOST:PORT, tried in order"},
       {"json", 0, nullptr, Takes::kNothing, "answers, and errors, as JSON"},
       {"quiet", 0, nullptr, Takes::kNothing, "ids only, one a line"},
-      {"token-file", 0, "FILE", Takes::kText, "", false, false},
+      {"token-file", 0, "FILE", Takes::kText, "a user's token, for HOST:PORT (~/.dunlin/token)"},
       {"help", 'h', nullptr, Takes::kNothing, "this text"},
   };
   return table;
@@ -221,7 +224,7 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
       {"up", "start a node on this host, and found or join a cluster", "[options]",
        "dunlin up --join 10.0.0.5:7400 --token-file token", &up_options(), Words::kAnywhere, 0, 0,
-       run_up},
+       run_up, true},
       {"nodes", "the nodes of the cluster", "[NODE]", "dunlin nodes", &no_options(),
        Words::kAnywhere, 0, 1, run_nodes},
       {"status", "how the cluster is, in a few lines", "", "dunlin status", &no_options(),

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cli/interrupts.h"
+#include "cli/known_servers.h"
 #include "os/clock.h"
 #include "os/json.h"
 
@@ -39,19 +40,22 @@ std::string url_encoded(std::string_view text) {
 }
 
 Client Client::sibling() const {
-  return Client(servers_, at_);
+  return Client(servers_, token_, at_);
 }
 
 Error Client::nobody(const Error& last) const {
+  // Who answers and refuses has said what is wrong better than anybody here could.
+  if (token_ && last.code == Code::kRefused) return last;
+  const bool is_elsewhere = is_remote(servers_.front());
+  const std::string start = is_elsewhere ? "is a node up there?" : "start one with: dunlin up";
   const Code code = last.code == Code::kRefused ? last.code : Code::kUnreachable;
   if (servers_.size() == 1) {
-    return {code, "no node answers at " + last.message,
-            code == Code::kRefused ? "" : "start one with: dunlin up"};
+    return {code, "no node answers at " + last.message, code == Code::kRefused ? "" : start};
   }
   std::string tried;
   for (const std::string& server : servers_) tried += (tried.empty() ? "" : ", ") + server;
   if (code == Code::kRefused) return {code, "no node answers at any of " + tried, last.message};
-  return {code, "no node answers at any of " + tried, "start one with: dunlin up"};
+  return {code, "no node answers at any of " + tried, start};
 }
 
 Error Client::gone_silent(std::int64_t milliseconds) {
@@ -100,7 +104,7 @@ Result<void> Client::ask(std::string_view method, std::string_view target, std::
     if (result || !is_worth_another(result.error().code)) return result;
     if (result.error().code == Code::kTimeout) return result;
   }
-  result = connection_.open(servers_[at_]);
+  result = connect(connection_);
   if (!result) return result;
   connection_.send(method, target, body);
   return wait(whole, silence, patience);
@@ -124,7 +128,10 @@ Result<void> Client::exchange(std::string_view method, std::string_view target,
     tries.pop_front();
     at_ = next.server;
     Result<void> result = ask(method, target, body, next.silence, patience, whole);
-    if (result) return {};
+    if (result) {
+      learn_servers();
+      return {};
+    }
     // Why somebody refuses is worth more than that nobody else is there.
     if (last.code != Code::kRefused) last = result.error();
     connection_.close();
@@ -133,6 +140,17 @@ Result<void> Client::exchange(std::string_view method, std::string_view target,
     if (was_silent && next.silence < patience) tries.push_back({next.server, patience});
   }
   return tl::unexpected(nobody(last));
+}
+
+// A node elsewhere tells with each answer where others are.
+void Client::learn_servers() {
+  if (!token_ || !is_remote(servers_[at_])) return;
+  const std::string told = connection_.answer().header("dunlin-servers");
+  if (told.empty() || told == learnt_) return;
+  learnt_ = told;
+  const std::vector<std::string> others = addresses_in(told);
+  add_servers(servers_, others);
+  remember_servers(token_->cluster, others);
 }
 
 Result<HttpAnswer> Client::call(std::string_view method, std::string_view target,

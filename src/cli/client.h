@@ -1,7 +1,8 @@
-// Asks the cluster through the first node that answers. Every request may be asked twice without
-// harm (jobs have ids of the client's own), so a node that is lost in the middle only means that
-// the next one is asked. A node that is stopped or stuck takes connections and says nothing: nodes
-// send a sign of life every kLifeSignPeriod (os/api.h), so silence is told from work.
+// Asks the cluster through the first node that answers; of nodes elsewhere it learns by and by.
+// Every request may be asked twice without harm (jobs have ids of the client's own), so a node that
+// is lost in the middle only means that the next one is asked. A node that is stopped or stuck
+// takes connections and says nothing: nodes send a sign of life every kLifeSignPeriod (os/api.h),
+// so silence is told from work.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "cli/http_connection.h"
+#include "cli/servers.h"
 
 namespace dunlin {
 
@@ -27,7 +29,8 @@ std::string url_encoded(std::string_view text);
 
 class Client {
  public:
-  explicit Client(std::vector<std::string> servers) : servers_(std::move(servers)) {}
+  explicit Client(Servers servers)
+      : servers_(std::move(servers.addresses)), token_(servers.token) {}
 
   // The node's answer, or its error. kUnreachable when no server answers.
   Result<HttpAnswer> call(std::string_view method, std::string_view target,
@@ -45,6 +48,10 @@ class Client {
 
   // A client of the same servers, for a question beside a stream.
   Client sibling() const;
+  // To the server that answered last.
+  Result<void> connect(HttpConnection& connection) const {
+    return connection.open(server(), token_);
+  }
   // The server that answered last, and how many there are.
   const std::string& server() const { return servers_[at_]; }
   std::size_t server_count() const { return servers_.size(); }
@@ -54,16 +61,19 @@ class Client {
   Error nobody(const Error& last) const;
 
  private:
-  Client(std::vector<std::string> servers, std::size_t at)
-      : servers_(std::move(servers)), at_(at) {}
+  Client(std::vector<std::string> servers, std::optional<JoinToken> token, std::size_t at)
+      : servers_(std::move(servers)), token_(std::move(token)), at_(at) {}
   Result<void> exchange(std::string_view method, std::string_view target, std::string_view body,
                         Duration patience, bool whole);
   Result<void> ask(std::string_view method, std::string_view target, std::string_view body,
                    Duration silence, Duration patience, bool whole);
   Result<void> wait(bool whole, Duration silence, Duration patience);
   Error gone_silent(std::int64_t milliseconds);
+  void learn_servers();
 
   std::vector<std::string> servers_;
+  std::optional<JoinToken> token_;
+  std::string learnt_;  // what the last server told of others
   std::size_t at_ = 0;
   HttpConnection connection_;
   Life life_ = Life::kSilent;

@@ -1,12 +1,12 @@
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 
 #include "cli/commands.h"
 #include "cli/servers.h"
 #include "cli/up_options.h"
+#include "os/address.h"
 #include "os/node_process.h"
 
 namespace dunlin {
@@ -16,8 +16,9 @@ const OptionTable& up_options() {
       {"dir", 0, "DIR", Takes::kText, "the node's data (~/.dunlin; root: /var/lib/dunlin)"},
       {"listen", 0, "IP:PORT", Takes::kText, "TCP and UDP (0.0.0.0:7400)"},
       {"advertise", 0, "HOST:PORT", Takes::kText, "where others reach this node"},
-      {"http", 0, "IP:PORT", Takes::kText, "", false, false},
-      {"http-plain", 0, nullptr, Takes::kNothing, "", false, false},
+      {"http", 0, "IP:PORT", Takes::kText, "the API as plain HTTP, for bearers of users' tokens"},
+      {"http-plain", 0, nullptr, Takes::kNothing,
+       "even off loopback, where the network may listen"},
       {"join", 0, "HOST:PORT[,...]", Takes::kText, "nodes of the cluster to join", true},
       {"token", 0, "T", Takes::kText, "that lets this node in"},
       {"token-file", 0, "FILE", Takes::kText, "the same, in a file"},
@@ -66,21 +67,6 @@ Result<void> check_name(const std::string& name) {
               "take letters, digits, '.', '-' and '_', at most 64");
 }
 
-Result<std::string> read_token(const std::string& path) {
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
-  if (file == nullptr) {
-    return fail(Code::kUsage, "--token-file " + path + " cannot be read");
-  }
-  std::string text(4096, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file));
-  if (file != stdin) std::fclose(file);
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
-    text.pop_back();
-  }
-  if (text.empty()) return fail(Code::kUsage, "--token-file " + path + " holds no token");
-  return text;
-}
-
 Result<void> take_join(const Arguments& args, NodeOptions& options) {
   for (const std::string& list : args.all("join")) {
     for (std::string_view rest = list; !rest.empty();) {
@@ -106,6 +92,25 @@ Result<void> take_join(const Arguments& args, NodeOptions& options) {
                 "add --join HOST:PORT of a node of the cluster");
   }
   return {};
+}
+
+Result<void> take_http(const Arguments& args, NodeOptions& options) {
+  options.http = args.text("http");
+  if (options.http.empty()) {
+    if (!args.has("http-plain")) return {};
+    return fail(Code::kUsage, "--http-plain without --http", "add --http IP:PORT");
+  }
+  const Result<HostPort> place = parse_host_port(options.http);
+  const auto address =
+      place ? SocketAddress::from_ip(place->host, place->port) : std::optional<SocketAddress>();
+  if (!address) {
+    return fail(Code::kUsage, "--http '" + options.http + "' is no IP:PORT",
+                "as in 127.0.0.1:7480");
+  }
+  if (address->is_loopback() || args.has("http-plain")) return {};
+  return fail(Code::kUsage,
+              "--http " + options.http + " is not on loopback, and its traffic is not encrypted",
+              "add --http-plain if the network may read along, tokens and all");
 }
 
 Result<void> take_host(const Arguments& args, NodeOptions& options) {
@@ -174,6 +179,9 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
   if (!options.advertise.empty()) {
     const Result<void> fine = check_address("--advertise", options.advertise);
     if (!fine) return tl::unexpected(fine.error());
+  }
+  if (const Result<void> fine = take_http(args, options); !fine) {
+    return tl::unexpected(fine.error());
   }
   if (const Result<void> fine = take_join(args, options); !fine) {
     return tl::unexpected(fine.error());

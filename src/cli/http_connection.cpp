@@ -1,12 +1,7 @@
 #include "cli/http_connection.h"
 
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -16,34 +11,17 @@ namespace dunlin {
 
 namespace {
 
-constexpr std::size_t kReadBuffer = 64 * 1024;
+constexpr std::size_t kReadBuffer = 64 * 1024;  // of the link
 
 }  // namespace
 
-Result<void> HttpConnection::open(const std::string& path) {
-  close();
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return fail(Code::kUnreachable, path + ": the path is too long for a socket");
-  }
-  std::copy(path.begin(), path.end(), address.sun_path);
-  fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd_ < 0) return fail(Code::kFailed, std::string("socket: ") + std::strerror(errno));
-  if (connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    const int error = errno;
-    close();
-    return fail(error == EACCES ? Code::kRefused : Code::kUnreachable,
-                path + ": " + std::strerror(error));
-  }
+Result<void> HttpConnection::open(const std::string& server,
+                                  const std::optional<JoinToken>& token) {
+  Result<void> opened = link_.open(server, token);
+  if (!opened) return opened;
   done_ = true;
   keep_alive_ = true;
   return {};
-}
-
-void HttpConnection::close() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
 }
 
 void HttpConnection::send(std::string_view method, std::string_view target, std::string_view body) {
@@ -70,7 +48,7 @@ void HttpConnection::send(std::string_view method, std::string_view target, std:
 
 short HttpConnection::events() const {
   if (done_) return 0;
-  return sent_ < out_.size() ? POLLIN | POLLOUT : POLLIN;
+  return sent_ < out_.size() || link_.has_unsent() ? POLLIN | POLLOUT : POLLIN;
 }
 
 Result<void> HttpConnection::lost(const std::string& why) {
@@ -83,25 +61,24 @@ Result<void> HttpConnection::lost(const std::string& why) {
 }
 
 Result<void> HttpConnection::step() {
-  if (sent_ < out_.size()) {
-    if (Result<void> fine = write_some(); !fine) return fine;
-  }
+  if (Result<void> fine = write_some(); !fine) return fine;
   return read_some();
 }
 
 Result<void> HttpConnection::write_some() {
+  if (link_.has_unsent()) {
+    const int error = link_.flush();
+    if (error != 0 && error != -EPIPE) return lost(std::strerror(-error));
+  }
   while (sent_ < out_.size()) {
-    const ssize_t count =
-        ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0) {
-      if (errno == EAGAIN || errno == EINTR) return {};
-      // A node that refuses a long request stops reading it, but has said why.
-      if (errno == EPIPE) {
-        sent_ = out_.size();
-        return {};
-      }
-      return lost(std::strerror(errno));
+    const ssize_t count = link_.send(std::string_view(out_).substr(sent_));
+    if (count == -EAGAIN || count == -EINTR) return {};
+    // A node that refuses a long request stops reading it, but has said why.
+    if (count == -EPIPE) {
+      sent_ = out_.size();
+      return {};
     }
+    if (count < 0) return lost(std::strerror(static_cast<int>(-count)));
     sent_ += static_cast<std::size_t>(count);
     moved_ += static_cast<std::uint64_t>(count);
   }
@@ -109,20 +86,22 @@ Result<void> HttpConnection::write_some() {
 }
 
 Result<void> HttpConnection::read_some() {
-  std::array<char, kReadBuffer> buffer;
+  std::string data;
   while (!done_) {
-    const ssize_t count = recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return {};
-    if (count < 0) return lost(std::strerror(errno));
-    const auto length = static_cast<std::size_t>(count);
-    moved_ += length;
+    data.clear();
+    const ssize_t count = link_.receive(data);
+    if (count == -EAGAIN || count == -EINTR) return {};
+    if (count < 0) return lost(std::strerror(static_cast<int>(-count)));
+    moved_ += static_cast<std::uint64_t>(count);
+    // Of a sealed answer a piece may have come that says nothing yet.
+    if (data.empty() && count > 0) continue;
     // No bytes is how the parser is told of the end.
-    const std::size_t used = http_parser_execute(&parser_, &callbacks(), buffer.data(), length);
+    const std::size_t used = http_parser_execute(&parser_, &callbacks(), data.data(), data.size());
     if (done_) break;
-    if (used != length || count == 0) return lost("it ended in the middle");
+    if (used != data.size() || count == 0) return lost("it ended in the middle");
     if (answer_.body.size() > kMaxAnswerBytes) return lost("it is too long");
     // A stream is handed on as it comes.
-    if (length < buffer.size()) return {};
+    if (static_cast<std::size_t>(count) < kReadBuffer) return {};
   }
   if (!keep_alive_) close();
   return {};

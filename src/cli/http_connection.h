@@ -1,5 +1,5 @@
-// The client's end of one HTTP connection over a Unix socket, driven by poll(): many can be in
-// flight in one thread. One request at a time; the connection is kept open between them.
+// The client's end of one HTTP connection to a server, driven by poll(): many can be in flight in
+// one thread. One request at a time; the connection is kept open between them.
 #pragma once
 
 #include <http_parser.h>
@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "cli/server_link.h"
 
 namespace dunlin {
 
@@ -34,10 +35,12 @@ class HttpConnection {
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
-  Result<void> open(const std::string& path);
-  void close();
-  bool is_open() const { return fd_ >= 0; }
-  int fd() const { return fd_; }
+  // See ServerLink::open.
+  Result<void> open(const std::string& server, const std::optional<JoinToken>& token);
+  void close() { link_.close(); }
+  bool is_open() const { return link_.is_open(); }
+  bool is_sealed() const { return link_.is_sealed(); }
+  int fd() const { return link_.fd(); }
 
   // Begins a request; the former one must be done.
   void send(std::string_view method, std::string_view target, std::string_view body);
@@ -62,7 +65,7 @@ class HttpConnection {
   Result<void> write_some();
   Result<void> read_some();
 
-  int fd_ = -1;
+  ServerLink link_;
   http_parser parser_{};
   std::string out_;
   std::size_t sent_ = 0;

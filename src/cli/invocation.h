@@ -14,7 +14,7 @@ struct Command;
 
 class Invocation {
  public:
-  Invocation(const Command& what, Arguments arguments, std::vector<std::string> servers)
+  Invocation(const Command& what, Arguments arguments, Servers servers)
       : command(what), args(std::move(arguments)), client(std::move(servers)) {}
 
   bool json() const { return args.has("json"); }
@@ -40,6 +40,7 @@ struct Command {
   std::size_t least_words = 0;
   std::size_t most_words = 0;
   int (*run)(Invocation&) = nullptr;  // null: documented, not available yet
+  bool asks_nobody = false;           // it is no client of a node
 };
 
 // In the order of --help.

@@ -98,7 +98,7 @@ Result<void> ParallelCalls::fill(const NextBody& next) {
 Result<void> ParallelCalls::begin(Lane& lane) {
   if (!lane.connection.is_open()) {
     lane.server = client_.server();
-    const Result<void> opened = lane.connection.open(lane.server);
+    const Result<void> opened = client_.connect(lane.connection);
     if (!opened) return move_on(lane, opened.error());
   }
   lane.connection.send(method_, target_, lane.body);

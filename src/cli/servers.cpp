@@ -3,7 +3,13 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <utility>
+
+#include "cli/known_servers.h"
+#include "cli/server_link.h"
 
 namespace dunlin {
 
@@ -12,6 +18,38 @@ namespace {
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : value;
+}
+
+std::vector<std::string> parts_of(std::string_view list) {
+  std::vector<std::string> parts;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    if (comma != 0) parts.emplace_back(list.substr(0, comma));
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+  }
+  return parts;
+}
+
+// As whom HOST:PORT is asked.
+Result<JoinToken> users_token(const std::string& token_file) {
+  const std::string usual = home_directory() + "/.dunlin/token";
+  std::string from = token_file;
+  std::string text = environment("DUNLIN_TOKEN");
+  if (!token_file.empty() || text.empty()) {
+    if (token_file.empty() && ::access(usual.c_str(), F_OK) != 0) {
+      return fail(Code::kUsage, "HOST:PORT of a node takes a user's token, and there is none",
+                  "give --token-file FILE or DUNLIN_TOKEN, or put it into ~/.dunlin/token");
+    }
+    if (from.empty()) from = usual;
+    Result<std::string> read = read_token(from);
+    if (!read) return tl::unexpected(read.error());
+    text = std::move(*read);
+  } else {
+    from = "DUNLIN_TOKEN";
+  }
+  Result<JoinToken> token = JoinToken::parse(text);
+  if (token) return token;
+  return fail(token.error().code, from + ": " + token.error().message, token.error().hint);
 }
 
 }  // namespace
@@ -23,32 +61,41 @@ std::string home_directory() {
   return account == nullptr ? "/" : account->pw_dir;
 }
 
-Result<std::vector<std::string>> servers_to_try(const std::string& given) {
-  std::string list = given.empty() ? environment("DUNLIN_SERVER") : given;
-  std::vector<std::string> servers;
+Result<std::string> read_token(const std::string& path) {
+  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
+  if (file == nullptr) {
+    return fail(Code::kUsage, "--token-file " + path + " cannot be read");
+  }
+  std::string text(4096, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  if (file != stdin) std::fclose(file);
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
+    text.pop_back();
+  }
+  if (text.empty()) return fail(Code::kUsage, "--token-file " + path + " holds no token");
+  return text;
+}
+
+Result<Servers> servers_to_try(const std::string& given, const std::string& token_file) {
+  const std::string list = given.empty() ? environment("DUNLIN_SERVER") : given;
+  Servers servers;
   if (list.empty()) {
     const std::string dir = environment("DUNLIN_DIR");
-    if (!dir.empty()) servers.push_back(dir + "/api.sock");
-    servers.push_back("/run/dunlin/api.sock");
-    servers.push_back(home_directory() + "/.dunlin/api.sock");
+    if (!dir.empty()) servers.addresses.push_back(dir + "/api.sock");
+    servers.addresses.push_back("/run/dunlin/api.sock");
+    servers.addresses.push_back(home_directory() + "/.dunlin/api.sock");
     return servers;
   }
-  for (std::string_view rest = list; !rest.empty();) {
-    const std::size_t comma = rest.find(',');
-    const std::string server(rest.substr(0, comma));
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-    if (server.empty()) continue;
-    const bool is_path = server.find('/') != std::string::npos;
-    if (!is_path && server.find(':') != std::string::npos) {
-      return fail(Code::kUsage, "--server " + server + ": HOST:PORT is not available yet",
-                  "give the path of a node's socket on this host");
-    }
-    servers.push_back(server);
-  }
-  if (servers.empty() || servers.size() > kMaxServers) {
+  servers.addresses = parts_of(list);
+  if (servers.addresses.empty() || servers.addresses.size() > kMaxServers) {
     return fail(Code::kUsage,
                 "--server names no server, or more than " + std::to_string(kMaxServers));
   }
+  if (std::none_of(servers.addresses.begin(), servers.addresses.end(), is_remote)) return servers;
+  const Result<JoinToken> token = users_token(token_file);
+  if (!token) return tl::unexpected(token.error());
+  servers.token = *token;
+  add_servers(servers.addresses, known_servers(token->cluster));
   return servers;
 }
 

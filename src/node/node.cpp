@@ -272,8 +272,33 @@ std::optional<Key32> Node::token_psk(const TokenId& token) const {
   return record->psk.raw;
 }
 
+Verdict Node::admit_client(const TokenId& token) const {
+  const TokenRecord* record = parts_->admission.record().find_token(token);
+  if (record == nullptr) return Verdict::kNotAdmitted;
+  if (record->role != "user") return Verdict::kTokenOfNode;
+  switch (state_of(*record, parts_->wall)) {
+    case TokenState::kValid: return Verdict::kAdmitted;
+    case TokenState::kExpired:
+    case TokenState::kUsedUp: return Verdict::kTokenExpired;
+    case TokenState::kRevoked: return Verdict::kTokenRevoked;
+  }
+  return Verdict::kNotAdmitted;
+}
+
 Result<std::string> Node::user_of_token(const TokenId& token) const {
   return parts_->admission.record().user_of_token(token, parts_->wall);
+}
+
+Result<std::string> Node::user_of_bearer(const JoinToken& token) const {
+  constexpr const char* kHint = "make one with: dunlin token create --role user --user NAME";
+  if (token.cluster != membership().cluster) {
+    return fail(Code::kRefused, "the token is one of another cluster", kHint);
+  }
+  const std::optional<Key32> psk = token_psk(token.id);
+  if (!psk || !equal_secrets(*psk, token.psk())) {
+    return fail(Code::kRefused, "this cluster does not know the token", kHint);
+  }
+  return user_of_token(token.id);
 }
 
 bool Node::is_admitted(const NodeId& id) const {

@@ -13,6 +13,7 @@
 #include "base/effects.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/session.h"
 #include "base/token.h"
 #include "dht/dht.h"
 #include "dht/journal.h"
@@ -89,6 +90,10 @@ class Node {
   std::vector<Member> reachable_members() const;
   // The key that a token proves, be it of use still or not: whoever proves it is told why not.
   std::optional<Key32> token_psk(const TokenId& token) const;
+  // May a client that has proved this token come in?
+  Verdict admit_client(const TokenId& token) const;
+  // The user who shows the token itself; likewise.
+  Result<std::string> user_of_bearer(const JoinToken& token) const;
   // The user that a client with this token is; an error when it is none of a user, or no more.
   Result<std::string> user_of_token(const TokenId& token) const;
   // May this identity, which proved the cluster's key, speak with us? Not when it is retired. That

@@ -293,7 +293,8 @@ Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
                            });
                          },
                      .body_limit = body_limit_of,
-                     .error_body = [](const Error& error) { return error_json(error) + "\n"; }}) {}
+                     .error_body = [](const Error& error) { return error_json(error) + "\n"; },
+                     .authorize = [this](std::string_view shown) { return authorize_(shown); }}) {}
 
 Api::~Api() = default;
 

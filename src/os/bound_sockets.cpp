@@ -57,12 +57,18 @@ Result<void> make_folder_of(const std::string& path) {
 tl::unexpected<Error> cannot_listen(const SocketAddress& address, const char* kind,
                                     int error_number) {
   std::string hint;
-  if (error_number == EADDRINUSE) hint = "another process uses this port; choose one with --listen";
+  if (error_number == EADDRINUSE) hint = "another process uses this port; choose another one";
   if (error_number == EADDRNOTAVAIL) hint = "no interface of this host has this address";
   return fail(
       Code::kFailed,
       "cannot listen on " + address.text() + " (" + kind + "): " + std::strerror(error_number),
       hint);
+}
+
+Result<FileDescriptor> bind_tcp_socket(const SocketAddress& address) {
+  FileDescriptor bound = bound_socket(address, SOCK_STREAM);
+  if (!bound.is_open()) return cannot_listen(address, "TCP", errno);
+  return bound;
 }
 
 Result<BoundSockets> bind_sockets(const SocketAddress& address) {

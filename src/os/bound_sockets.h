@@ -19,6 +19,9 @@ struct BoundSockets {
 // Port 0 takes any that is free for both. kFailed, with what to do about it.
 Result<BoundSockets> bind_sockets(const SocketAddress& address);
 
+// For TCP alone.
+Result<FileDescriptor> bind_tcp_socket(const SocketAddress& address);
+
 // "cannot listen on ADDRESS (KIND): ..."
 tl::unexpected<Error> cannot_listen(const SocketAddress& address, const char* kind,
                                     int error_number);

@@ -82,18 +82,29 @@ Result<Connection*> Connection::dial(uv_loop_t* loop, const SocketAddress& to,
 void Connection::start() {
   is_connected_ = true;
   tune(&tcp_);
-  const auto give_buffer = [](uv_handle_t* handle, std::size_t, uv_buf_t* out) {
-    ReadBuffer& buffer = static_cast<Connection*>(handle->data)->buffer_;
-    *out = uv_buf_init(buffer.data(), static_cast<unsigned>(buffer.size()));
-  };
-  const auto take = [](uv_stream_t* stream, ssize_t size, const uv_buf_t*) {
-    static_cast<Connection*>(stream->data)->on_read(size);
-  };
-  ASSERT(uv_read_start(reinterpret_cast<uv_stream_t*>(&tcp_), give_buffer, take) == 0);
+  set_reading(true);
   flush();
 }
 
 // ---- reading -----------------------------------------------------------------------------------
+
+void Connection::set_reading(bool is_wanted) {
+  if (is_closing_ || is_wanted == is_reading_) return;
+  is_reading_ = is_wanted;
+  auto* stream = reinterpret_cast<uv_stream_t*>(&tcp_);
+  if (!is_wanted) {
+    uv_read_stop(stream);
+    return;
+  }
+  const auto give_buffer = [](uv_handle_t* handle, std::size_t, uv_buf_t* out) {
+    ReadBuffer& buffer = static_cast<Connection*>(handle->data)->buffer_;
+    *out = uv_buf_init(buffer.data(), static_cast<unsigned>(buffer.size()));
+  };
+  const auto take = [](uv_stream_t* from, ssize_t size, const uv_buf_t*) {
+    static_cast<Connection*>(from->data)->on_read(size);
+  };
+  ASSERT(uv_read_start(stream, give_buffer, take) == 0);
+}
 
 void Connection::on_read(ssize_t size) {
   if (is_closing_ || size == 0) return;
@@ -116,7 +127,11 @@ void Connection::on_read(ssize_t size) {
     session_.decide(verdict);
     if (verdict != Verdict::kAdmitted) {
       flush();
-      end(Error{Code::kRefused, "node " + peer().id.text() + " is not admitted", ""});
+      const bool is_client = peer().mode == SessionMode::kClient;
+      end(Error{
+          Code::kRefused,
+          is_client ? "a client is not admitted" : "node " + peer().id.text() + " is not admitted",
+          ""});
       return;
     }
   }
@@ -148,6 +163,7 @@ void Connection::flush() {
   auto* stream = reinterpret_cast<uv_stream_t*>(&tcp_);
   for (;;) {
     if (is_open_ && !is_finishing_ && events_.refill) events_.refill(*this);
+    if (is_closing_) return;
     if (!session_.has_output()) break;
     writing_ = session_.take_output(kWriteSize);
     const uv_buf_t whole = buffer_over(writing_);
@@ -187,8 +203,17 @@ void Connection::end(const Error& error) {
 void Connection::close() {
   if (is_closing_) return;
   is_closing_ = true;
-  uv_close(reinterpret_cast<uv_handle_t*>(&tcp_),
-           [](uv_handle_t* handle) { delete static_cast<Connection*>(handle->data); });
+  uv_close(reinterpret_cast<uv_handle_t*>(&tcp_), [](uv_handle_t* handle) {
+    auto* self = static_cast<Connection*>(handle->data);
+    const auto closed = std::move(self->closed_);
+    delete self;
+    if (closed) closed();
+  });
+}
+
+void Connection::close(std::function<void()> closed) {
+  closed_ = std::move(closed);
+  close();
 }
 
 }  // namespace dunlin

@@ -56,6 +56,14 @@ class Connection {
   // within this call.
   void finish();
   void close();
+  // Likewise, or it is closing already; `closed` is called when this is gone.
+  void close(std::function<void()> closed);
+  // False: the other end is left to wait, and is not noticed to go.
+  void set_reading(bool is_wanted);
+  // Bytes given to send() that the kernel has not taken.
+  std::size_t unsent() const {
+    return session_.queued_bytes() + (is_writing_ ? writing_.size() : 0);
+  }
 
   const Session& session() const { return session_; }
   const SessionPeer& peer() const { return session_.peer(); }
@@ -81,11 +89,13 @@ class Connection {
   uv_connect_t connecting_{};
   uv_write_t write_{};
   Bytes writing_;
+  bool is_reading_ = false;
   bool is_writing_ = false;
   bool is_connected_ = false;
   bool is_open_ = false;
   bool is_finishing_ = false;
   bool is_closing_ = false;
+  std::function<void()> closed_;
 };
 
 }  // namespace dunlin

@@ -8,7 +8,8 @@
 
 namespace dunlin {
 
-HttpRequestReader::HttpRequestReader(const BodyLimit& limit) : limit_(limit) {
+HttpRequestReader::HttpRequestReader(const BodyLimit& limit, Admit admit)
+    : limit_(limit), admit_(std::move(admit)) {
   http_parser_init(&parser_, HTTP_REQUEST);
   parser_.data = this;
 }
@@ -29,6 +30,7 @@ void HttpRequestReader::next() {
   state_ = State::kBetween;
   target_.clear();
   body.clear();
+  authorization_.clear();
   header_bytes_ = 0;
   expects_continue_ = owes_continue_ = false;
   http_parser_pause(&parser_, 0);
@@ -54,6 +56,7 @@ void HttpRequestReader::end_header() {
   if (strcasecmp(field_.c_str(), "expect") == 0) {
     expects_continue_ = strcasecmp(value_.c_str(), "100-continue") == 0;
   }
+  if (strcasecmp(field_.c_str(), "authorization") == 0) authorization_ = value_;
   field_.clear();
   value_.clear();
   has_value_ = false;
@@ -61,6 +64,13 @@ void HttpRequestReader::end_header() {
 
 int HttpRequestReader::end_headers() {
   end_header();
+  if (admit_) {
+    if (Result<void> admitted = admit_(authorization_); !admitted) {
+      refuse(401, admitted.error().code, admitted.error().message);
+      refusal.hint = admitted.error().hint;
+      return -1;
+    }
+  }
   method = http_method_str(static_cast<http_method>(parser_.method));
   const std::size_t mark = target_.find('?');
   path = target_.substr(0, mark);

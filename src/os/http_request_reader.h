@@ -30,8 +30,13 @@ class HttpRequestReader {
     kRefused,   // for good: what follows cannot be understood
   };
 
-  // `limit` must outlive the reader. It stays where it is: the parser points to it.
-  explicit HttpRequestReader(const BodyLimit& limit);
+  // Asked at the end of a request's headers, before its body: may it come in? Given what stood
+  // behind "Authorization:".
+  using Admit = std::function<Result<void>(std::string_view authorization)>;
+
+  // `limit` must outlive the reader. It stays where it is: the parser points to it. Without `admit`
+  // nobody has to show anything.
+  explicit HttpRequestReader(const BodyLimit& limit, Admit admit = {});
   HttpRequestReader(const HttpRequestReader&) = delete;
   HttpRequestReader& operator=(const HttpRequestReader&) = delete;
 
@@ -60,9 +65,11 @@ class HttpRequestReader {
   int add_body(std::string_view bytes);
 
   const BodyLimit& limit_;
+  const Admit admit_;
   http_parser parser_{};
   State state_ = State::kBetween;
   std::string target_, field_, value_;
+  std::string authorization_;
   bool has_value_ = false;
   std::size_t header_bytes_ = 0;
   std::size_t body_limit_ = 0;

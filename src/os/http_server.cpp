@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "os/bound_sockets.h"
+#include "os/socket_stream.h"
 
 namespace dunlin {
 
@@ -57,12 +58,18 @@ std::string chunk_of(std::string_view data) {
 struct HttpServer::Connection {
   enum class Phase { kReading, kAnswering, kLingering };
 
-  explicit Connection(const HttpRequestReader::BodyLimit& limit) : reader(limit) {}
+  Connection(HttpServer& owner, std::unique_ptr<ByteStream> bytes, Door through)
+      : stream(std::move(bytes)),
+        door(through),
+        reader(owner.handlers_.body_limit,
+               through == Door::kPlain
+                   ? HttpRequestReader::Admit(
+                         [this, &owner](std::string_view shown) { return admit(owner, shown); })
+                   : HttpRequestReader::Admit()) {}
 
-  HttpServer* server = nullptr;
   std::uint64_t key = 0;
-  uv_pipe_t pipe{};
-  uv_shutdown_t shutdown{};
+  std::unique_ptr<ByteStream> stream;
+  const Door door;
 
   Phase phase = Phase::kReading;
   std::uint64_t since = 0;  // of the last step that a deadline counts from
@@ -74,8 +81,7 @@ struct HttpServer::Connection {
   HttpRequestReader reader;
   std::size_t body_bytes = 0;  // of the request being received, as counted for all connections
   bool has_asked = false;      // at least one request was whole
-  std::uint32_t uid = 0;
-  std::string user;
+  HttpCaller caller;
   bool is_counted = false;  // among those of its user
 
   // The answer being given.
@@ -85,14 +91,13 @@ struct HttpServer::Connection {
   bool streaming = false;
   bool full = false;
 
-  std::size_t unsent() {
-    return uv_stream_get_write_queue_size(reinterpret_cast<uv_stream_t*>(&pipe));
+  std::size_t unsent() { return stream->unsent(); }
+  Result<void> admit(HttpServer& owner, std::string_view authorization) {
+    Result<HttpCaller> shown = owner.handlers_.authorize(authorization);
+    if (!shown) return tl::unexpected(shown.error());
+    caller = std::move(*shown);
+    return {};
   }
-};
-
-struct HttpServer::Write {
-  uv_write_t request{};
-  std::string data;
 };
 
 HttpServer::HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience,
@@ -113,55 +118,100 @@ Result<void> HttpServer::listen(const std::string& path, FileDescriptor bound) {
   listener_.data = sweeper_.data = this;
   listening_ = true;
   path_ = path;
-  int error = uv_pipe_open(&listener_, bound.release());
-  if (error == 0) {
-    error = uv_listen(reinterpret_cast<uv_stream_t*>(&listener_), kBacklog,
-                      [](uv_stream_t* stream, int status) {
-                        if (status == 0) static_cast<HttpServer*>(stream->data)->accept();
-                      });
-  }
+  open_listeners_ = 1;
+  const int error = uv_pipe_open(&listener_, bound.release());
   if (error != 0) {
     close();
     return fail(Code::kFailed, "cannot listen at " + path + ": " + uv_strerror(error));
   }
-  return {};
+  return listen(reinterpret_cast<uv_stream_t*>(&listener_), path);
 }
 
-void HttpServer::accept() {
-  auto connection = std::make_unique<Connection>(handlers_.body_limit);
-  Connection& c = *connection;
-  c.server = this;
-  c.key = next_connection_++;
-  c.since = uv_now(loop_);
-  uv_pipe_init(loop_, &c.pipe, 0);
-  c.pipe.data = &c;
+Result<void> HttpServer::listen_plain(const std::string& address, FileDescriptor bound) {
+  ASSERT(open_listeners_ == 1 && handlers_.authorize);
+  uv_tcp_init(loop_, &plain_listener_);
+  plain_listener_.data = this;
+  open_listeners_ = 2;
+  ASSERT(uv_tcp_open(&plain_listener_, bound.release()) == 0);
+  return listen(reinterpret_cast<uv_stream_t*>(&plain_listener_), address);
+}
+
+Result<void> HttpServer::listen(uv_stream_t* listener, const std::string& where) {
+  const int error = uv_listen(listener, kBacklog, [](uv_stream_t* stream, int status) {
+    if (status != 0) return;
+    auto& self = *static_cast<HttpServer*>(stream->data);
+    stream->type == UV_TCP ? self.accept_plain() : self.accept();
+  });
+  if (error == 0) return {};
+  close();
+  return fail(Code::kFailed, "cannot listen at " + where + ": " + uv_strerror(error));
+}
+
+HttpServer::Connection& HttpServer::add(std::unique_ptr<ByteStream> stream, Door door) {
   if (connections_.empty()) {
     const auto swept = [](uv_timer_t* t) { static_cast<HttpServer*>(t->data)->sweep(); };
     uv_timer_start(&sweeper_, swept, patience_.sweep, patience_.sweep);
   }
-  const std::size_t before = connections_.size();
+  auto connection = std::make_unique<Connection>(*this, std::move(stream), door);
+  Connection& c = *connection;
+  c.key = next_connection_++;
+  c.since = uv_now(loop_);
   connections_.emplace(c.key, std::move(connection));
-  if (uv_accept(reinterpret_cast<uv_stream_t*>(&listener_),
-                reinterpret_cast<uv_stream_t*>(&c.pipe)) != 0) {
-    return close(c);
-  }
-  if (before >= kMaxHttpConnections + kMaxHttpRefusals) return close(c);
-  int fd = -1;
+  c.stream->open({.on_data = [this, &c](std::string_view data) { read(c, data); },
+                  .on_sent = [this, &c] { written(c); },
+                  .on_end = [this, &c] { close(c); }});
+  return c;
+}
+
+void HttpServer::accept() {
+  auto stream = std::make_unique<SocketStream>(loop_, SocketStream::Kind::kLocal, read_buffer_);
+  const bool is_there = stream->accept(reinterpret_cast<uv_stream_t*>(&listener_));
+  const int fd = stream->descriptor();
+  const std::size_t others = connections_.size();
+  Connection& c = add(std::move(stream), Door::kSocket);
   ucred peer{};
   socklen_t length = sizeof peer;
-  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&c.pipe), &fd) != 0 ||
+  if (!is_there || others >= kMaxHttpConnections + kMaxHttpRefusals ||
       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
     return close(c);
   }
-  c.uid = peer.uid;
-  c.user = name_of_user(peer.uid);
+  c.caller = {peer.uid, name_of_user(peer.uid), std::nullopt};
   c.is_counted = true;
-  const std::size_t of_user = ++connections_of_[c.uid];
-  const bool has_share = c.uid != 0 && c.uid != own_uid_;
-  if (before >= kMaxHttpConnections || (has_share && of_user > kMaxHttpConnectionsOfUser)) {
+  ++connections_of_[peer.uid];
+  serve(c, others);
+}
+
+void HttpServer::accept_plain() {
+  auto stream = std::make_unique<SocketStream>(loop_, SocketStream::Kind::kTcp, read_buffer_);
+  const bool is_there = stream->accept(reinterpret_cast<uv_stream_t*>(&plain_listener_));
+  const std::size_t others = connections_.size();
+  Connection& c = add(std::move(stream), Door::kPlain);
+  // Whoever knocks here may be anybody: those over the limit cost no answer.
+  if (++plain_connections_ > kMaxHttpPlain || !is_there) return close(c);
+  serve(c, others);
+}
+
+void HttpServer::adopt(std::unique_ptr<ByteStream> stream, HttpCaller caller) {
+  const std::size_t others = connections_.size();
+  Connection& c = add(std::move(stream), Door::kSession);
+  c.caller = std::move(caller);
+  if (closing_) return close(c);
+  serve(c, others);
+}
+
+void HttpServer::serve(Connection& c, std::size_t others) {
+  const bool has_share = c.is_counted && c.caller.uid != 0 && c.caller.uid != own_uid_;
+  if (others >= kMaxHttpConnections ||
+      (has_share && connections_of_[c.caller.uid] > kMaxHttpConnectionsOfUser)) {
     return refuse(c, 503, Error{Code::kLimit, "too many connections", "try again in a moment"});
   }
   set_reading(c);
+}
+
+void HttpServer::drop_callers(const std::function<bool(const TokenId&)>& is_valid) {
+  for (auto& [key, connection] : connections_) {
+    if (connection->caller.token && !is_valid(*connection->caller.token)) close(*connection);
+  }
 }
 
 std::string HttpServer::name_of_user(std::uint32_t uid) {
@@ -186,22 +236,7 @@ void HttpServer::set_reading(Connection& c) {
       !c.closing && (c.phase == Connection::Phase::kLingering || c.ahead.size() < kMaxHttpAhead);
   if (wanted == c.reading) return;
   c.reading = wanted;
-  auto* stream = reinterpret_cast<uv_stream_t*>(&c.pipe);
-  if (!wanted) {
-    uv_read_stop(stream);
-    return;
-  }
-  uv_read_start(
-      stream,
-      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-        auto& shared = static_cast<Connection*>(handle->data)->server->read_buffer_;
-        *buffer = uv_buf_init(shared.data(), static_cast<unsigned>(shared.size()));
-      },
-      [](uv_stream_t* from, ssize_t count, const uv_buf_t* buffer) {
-        auto& self = *static_cast<Connection*>(from->data);
-        if (count < 0) return self.server->close(self);
-        self.server->read(self, {buffer->base, static_cast<std::size_t>(count)});
-      });
+  c.stream->set_reading(wanted);
 }
 
 void HttpServer::read(Connection& c, std::string_view data) {
@@ -274,15 +309,18 @@ void HttpServer::dispatch(Connection& c) {
   request.path = c.reader.path;
   request.query = c.reader.query;
   request.body = std::move(c.reader.body);
-  request.uid = c.uid;
-  request.user = c.user;
+  request.uid = c.caller.uid;
+  request.user = c.caller.user;
   body_bytes_ -= std::exchange(c.body_bytes, 0);
   handlers_.on_request(std::move(request));
 }
 
 void HttpServer::refuse(Connection& c, int status, const Error& error) {
   c.keep_alive = false;
-  send(c, whole_answer(status, "application/json", handlers_.error_body(error), {}, false, true));
+  std::vector<HttpHeader> headers;
+  if (status == 401) headers.push_back({"WWW-Authenticate", "Bearer"});
+  send(c,
+       whole_answer(status, "application/json", handlers_.error_body(error), headers, false, true));
   finish(c);
 }
 
@@ -296,8 +334,17 @@ void HttpServer::respond(ExchangeId id, int status, std::string_view content_typ
   Connection* c = find(id);
   if (c == nullptr) return;
   ASSERT(!c->streaming);
-  send(*c, whole_answer(status, content_type, body, headers, c->keep_alive, !c->is_head));
+  send(*c, whole_answer(status, content_type, body, headers_of(*c, headers), c->keep_alive,
+                        !c->is_head));
   finish(*c);
+}
+
+std::vector<HttpHeader> HttpServer::headers_of(const Connection& c,
+                                               std::vector<HttpHeader> headers) const {
+  if (c.door == Door::kSession && !servers_.empty()) {
+    headers.push_back({"Dunlin-Servers", servers_});
+  }
+  return headers;
 }
 
 void HttpServer::show_life(ExchangeId id) {
@@ -315,6 +362,9 @@ void HttpServer::begin_stream(ExchangeId id, int status, std::string_view conten
   std::string head = status_line(status) + "Content-Type: ";
   head += content_type;
   head += c->reader.understands_chunks ? "\r\nTransfer-Encoding: chunked\r\n" : "\r\n";
+  for (const HttpHeader& header : headers_of(*c, {})) {
+    head += header.name + ": " + header.value + "\r\n";
+  }
   if (!c->keep_alive) head += "Connection: close\r\n";
   head += "\r\n";
   send(*c, std::move(head));
@@ -348,34 +398,11 @@ void HttpServer::abort(ExchangeId id) {
 }
 
 void HttpServer::send(Connection& c, std::string data) {
-  if (c.closing) return;
-  auto* stream = reinterpret_cast<uv_stream_t*>(&c.pipe);
-  std::size_t sent = 0;
-  if (c.unsent() == 0) {
-    uv_buf_t whole = uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
-    const int count = uv_try_write(stream, &whole, 1);
-    if (count > 0) sent = static_cast<std::size_t>(count);
-  }
-  if (sent == data.size()) return;
-  auto* write = new Write;
-  write->data = std::move(data);
-  write->request.data = write;
-  uv_buf_t rest =
-      uv_buf_init(write->data.data() + sent, static_cast<unsigned>(write->data.size() - sent));
-  const auto done = [](uv_write_t* request, int status) {
-    auto& self = *static_cast<Connection*>(request->handle->data);
-    delete static_cast<Write*>(request->data);
-    self.server->written(self, status);
-  };
-  if (uv_write(&write->request, stream, &rest, 1, done) != 0) {
-    delete write;
-    close(c);
-  }
+  if (!c.closing) c.stream->send(std::move(data));
 }
 
-void HttpServer::written(Connection& c, int status) {
+void HttpServer::written(Connection& c) {
   if (c.closing) return;
-  if (status < 0) return close(c);
   c.since = uv_now(loop_);
   if (c.full && c.unsent() <= kMaxHttpUnsent / 2) {
     c.full = false;
@@ -396,7 +423,7 @@ void HttpServer::finish(Connection& c) {
   }
   c.phase = Connection::Phase::kLingering;
   c.ahead.clear();
-  uv_shutdown(&c.shutdown, reinterpret_cast<uv_stream_t*>(&c.pipe), [](uv_shutdown_t*, int) {});
+  c.stream->finish();
   set_reading(c);
 }
 
@@ -404,18 +431,17 @@ void HttpServer::close(Connection& c) {
   if (c.closing) return;
   c.closing = true;
   body_bytes_ -= std::exchange(c.body_bytes, 0);
-  if (c.is_counted && --connections_of_[c.uid] == 0) connections_of_.erase(c.uid);
+  if (c.is_counted && --connections_of_[c.caller.uid] == 0) connections_of_.erase(c.caller.uid);
+  if (c.door == Door::kPlain) --plain_connections_;
   if (c.exchange != 0) {
     const ExchangeId gone = std::exchange(c.exchange, 0);
     exchanges_.erase(gone);
     if (!closing_) handlers_.on_gone(gone);
   }
-  uv_close(reinterpret_cast<uv_handle_t*>(&c.pipe), [](uv_handle_t* handle) {
-    auto* self = static_cast<Connection*>(handle->data);
-    HttpServer* server = self->server;
-    server->connections_.erase(self->key);
+  c.stream->close([this, key = c.key] {
+    connections_.erase(key);
     // At rest, without clients, the server leaves the loop asleep.
-    if (server->connections_.empty() && !server->closing_) uv_timer_stop(&server->sweeper_);
+    if (connections_.empty() && !closing_) uv_timer_stop(&sweeper_);
   });
 }
 
@@ -445,8 +471,12 @@ void HttpServer::close() {
   unlink(path_.c_str());
   for (auto& [key, connection] : connections_) close(*connection);
   uv_close(reinterpret_cast<uv_handle_t*>(&sweeper_), nullptr);
-  uv_close(reinterpret_cast<uv_handle_t*>(&listener_),
-           [](uv_handle_t* handle) { static_cast<HttpServer*>(handle->data)->listening_ = false; });
+  const auto closed = [](uv_handle_t* handle) {
+    auto& self = *static_cast<HttpServer*>(handle->data);
+    self.listening_ = --self.open_listeners_ > 0;
+  };
+  if (open_listeners_ == 2) uv_close(reinterpret_cast<uv_handle_t*>(&plain_listener_), closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&listener_), closed);
 }
 
 }  // namespace dunlin

@@ -1,6 +1,7 @@
-// HTTP/1.1 on a Unix socket of the libuv loop (RFC 9112), parsed by http-parser. The server knows
-// bytes, not meanings: it hands over whole requests, one at a time for each connection, and takes
-// answers whole or as a stream. The peer is who the kernel says he is.
+// HTTP/1.1 on the libuv loop (RFC 9112), parsed by http-parser: at a Unix socket, where the peer is
+// who the kernel says he is; over streams of clients elsewhere, who have proved a token; and at a
+// plain TCP port, where every request bears one. The server knows bytes, not meanings: it hands
+// over whole requests, one at a time for each connection, and takes answers whole or as a stream.
 //
 // Limits (Q10): connections, of all and of each user, header and body bytes, body bytes of all
 // connections together, what a pipelining client may send ahead, what a slow reader may leave
@@ -16,12 +17,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/token.h"
+#include "os/byte_stream.h"
 #include "os/file_descriptor.h"
 #include "os/http_request_reader.h"
 
@@ -29,6 +33,7 @@ namespace dunlin {
 
 constexpr std::size_t kMaxHttpConnections = 512;
 constexpr std::size_t kMaxHttpConnectionsOfUser = 256;  // of one that is not root or the node's
+constexpr std::size_t kMaxHttpPlain = 128;              // at the plain port
 constexpr std::size_t kMaxHttpRefusals = 64;  // being told of it; any more are closed at once
 constexpr std::size_t kMaxHttpBodies = 128 * 1024 * 1024;  // being received, all connections
 constexpr std::size_t kMaxHttpAhead = 64 * 1024;           // sent before the last answer is done
@@ -42,6 +47,15 @@ struct HttpPatience {
   std::uint64_t sweep = 1000;      // how often that is looked at
 };
 
+// The uid of a caller who is no account of this host; the kernel has no such one.
+constexpr std::uint32_t kNoAccount = ~std::uint32_t{0};
+
+struct HttpCaller {
+  std::uint32_t uid = kNoAccount;
+  std::string user;              // the account's name, or the uid in digits; the token's user
+  std::optional<TokenId> token;  // by which he is let in; none: he is of this host
+};
+
 // Names one request and its answer; never reused.
 using ExchangeId = std::uint64_t;
 
@@ -51,8 +65,8 @@ struct HttpRequest {
   std::string path;   // as sent, percent-encoded, without the query
   std::string query;  // as sent, without the '?'
   Bytes body;
-  std::uint32_t uid = 0;
-  std::string user;  // the account's name, or the uid in digits
+  std::uint32_t uid = kNoAccount;
+  std::string user;
 };
 
 struct HttpHeader {
@@ -71,6 +85,8 @@ class HttpServer {
     HttpRequestReader::BodyLimit body_limit;
     // The body of an error that the server itself answers with.
     std::function<std::string(const Error&)> error_body;
+    // Who sends such an "Authorization:" to the plain port.
+    std::function<Result<HttpCaller>(std::string_view authorization)> authorize;
   };
 
   // The loop must outlive the server, and have run close() to its end before ~HttpServer; SIGPIPE
@@ -84,6 +100,14 @@ class HttpServer {
 
   // At a socket from bind_local_socket(path).
   Result<void> listen(const std::string& path, FileDescriptor bound);
+  // At a TCP socket, too. Once, after listen().
+  Result<void> listen_plain(const std::string& address, FileDescriptor bound);
+  // A client elsewhere.
+  void adopt(std::unique_ptr<ByteStream> stream, HttpCaller caller);
+  // Closes the connections of those who came by a token that is not valid any more.
+  void drop_callers(const std::function<bool(const TokenId&)>& is_valid);
+  // HOST:PORT of the cluster's nodes, by commas: told to clients elsewhere with each answer.
+  void set_servers(std::string servers) { servers_ = std::move(servers); }
 
   // The whole answer. An exchange that has ended or whose client left is ignored by all of these.
   void respond(ExchangeId id, int status, std::string_view content_type, std::string_view body,
@@ -110,7 +134,14 @@ class HttpServer {
   struct Write;
 
   Connection* find(ExchangeId id);
+  enum class Door { kSocket, kPlain, kSession };
+  Result<void> listen(uv_stream_t* listener, const std::string& where);
+  Connection& add(std::unique_ptr<ByteStream> stream, Door door);
   void accept();
+  void accept_plain();
+  void serve(Connection& connection, std::size_t others);
+  std::vector<HttpHeader> headers_of(const Connection& connection,
+                                     std::vector<HttpHeader> headers) const;
   void read(Connection& connection, std::string_view data);
   void advance(Connection& connection);
   bool feed(Connection& connection, std::string_view& data);
@@ -118,7 +149,7 @@ class HttpServer {
   void dispatch(Connection& connection);
   void refuse(Connection& connection, int status, const Error& error);
   void send(Connection& connection, std::string data);
-  void written(Connection& connection, int status);
+  void written(Connection& connection);
   void finish(Connection& connection);
   void close(Connection& connection);
   void sweep();
@@ -130,7 +161,9 @@ class HttpServer {
   HttpPatience patience_;
   const std::uint32_t own_uid_;
   uv_pipe_t listener_{};
+  uv_tcp_t plain_listener_{};
   uv_timer_t sweeper_{};
+  int open_listeners_ = 0;
   bool listening_ = false;
   bool closing_ = false;
   std::string path_;
@@ -139,6 +172,8 @@ class HttpServer {
   std::map<ExchangeId, Connection*> exchanges_;
   std::map<std::uint32_t, std::string> users_;
   std::map<std::uint32_t, std::size_t> connections_of_;  // by uid
+  std::size_t plain_connections_ = 0;
+  std::string servers_;
   std::size_t body_bytes_ = 0;
   std::uint64_t next_connection_ = 1;
   ExchangeId next_exchange_ = 1;

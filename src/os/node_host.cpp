@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -24,6 +26,7 @@ namespace {
 constexpr client::RequestId kFirstTokenRequest = 1ULL << 63;
 constexpr std::uint64_t kChoresMs = 1000;
 constexpr std::uint64_t kMaxTimerMs = 60'000;
+constexpr std::size_t kMaxServersTold = 32;  // to clients elsewhere
 
 template <class Handle>
 void close_handle(Handle& handle) {
@@ -122,6 +125,17 @@ Result<void> NodeHost::take_places() {
   Result<FileDescriptor> socket = bind_local_socket(options_.socket, options_.socket_mode);
   if (!socket) return tl::unexpected(socket.error());
   socket_ = std::move(*socket);
+  return options_.http.empty() ? Result<void>{} : take_plain_port();
+}
+
+Result<void> NodeHost::take_plain_port() {
+  const Result<HostPort> place = parse_host_port(options_.http);
+  if (!place) return tl::unexpected(place.error());
+  const auto address = SocketAddress::from_ip(place->host, place->port);
+  if (!address) return fail(Code::kUsage, "--http takes IP:PORT, not '" + options_.http + "'");
+  Result<FileDescriptor> bound = bind_tcp_socket(*address);
+  if (!bound) return tl::unexpected(bound.error());
+  http_ = std::move(*bound);
   return {};
 }
 
@@ -140,6 +154,12 @@ Result<void> NodeHost::open_doors() {
       [this](client::RequestId id) { input().on_client_gone(id); });
   if (Result<void> open = api_->listen(options_.socket, std::move(socket_)); !open) {
     return open;
+  }
+  if (http_.is_open()) {
+    Result<void> plain = api_->listen_plain(
+        options_.http, std::move(http_),
+        [this](std::string_view authorization) { return caller_of(authorization); });
+    if (!plain) return plain;
   }
   Result<std::unique_ptr<Runner>> runner = Runner::open(loop_, runner_options(), runner_listener());
   if (!runner) return tl::unexpected(runner.error());
@@ -327,6 +347,11 @@ Transport::Callbacks NodeHost::transport_callbacks() {
   };
   callbacks.is_admitted = [this](NodeId id, const PublicKey&) { return node_->is_admitted(id); };
   callbacks.token_psk = [this](const TokenId& token) { return node_->token_psk(token); };
+  callbacks.admit_client = [this](const TokenId& token) { return node_->admit_client(token); };
+  callbacks.on_client = [this](std::unique_ptr<ByteStream> stream, const TokenId& token) {
+    api_->adopt(std::move(stream),
+                {kNoAccount, node_->user_of_token(token).value_or(std::string()), token});
+  };
   return callbacks;
 }
 
@@ -352,11 +377,42 @@ void NodeHost::check_storage() {
   Node& node = input();
   node.set_disk_space(space.total, space.free);
   if (identity_stale_) keep_identity();
+  look_after_callers();
   const bool stalled = storage_->stalled_since(monotonic_now()).has_value();
   if (stalled == storage_stalled_) return;
   storage_stalled_ = stalled;
   node.set_storage_stalled(stalled);
   say(stalled ? "a write has been stuck for more than a second" : "the disk answers again");
+}
+
+// RFC 6750: "Authorization: Bearer TOKEN".
+Result<HttpCaller> NodeHost::caller_of(std::string_view authorization) const {
+  constexpr std::string_view kScheme = "bearer ";
+  const bool is_bearer = authorization.size() > kScheme.size() &&
+                         std::equal(kScheme.begin(), kScheme.end(), authorization.begin(),
+                                    [](char a, char b) { return a == std::tolower(b); });
+  if (!is_bearer) {
+    return fail(Code::kRefused, "a user's token is asked for here",
+                "send it as: Authorization: Bearer TOKEN");
+  }
+  const Result<JoinToken> token = JoinToken::parse(authorization.substr(kScheme.size()));
+  if (!token) return tl::unexpected(token.error());
+  Result<std::string> user = node_->user_of_bearer(*token);
+  if (!user) return tl::unexpected(user.error());
+  return HttpCaller{kNoAccount, std::move(*user), token->id};
+}
+
+// Tokens expire and are revoked while their bearers are here.
+void NodeHost::look_after_callers() {
+  api_->drop_callers(
+      [this](const TokenId& token) { return node_->admit_client(token) == Verdict::kAdmitted; });
+  std::string servers;
+  std::size_t count = 0;
+  for (const Member& member : node_->reachable_members()) {
+    if (count++ == kMaxServersTold) break;
+    servers += (servers.empty() ? "" : ",") + member.facts.address;
+  }
+  api_->set_servers(std::move(servers));
 }
 
 // ---- first words --------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class NodeHost {
   Result<void> promise_token(const NodeStart& life);
   void make_durable(Journal& journal, Effects& first);
   Result<void> take_places();
+  Result<void> take_plain_port();
   Result<void> open_doors();
   StorageCallbacks storage_callbacks();
   Transport::Callbacks transport_callbacks();
@@ -59,6 +60,8 @@ class NodeHost {
   void arm_timer();
   void deliver_local();
   void check_storage();
+  void look_after_callers();
+  Result<HttpCaller> caller_of(std::string_view authorization) const;
   void keep_identity();
   void on_first_ready();
   void say_ready();
@@ -73,6 +76,7 @@ class NodeHost {
   RecoveredDirectory found_;  // emptied by start()
   BoundSockets port_;         // until the transport has it
   FileDescriptor socket_;     // of the API, until it has it
+  FileDescriptor http_;       // likewise its plain port, if it has one
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Transport> transport_;

@@ -15,6 +15,7 @@ struct NodeOptions {
   unsigned socket_mode = 0600;  // 0666 for a root node's /run/dunlin/api.sock
   std::string listen = "0.0.0.0:7400";
   std::string advertise;          // HOST:PORT that others use; empty: found out from `listen`
+  std::string http;               // IP:PORT of the API as plain HTTP; empty: nowhere
   std::vector<std::string> join;  // HOST:PORT each; empty: found a cluster, or resume `dir`
   bool reset = false;             // what `dir` holds is set aside first
   std::string token;              // only with `join`; the text itself, not a file's name

@@ -96,14 +96,7 @@ Result<SocketAddress> Transport::listen(BoundSockets sockets) {
 
 void Transport::on_connection(int status) {
   if (status != 0 || is_closing_) return;
-  auto lookup = [this](SessionMode mode, const KeyName& name) -> std::optional<Key32> {
-    if (mode == SessionMode::kJoin) {
-      if (const auto psk = callbacks_.token_psk(TokenId{name.raw})) return psk;
-    }
-    if (name != key_name_of_epoch(name.raw[0])) return std::nullopt;
-    const std::optional<Key32> key = keys_.find(name.raw[0]);
-    return key ? std::optional(member_psk(*key)) : std::nullopt;
-  };
+  auto lookup = [this](SessionMode mode, const KeyName& name) { return psk_of(mode, name); };
   Connection* connection = Connection::accept(
       reinterpret_cast<uv_stream_t*>(&listener_),
       Session::listen(self_, std::move(lookup), secret_key()), *buffer_, inbound_events());
@@ -115,6 +108,19 @@ void Transport::on_connection(int status) {
   }
   handshakes_.push_back({connection, monotonic_now() + kHandshakeTimeout});
   arm_timer();
+}
+
+std::optional<Key32> Transport::psk_of(SessionMode mode, const KeyName& name) const {
+  if (mode == SessionMode::kClient) {
+    const auto psk = callbacks_.token_psk(TokenId{name.raw});
+    return psk ? std::optional(client_psk(*psk)) : std::nullopt;
+  }
+  if (mode == SessionMode::kJoin) {
+    if (const auto psk = callbacks_.token_psk(TokenId{name.raw})) return psk;
+  }
+  if (name != key_name_of_epoch(name.raw[0])) return std::nullopt;
+  const std::optional<Key32> key = keys_.find(name.raw[0]);
+  return key ? std::optional(member_psk(*key)) : std::nullopt;
 }
 
 bool Transport::make_room_for(const SocketAddress& remote) {
@@ -140,6 +146,7 @@ Connection::Events Transport::inbound_events() {
   };
   events.refill = [this](Connection& connection) {
     if (connection.peer().mode == SessionMode::kMember) links_.refill(connection);
+    if (connection.peer().mode == SessionMode::kClient) clients_.on_room(connection);
   };
   events.on_end = [this](Connection& connection, const Error& error) {
     on_inbound_end(connection, error);
@@ -151,6 +158,13 @@ Verdict Transport::admit(Connection& connection) {
   const SessionPeer& peer = connection.peer();
   if (peer.mode == SessionMode::kJoin) {
     return joins_.size() < kMaxJoins ? Verdict::kAdmitted : Verdict::kBusy;
+  }
+  if (peer.mode == SessionMode::kClient) {
+    const TokenId token{peer.key_name.raw};
+    if (!callbacks_.admit_client) return Verdict::kNotAdmitted;
+    const Verdict verdict = callbacks_.admit_client(token);
+    const bool is_full = verdict == Verdict::kAdmitted && !clients_.has_room(token);
+    return is_full ? Verdict::kBusy : verdict;
   }
   if (!callbacks_.is_admitted(peer.id, peer.key)) return Verdict::kNotAdmitted;
   links_.add_peer(peer.id, peer.key);  // it may be admitted here before its address is known
@@ -166,6 +180,8 @@ void Transport::on_inbound_open(Connection& connection) {
   if (connection.peer().mode == SessionMode::kJoin) {
     joins_[next_join_++] = {&connection, monotonic_now() + kJoinTimeout};
     arm_timer();
+  } else if (connection.peer().mode == SessionMode::kClient) {
+    callbacks_.on_client(clients_.adopt(connection), TokenId{connection.peer().key_name.raw});
   } else {
     links_.adopt(connection);
   }
@@ -177,6 +193,7 @@ void Transport::on_inbound_frame(Connection& connection, Bytes frame) {
     callbacks_.on_frame(peer.id, Channel::kStream, std::move(frame));
     return;
   }
+  if (peer.mode == SessionMode::kClient) return clients_.on_frame(connection, frame);
   const auto join = std::find_if(joins_.begin(), joins_.end(), [&](const auto& entry) {
     return entry.second.connection == &connection;
   });
@@ -199,6 +216,8 @@ void Transport::on_inbound_end(Connection& connection, const Error& error) {
     trouble(address, error);
   } else if (connection.peer().mode == SessionMode::kMember) {
     links_.on_inbound_end(connection);
+  } else if (connection.peer().mode == SessionMode::kClient) {
+    clients_.on_end(connection);
   } else {
     std::erase_if(joins_,
                   [&](const auto& entry) { return entry.second.connection == &connection; });
@@ -355,6 +374,7 @@ void Transport::close(std::function<void()> done) {
   for (const auto& [id, join] : joins_) join.connection->close();
   handshakes_.clear();
   joins_.clear();
+  clients_.close();
   links_.close();
   const auto closed = [](uv_handle_t* handle) {
     auto* self = static_cast<Transport*>(handle->data);

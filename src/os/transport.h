@@ -1,6 +1,7 @@
 // Sealed datagrams and streams between the members of a cluster, on one libuv loop: TCP and UDP on
-// one IP:PORT. It admits holders of the cluster's key whom its owner admits, and takes one request
-// from holders of a join token. Strangers get nothing but refusals of a few bytes.
+// one IP:PORT. It admits holders of the cluster's key whom its owner admits, takes one request from
+// holders of a join token, and a stream of bytes from holders of a user's token. Strangers get
+// nothing but refusals of a few bytes.
 //
 // It delivers at most once, in order per connection, and promises nothing: what a broken
 // connection or a full queue loses is for the protocols above to send again.
@@ -20,6 +21,7 @@
 #include "base/effects.h"
 #include "base/token.h"
 #include "os/bound_sockets.h"
+#include "os/client_streams.h"
 #include "os/peer_links.h"
 
 namespace dunlin {
@@ -64,8 +66,12 @@ class Transport {
     std::function<void()> on_shut_out;
     // Asked for every connection and datagram.
     std::function<bool(NodeId, const PublicKey&)> is_admitted;
-    // JoinToken::psk of a valid token.
+    // JoinToken::psk of a token that the cluster knows.
     std::function<std::optional<Key32>(const TokenId&)> token_psk;
+    // Of a client that has proved this token. Empty: none is admitted.
+    std::function<Verdict(const TokenId&)> admit_client;
+    // One that was: its bytes from now on. Not empty where admit_client is not.
+    std::function<void(std::unique_ptr<ByteStream>, const TokenId&)> on_client;
   };
   struct Counters {
     std::uint64_t frames_dropped = 0;     // for want of room, or of a peer
@@ -113,6 +119,7 @@ class Transport {
   void on_connection(int status);
   bool make_room_for(const SocketAddress& remote);
   Connection::Events inbound_events();
+  std::optional<Key32> psk_of(SessionMode mode, const KeyName& name) const;
   Verdict admit(Connection& connection);
   void on_inbound_open(Connection& connection);
   void on_inbound_frame(Connection& connection, Bytes frame);
@@ -136,6 +143,7 @@ class Transport {
   std::list<Handshake> handshakes_;  // oldest first
   std::map<JoinId, Join> joins_;
   JoinId next_join_ = 1;
+  ClientStreams clients_;
   Counters counters_;
   Instant trouble_since_;
   int trouble_count_ = 0;

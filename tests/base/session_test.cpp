@@ -35,6 +35,7 @@ Session::Target target(std::uint64_t listener_seed) {
 std::optional<Key32> session_lookup(SessionMode mode, const KeyName& name) {
   if (mode == SessionMode::kMember && name == kKeyName) return kMemberPsk;
   if (mode == SessionMode::kJoin && name.raw[0] == 9) return session_key_of(101);
+  if (mode == SessionMode::kClient && name.raw[0] == 9) return client_psk(session_key_of(101));
   return std::nullopt;
 }
 
@@ -306,6 +307,54 @@ TEST(Session, NeverSendsAStrangerMoreThanItGot) {
     (void)listener.receive(hello, frames);
     EXPECT_LE(listener.take_output(1 << 20).size(), hello.size());
     EXPECT_TRUE(frames.empty());
+  }
+}
+
+Pair client_pair(const Key32& psk, std::uint8_t token = 9) {
+  KeyName name;
+  name.raw[0] = token;
+  return {Session::dial(identity(1), {SessionMode::kClient, name, psk, std::nullopt},
+                        session_key_of(11)),
+          Session::listen(identity(2), session_lookup, session_key_of(12))};
+}
+
+TEST(Session, CarriesTheBytesOfAClientThatProvesItsToken) {
+  Pair pair = client_pair(client_psk(session_key_of(101)));
+  pair.run();
+  ASSERT_EQ(pair.dialer.phase(), Session::Phase::kOpen);
+  EXPECT_EQ(pair.listener.peer().mode, SessionMode::kClient);
+  EXPECT_EQ(pair.listener.peer().key_name.raw[0], 9);
+  EXPECT_EQ(pair.listener.max_frame(), kMaxClientFrame);
+  pair.dialer.send(bytes_of(kMaxClientFrame, 5));
+  pair.listener.send(bytes_of(100, 6));
+  pair.run();
+  EXPECT_EQ(pair.at_listener.at(0), bytes_of(kMaxClientFrame, 5));
+  EXPECT_EQ(pair.at_dialer.at(0), bytes_of(100, 6));
+}
+
+TEST(Session, TellsAClientNothingBeforeItHasProvedItsToken) {
+  // A token that is not known; and what proves a joiner proves no client.
+  for (const bool is_known : {false, true}) {
+    Pair pair = is_known ? client_pair(session_key_of(101))
+                         : client_pair(client_psk(session_key_of(101)), 8);
+    pair.run();
+    ASSERT_FALSE(pair.dialer_result);
+    EXPECT_EQ(pair.dialer_result.error().message, "the token is not known there");
+    EXPECT_LE(pair.to_dialer, 4U);
+  }
+}
+
+TEST(Session, TellsAClientWhyItsTokenIsOfNoUse) {
+  const std::pair<Verdict, const char*> verdicts[] = {
+      {Verdict::kTokenExpired, "the token has expired"},
+      {Verdict::kTokenRevoked, "the token was revoked"},
+      {Verdict::kTokenOfNode, "the token is one for nodes, not for users"}};
+  for (const auto& [verdict, line] : verdicts) {
+    Pair pair = client_pair(client_psk(session_key_of(101)));
+    pair.run(verdict);
+    ASSERT_FALSE(pair.dialer_result);
+    EXPECT_EQ(pair.dialer_result.error().code, Code::kRefused);
+    EXPECT_EQ(pair.dialer_result.error().message, line);
   }
 }
 

@@ -91,7 +91,9 @@ TEST_F(UpCommand, RefusesWhatMakesNoSense) {
       {"--name", std::string(65, 'n')},
       {"--join", "a:1", "--token-file", "absent"},
       {"--join", "a:1", "--token-file", "empty"},
-      {"--http", "127.0.0.1:80"},
+      {"--http", "localhost:80"},
+      {"--http", "10.0.0.5:80"},
+      {"--http-plain"},
       {"--keep-tasks"},
       {"extra"},
   };

@@ -98,6 +98,7 @@ class Cluster:
     def __init__(self, nodes, up=""):
         self.network = Network()
         self.root = tempfile.mkdtemp(prefix="dunlin-e2e.")
+        os.chmod(self.root, 0o711)  # tasks of another account come through here
         self.env = dict(os.environ)
         self.env.update(
             DUNLIN_BIN=PROGRAM,

@@ -51,6 +51,10 @@ class HttpServerTest : public ::testing::Test {
       return method == "PUT" ? kMaxHttpBody : std::size_t{100};
     };
     handlers.error_body = [](const Error& error) { return error.message; };
+    handlers.authorize = [](std::string_view shown) -> Result<HttpCaller> {
+      if (shown != "Bearer ann") return fail(Code::kRefused, "who are you?");
+      return HttpCaller{kNoAccount, "ann", TokenId{{1}}};
+    };
     server = std::make_unique<HttpServer>(&loop, std::move(handlers), patience, own_uid);
     ASSERT_TRUE(listen_at(*server, path, 0600));
   }
@@ -96,6 +100,48 @@ TEST_F(HttpServerTest, AnswersARequestAndKeepsTheConnectionForTheNext) {
   ASSERT_TRUE(pump_until(client, "POST /b [xyz]"));
   EXPECT_FALSE(client.ended);
   EXPECT_EQ(server->connections(), 1U);
+}
+
+// The plain port's number.
+std::uint16_t listen_plain_at(HttpServer& server) {
+  Result<FileDescriptor> bound = bind_tcp_socket(*SocketAddress::from_ip("127.0.0.1", 0));
+  EXPECT_TRUE(bound);
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  getsockname(bound->get(), reinterpret_cast<sockaddr*>(&name), &size);
+  EXPECT_TRUE(server.listen_plain("127.0.0.1:0", std::move(*bound)));
+  return SocketAddress(reinterpret_cast<const sockaddr*>(&name)).port();
+}
+
+TEST_F(HttpServerTest, AtThePlainPortEveryRequestSaysWhoseItIs) {
+  start();
+  echo();
+  RawClient client(listen_plain_at(*server));
+  client.send("GET /a HTTP/1.1\r\nAuthorization: Bearer ann\r\n\r\n");
+  ASSERT_TRUE(pump_until(client, "GET /a []"));
+  EXPECT_EQ(requests[0].user, "ann");
+  EXPECT_EQ(requests[0].uid, kNoAccount);
+  // What was shown before counts for nothing, and no body is taken from a stranger.
+  client.send("PUT /b HTTP/1.1\r\nContent-Length: 9\r\n\r\n");
+  ASSERT_TRUE(pump_until(client, "401 Unauthorized"));
+  EXPECT_NE(client.received.find("WWW-Authenticate: Bearer"), std::string::npos);
+  ASSERT_TRUE(pump(client, [&] { return client.ended; }));
+  EXPECT_EQ(requests.size(), 1U);
+}
+
+TEST_F(HttpServerTest, DropsThoseWhoseTokenHasEnded) {
+  start();
+  RawClient client(listen_plain_at(*server));
+  RawClient local(path);
+  client.send("GET /a HTTP/1.1\r\nAuthorization: Bearer ann\r\n\r\n");
+  local.send("GET /b HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(pump(client, [&] { return requests.size() == 2; }));
+  server->drop_callers([](const TokenId&) { return true; });
+  EXPECT_TRUE(gone.empty());
+  server->drop_callers([](const TokenId& token) { return token != TokenId{{1}}; });
+  ASSERT_TRUE(pump(client, [&] { return client.ended; }));
+  EXPECT_EQ(gone.size(), 1U);
+  ASSERT_TRUE(pump(client, [&] { return server->connections() == 1; }));
 }
 
 TEST_F(HttpServerTest, KnowsFromTheKernelWhoTheCallerIs) {

@@ -79,6 +79,9 @@ struct Node {
   std::vector<Error> troubles;
   std::set<NodeId> banned;
   std::optional<JoinToken> token;
+  Verdict client_verdict = Verdict::kAdmitted;
+  std::vector<std::unique_ptr<ByteStream>> clients;
+  std::function<void(std::unique_ptr<ByteStream>&)> on_client;
   bool echo = false;
   bool saw_newer_self = false;
   bool is_shut_out = false;
@@ -100,6 +103,11 @@ struct Node {
     callbacks.token_psk = [this](const TokenId& id) -> std::optional<Key32> {
       if (token && token->id == id) return token->psk();
       return std::nullopt;
+    };
+    callbacks.admit_client = [this](const TokenId&) { return client_verdict; };
+    callbacks.on_client = [this](std::unique_ptr<ByteStream> stream, const TokenId&) {
+      clients.push_back(std::move(stream));
+      on_client(clients.back());
     };
     transport = std::make_unique<Transport>(&loop.loop, identity, std::move(callbacks));
     const auto bound = transport->listen(*SocketAddress::from_ip(ip, port));

@@ -1,0 +1,94 @@
+#include "cli/known_servers.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+
+#include "cli/server_link.h"
+#include "cli/servers.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr std::size_t kMaxFile = 256 * 1024;
+
+std::string known_servers_file() {
+  return home_directory() + "/.dunlin/servers";
+}
+
+std::string content_of_known_servers() {
+  std::ifstream in(known_servers_file(), std::ios::binary);
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  std::string content = text.str();
+  if (content.size() > kMaxFile) content.clear();
+  return content;
+}
+
+bool write_whole_file(const std::string& path, const std::string& content) {
+  std::string temporary = path + ".XXXXXX";
+  const int fd = ::mkstemp(temporary.data());
+  if (fd < 0) return false;
+  const bool is_written =
+      ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size());
+  const bool is_closed = ::close(fd) == 0;
+  if (is_written && is_closed && std::rename(temporary.c_str(), path.c_str()) == 0) return true;
+  ::unlink(temporary.c_str());
+  return false;
+}
+
+}  // namespace
+
+std::vector<std::string> addresses_in(std::string_view list) {
+  std::vector<std::string> found;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const std::string_view one = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    if (is_remote(one)) found.emplace_back(one);
+  }
+  return found;
+}
+
+std::vector<std::string> known_servers(const ClusterId& cluster) {
+  std::istringstream lines(content_of_known_servers());
+  const std::string begin = cluster.text() + " ";
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(begin)) return addresses_in(std::string_view(line).substr(begin.size()));
+  }
+  return {};
+}
+
+void remember_servers(const ClusterId& cluster, const std::vector<std::string>& servers) {
+  const std::string before = content_of_known_servers();
+  std::string content = cluster.text() + " ";
+  for (std::size_t i = 0; i < servers.size(); ++i) content += (i == 0 ? "" : ",") + servers[i];
+  content += "\n";
+  std::istringstream lines(before);
+  std::size_t clusters = 1;
+  for (std::string line; std::getline(lines, line) && clusters < kMaxKnownClusters;) {
+    if (line.empty() || line.starts_with(cluster.text() + " ")) continue;
+    content += line + "\n";
+    ++clusters;
+  }
+  if (content == before) return;
+  const std::string path = known_servers_file();
+  ::mkdir(path.substr(0, path.rfind('/')).c_str(), 0700);
+  (void)write_whole_file(path, content);
+}
+
+void add_servers(std::vector<std::string>& to, const std::vector<std::string>& more) {
+  for (const std::string& server : more) {
+    if (to.size() >= kMaxServers) return;
+    if (std::find(to.begin(), to.end(), server) == to.end()) to.push_back(server);
+  }
+}
+
+}  // namespace dunlin
