@@ -199,6 +199,29 @@ class Api(ClusterTest):
         self.call("readLogs", job, query="stream=odd", status=400)
         self.call("cancelJob", job)
         self.call("cancelJob", "zzzzzzzzzz", status=404)
+        self.call("explainTask", job, query="task=1")
+        self.call("explainTask", job, query="task=x", status=400)
+        self.orders()
+
+    def orders(self):
+        impossible = self.submission("true", cpus=60000)
+        waits = impossible["id"]
+        self.call("submitJob", body=impossible)
+        self.assertNotEqual(self.call("explainTask", waits)["nodes"], [])
+        self.call("pauseJob", waits, query="freeze=1")
+        self.call("pauseJob", waits, query="freeze=odd", status=400)
+        self.call("resumeJob", waits)
+        self.call("resumeJob", "zzzzzzzzzz", status=404)
+        self.call("changeJob", waits, body={"priority": 3, "keep_ms": 60000})
+        self.call("changeJob", waits, body={}, status=400)
+        self.call("deleteJob", waits, status=409)
+        failing = self.submission("sh", "-c", "exit 3")
+        failed = failing["id"]
+        self.call("runJob", body=failing)
+        self.call("retryJob", failed, query="order=7")
+        self.call("retryJob", failed, query="all=odd", status=400)
+        self.call("watchJobs", body={"jobs": [failed], "only_final": True})
+        self.call("deleteJob", failed)
 
     def outputs_and_blobs(self):
         put = self.call("putBlob", body=b"content")
@@ -218,6 +241,10 @@ class Api(ClusterTest):
         self.assertEqual(self.call("getJob", with_file["id"])["spec"]["argv"], ["cp", "a", "b"])
 
     def ends(self):
+        self.call("drain", body={"node": self.cluster.id_of(2), "wait": True})
+        self.call("drain", body={"node": "short"}, status=400)
+        self.call("undrain", body={"node": self.cluster.id_of(2)})
+        self.call("undrain", body={"odd": 1}, status=400)
         self.call("leave", body={"node": "short"}, status=400)
         self.call("leave", body={"node": self.cluster.id_of(2), "now": True})
         self.call("down", query="odd=1", status=400)
