@@ -184,6 +184,13 @@ int run_drain(Invocation& call) {
   return follow_order(call, "/v1/drain", drain_request_json(request));
 }
 
+int run_forget(Invocation& call) {
+  const auto node = node_named(call);
+  if (!node) return call.failed(node.error());
+  const auto answer = call.client.call("POST", "/v1/forget", forget_request_json({node->facts.id}));
+  return answer ? kExitWell : call.failed(answer.error());
+}
+
 int run_undrain(Invocation& call) {
   const auto node = node_named(call);
   if (!node) return call.failed(node.error());

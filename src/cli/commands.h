@@ -17,6 +17,7 @@ int run_nodes(Invocation& call);  // cmd_nodes.cpp
 int run_status(Invocation& call);
 int run_drain(Invocation& call);
 int run_undrain(Invocation& call);
+int run_forget(Invocation& call);
 int run_leave(Invocation& call);
 int run_down(Invocation& call);
 const OptionTable& drain_options();

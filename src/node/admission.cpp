@@ -13,6 +13,18 @@ constexpr std::size_t kMaxSeedsInReply = 32;
 
 }  // namespace
 
+Result<void> may_forget(const Member& member) {
+  const std::string& name = member.facts.name;
+  if (member.state == MemberState::kAlive) {
+    return fail(Code::kRefused, name + " is alive", "to take it out: dunlin leave " + name);
+  }
+  if (member.state == MemberState::kSuspect) {
+    return fail(Code::kRefused, name + " does not answer, and may live all the same",
+                "try again when it is known to be dead: dunlin nodes " + name);
+  }
+  return {};
+}
+
 Admission::Admission(const Membership& membership, Random random)
     : membership_(membership), random_(random) {}
 
@@ -90,7 +102,8 @@ void Admission::on_answer(std::uint64_t token, const Result<Bytes>& result,
   issued_.erase(issued);
 }
 
-void Admission::on_request(std::uint64_t handle, ByteView body, WallTime wall) {
+void Admission::on_request(std::uint64_t handle, ByteView body,
+                           const std::map<NodeId, Member>& members, WallTime wall) {
   Result<RecordCommand> command = decode<RecordCommand>(body);
   if (!command) {
     events_.push_back(Answer{handle, fail(Code::kUsage, "malformed command to group 0")});
@@ -99,6 +112,15 @@ void Admission::on_request(std::uint64_t handle, ByteView body, WallTime wall) {
   if (proposed_.size() >= kMaxRecordProposals) {
     events_.push_back(Answer{handle, fail(Code::kLimit, "group 0 has too much to do")});
     return;
+  }
+  if (const auto* retirement = std::get_if<Retire>(&*command)) {
+    const auto member = members.find(retirement->node);
+    const Result<void> allowed =
+        member == members.end() ? Result<void>() : may_forget(member->second);
+    if (!allowed) {
+      events_.push_back(Answer{handle, tl::unexpected(allowed.error())});
+      return;
+    }
   }
   // Expiry is judged once, by the leader's clock, so that every replica judges alike.
   if (auto* admission = std::get_if<Admit>(&*command)) admission->at = wall;

@@ -31,6 +31,9 @@ namespace dunlin {
 constexpr std::size_t kMaxJoinsUnderWay = 256;
 constexpr std::size_t kMaxRecordProposals = 1024;
 
+// Whether this member may be retired on somebody's word that it never comes back.
+Result<void> may_forget(const Member& member);
+
 class Admission {
  public:
   // A command for the leader of group 0, wherever it is.
@@ -74,8 +77,9 @@ class Admission {
   // The router's answer to an Ask. `members`: whom a joiner may talk to first.
   void on_answer(std::uint64_t token, const Result<Bytes>& result,
                  const std::vector<Member>& members);
-  // At the leader of group 0: a command came in.
-  void on_request(std::uint64_t handle, ByteView body, WallTime wall);
+  // At the leader of group 0: a command came in. Of `members` none that lives is retired.
+  void on_request(std::uint64_t handle, ByteView body, const std::map<NodeId, Member>& members,
+                  WallTime wall);
   // The Propose of that handle went to the log at this place, or was refused.
   void on_proposed(std::uint64_t handle, const Result<LogIndex>& index);
   // Group 0 committed an entry of ours. An error, and nothing changed, if it makes no sense: the

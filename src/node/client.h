@@ -123,13 +123,19 @@ struct UndrainNode {
   NodeId node;
 };
 
+// A dead host never comes back: its id is retired, others take its place at once. Refused while it
+// is not known to be dead.
+struct ForgetNode {
+  NodeId node;
+};
+
 // `dunlin down`: ends the node behind the socket.
 struct StopNode {};
 struct Done {};
 
 using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
                              CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens,
-                             EndToken>;
+                             EndToken, ForgetNode>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
                             TokenCreated, Progress, Done, TokenList>;
 

@@ -1,5 +1,6 @@
 // What clients order of a node through another one: to leave, to drain. The order is repeated until
-// something is heard of it; that it is obeyed is believed only from the node itself.
+// something is heard of it; that it is obeyed is believed only from the node itself. Of the dead
+// the cluster's record is told instead.
 #include <algorithm>
 #include <utility>
 
@@ -62,7 +63,7 @@ void Node::Parts::on_order_progress(NodeId from, const OrderProgress& progress) 
 void Node::Parts::end_orders(const NodeId& node, const Result<void>& how) {
   for (auto at = orders.begin(); at != orders.end();) {
     const auto order = at++;
-    if (order->second.node != node) continue;
+    if (order->second.node != node || order->second.forgotten) continue;
     const client::RequestId request = order->second.request;
     if (how) {
       answer(request, client::Answer(client::Progress{"left"}), false);
@@ -74,16 +75,21 @@ void Node::Parts::end_orders(const NodeId& node, const Result<void>& how) {
   }
 }
 
+// Does this node, too, know what has become of the order?
+bool Node::Parts::is_seen(const Ordered& order) const {
+  if (order.forgotten) return admission.record().is_retired(order.node);
+  const auto member = gossip.members().find(order.node);
+  return !order.draining || member == gossip.members().end() ||
+         member->second.load.draining == *order.draining;
+}
+
 // Called at the end of every turn.
 void Node::Parts::follow_orders() {
   for (auto at = orders.begin(); at != orders.end();) {
     const auto next = at++;
     Ordered& order = next->second;
-    const auto member = gossip.members().find(order.node);
-    const bool is_seen = !order.draining || member == gossip.members().end() ||
-                         member->second.load.draining == *order.draining;
     const bool is_over = order.give_up_at <= now;
-    if (order.is_obeyed && (is_seen || is_over)) {
+    if (order.is_obeyed && (is_seen(order) || is_over)) {
       answer(order.request, client::Answer(client::Done{}));
     } else if (!order.is_heard && is_over) {
       answer(order.request, fail(Code::kTimeout, order.node.text() + " does not answer",
@@ -106,6 +112,41 @@ Instant Node::Parts::next_order() const {
     if (!order.is_heard) next = std::min({next, order.give_up_at, order.repeat_at});
   }
   return next;
+}
+
+// ---- forgetting ---------------------------------------------------------------------------------
+
+void Node::Parts::serve(client::RequestId request, const client::ForgetNode& body) {
+  if (admission.record().is_retired(body.node)) {
+    answer(request, client::Answer(client::Done{}));
+    return;
+  }
+  const auto member = gossip.members().find(body.node);
+  if (member == gossip.members().end()) {
+    answer(request, fail(Code::kNotFound, "no node " + body.node.text()));
+    return;
+  }
+  if (Result<void> allowed = may_forget(member->second); !allowed) {
+    answer(request, tl::unexpected(allowed.error()));
+    return;
+  }
+  Ordered order{request, body.node, {}};
+  order.forgotten = order.is_heard = true;
+  orders[next_order_number++] = std::move(order);
+  admission.issue(request, Retire{body.node});
+}
+
+void Node::Parts::end_forgetting(client::RequestId request, const Result<void>& how) {
+  for (auto at = orders.begin(); at != orders.end(); ++at) {
+    Ordered& order = at->second;
+    if (order.request != request || !order.forgotten) continue;
+    order.is_obeyed = true;
+    order.give_up_at = now + kViewPatience;
+    if (how) return;
+    answer(request, tl::unexpected(how.error()));
+    orders.erase(at);
+    return;
+  }
 }
 
 }  // namespace dunlin

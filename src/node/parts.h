@@ -110,6 +110,7 @@ struct Node::Parts {
   void serve(client::RequestId request, const client::LeaveNode& body);
   void serve(client::RequestId request, const client::DrainNode& body);
   void serve(client::RequestId request, const client::UndrainNode& body);
+  void serve(client::RequestId request, const client::ForgetNode& body);
   void serve(client::RequestId request, const client::StopNode& body);
   void answer(client::RequestId request, Result<client::Answer> answer, bool last = true);
   void receive(NodeId from, const NodeMessage& message);
@@ -132,6 +133,8 @@ struct Node::Parts {
   void send_order(std::uint64_t number, Ordered order);
   void on_order_progress(NodeId from, const OrderProgress& progress);
   void end_orders(const NodeId& node, const Result<void>& how);
+  bool is_seen(const Ordered& order) const;
+  void end_forgetting(client::RequestId request, const Result<void>& how);
   void follow_orders();
   Instant next_order() const;
 
@@ -235,6 +238,7 @@ struct Node::Parts {
     Bytes frame;
     // Obeyed, it ends once this node, too, knows of it, or at give_up_at.
     std::optional<bool> draining{};
+    bool forgotten = false;  // not told to the node, but to the cluster's record
     bool is_heard = false;
     bool is_obeyed = false;
     Instant repeat_at{};

@@ -13,7 +13,7 @@ namespace {
 // that many is forwarded in the next turn.
 constexpr int kMaxRounds = 64;
 
-constexpr Duration kRecordPatience = seconds(10);
+constexpr Duration kRecordPatience = seconds(5);
 
 template <class Event>
 GroupMemberState group_state(const Event& member) {
@@ -184,6 +184,7 @@ void Node::Parts::members_changed() {
   }
   for (const NodeId& node : admission.record().retired()) {
     for_groups.push_back({node, {}, 1, GroupMemberState::kLeft});
+    for_sched[node].state = SchedMemberState::kDead;
   }
   groups.set_members(now, std::move(for_groups), out);
   blobs.set_members(now, std::move(for_store), out);
@@ -232,6 +233,7 @@ void Node::Parts::follow_record() {
     sched.peer_dead(now, node, out);
     output.forgotten_peers.push_back(node);
   }
+  blobs.replace_lost(now);
   members_dirty = true;
 }
 
@@ -353,7 +355,7 @@ void Node::Parts::on(const RouterRequest& event) {
   if (event.body.empty()) return;
   const ByteView body = ByteView(event.body).subspan(1);
   if (static_cast<Module>(event.body[0]) == Module::kNode) {
-    admission.on_request(event.handle, body, wall);
+    admission.on_request(event.handle, body, gossip.members(), wall);
   } else {
     sched.on_group_request(now, wall, event.handle, event.from, event.group, body, out);
   }
@@ -495,7 +497,7 @@ void Node::Parts::on(Admission::Joined& event) {
 
 void Node::Parts::on(const Admission::Ended& event) {
   auto waiting_for_it = record_answers.extract(event.request);
-  if (waiting_for_it.empty()) return;
+  if (waiting_for_it.empty()) return end_forgetting(event.request, event.result);
   if (event.result) {
     answer(event.request, std::move(waiting_for_it.mapped()));
   } else {

@@ -1,4 +1,5 @@
-// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/down, /v1/leave, /v1/drain, /v1/undrain.
+// GET /v1/nodes, /v1/status, /v1/pick-group; POST /v1/down, /v1/leave, /v1/drain, /v1/undrain,
+// /v1/forget.
 #include "os/exchange.h"
 #include "os/json.h"
 
@@ -58,6 +59,21 @@ const char* purpose_of(const client::DrainNode&) {
 const char* purpose_of(const client::UndrainNode&) {
   return "letting a node take tasks";
 }
+
+class Forget : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override {
+    if (!is_operator()) return not_an_operator("forgetting a node");
+    auto request = forget_request_from_json(as_text(request_.body));
+    if (!request) return tl::unexpected(request.error());
+    return std::move(*request);
+  }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    const auto done = answer_as<client::Done>(std::move(answer));
+    if (!done) return tl::unexpected(done.error());
+    return Rendered{"{}", {}};
+  }
+};
 
 // What a node is told to do, this one if none is named. Lines of JSON: {"progress":"..."} as it
 // goes, at last {"done":true} or {"error":{...}}; {} is a sign of life.
@@ -124,6 +140,7 @@ const std::vector<Endpoint>& node_endpoints() {
       {"GET", "/v1/pick-group", 0, make_exchange<PickGroup>},
       {"POST", "/v1/down", kMaxJsonBody, make_exchange<Down>},
       {"POST", "/v1/leave", kMaxJsonBody, make_exchange<Leave>},
+      {"POST", "/v1/forget", kMaxJsonBody, make_exchange<Forget>},
       {"POST", "/v1/drain", kMaxJsonBody, make_exchange<Drain>},
       {"POST", "/v1/undrain", kMaxJsonBody, make_exchange<Undrain>},
   };

@@ -36,6 +36,9 @@ Result<client::LeaveNode> leave_request_from_json(std::string_view text);
 // Of POST /v1/drain and /v1/undrain.
 std::string drain_request_json(const client::DrainNode& request);
 Result<client::DrainNode> drain_request_from_json(std::string_view text);
+std::string forget_request_json(const client::ForgetNode& request);
+// The node must be named.
+Result<client::ForgetNode> forget_request_from_json(std::string_view text);
 std::string undrain_request_json(const client::UndrainNode& request);
 Result<client::UndrainNode> undrain_request_from_json(std::string_view text);
 // A line of the answer to it.

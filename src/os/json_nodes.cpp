@@ -267,6 +267,15 @@ void write_node(JsonWriter& out, const NodeId& node) {
   out.field_or_null("node", node.is_none() ? "" : node.text());
 }
 
+std::string node_json(const NodeId& node) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  write_node(out, node);
+  out.end_object();
+  return text;
+}
+
 void read_node(JsonFields& in, NodeId& node) {
   std::string text;
   in.read("node", text);
@@ -325,12 +334,17 @@ Result<client::DrainNode> drain_request_from_json(std::string_view text) {
 }
 
 std::string undrain_request_json(const client::UndrainNode& request) {
-  std::string text;
-  JsonWriter out(text);
-  out.begin_object();
-  write_node(out, request.node);
-  out.end_object();
-  return text;
+  return node_json(request.node);
+}
+
+std::string forget_request_json(const client::ForgetNode& request) {
+  return node_json(request.node);
+}
+
+Result<client::ForgetNode> forget_request_from_json(std::string_view text) {
+  return order_from_json<client::ForgetNode>(text, [](JsonFields& in, client::ForgetNode& order) {
+    if (order.node.is_none()) in.complain("node", "must be a node's whole id");
+  });
 }
 
 Result<client::UndrainNode> undrain_request_from_json(std::string_view text) {

@@ -26,6 +26,10 @@ void Repair::on_members(Instant now) {
   if (view == inventory_.view().digest && !counting_) recount_ = Instant::never();  // as it was
 }
 
+void Repair::hurry(Instant now) {
+  if (recount_ != Instant::never()) recount_ = std::min(recount_, now);
+}
+
 void Repair::on_lost(Instant now, const std::vector<BlobId>& ids) {
   for (const BlobId& id : ids) {
     pulls_.want(now, shelf_.is_bad(id) ? shelf_.ref(id) : BlobRef{id, 0}, NodeId{});

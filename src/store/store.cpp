@@ -201,6 +201,10 @@ void Blobs::release(Instant now, const BlobId& id, Pin pin, Effects& out) {
   }
 }
 
+void Blobs::replace_lost(Instant now) {
+  parts_->repair.hurry(now);
+}
+
 void Blobs::prepare_to_leave(Instant now, Effects& out) {
   parts_->members.leave();
   parts_->on_members(now, out);

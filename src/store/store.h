@@ -71,6 +71,8 @@ class Blobs {
 
   // Hands what this node holds to the others until leave_state().ready.
   void prepare_to_leave(Instant now, Effects& out);
+  // Who is gone never comes back: what it held is replaced without waiting for it any longer.
+  void replace_lost(Instant now);
   LeaveState leave_state() const;
   bool may_leave() const { return leave_state().ready; }
 

@@ -92,7 +92,7 @@ class Admissions {
   void on(std::size_t node, const Admission::Ask& ask) {
     note(name(node) + " -> n0 to the leader of g0: " + describe(ask.body));
     asked_[++last_handle_] = {node, ask.token};
-    nodes_[kLeader].on_request(last_handle_, ask.body, kToday);
+    nodes_[kLeader].on_request(last_handle_, ask.body, {}, kToday);
   }
   void on(std::size_t node, const Admission::Propose& proposal) {
     const Bytes body(proposal.payload.begin() + 1, proposal.payload.end());

@@ -173,6 +173,14 @@ class FakeNode {
     reply(id, client::Answer(client::Done{}));
   }
   void on(client::RequestId id, client::UndrainNode&) { reply(id, client::Answer(client::Done{})); }
+  void on(client::RequestId id, client::ForgetNode& forget) {
+    for (const Member& member : members) {
+      const bool is_meant = member.facts.id == forget.node;
+      if (!is_meant || member.state == MemberState::kDead) continue;
+      return reply(id, fail(Code::kRefused, member.facts.name + " is alive", "dunlin leave"));
+    }
+    reply(id, client::Answer(client::Done{}));
+  }
   void on(client::RequestId id, client::StopNode&) {
     stopped = true;
     reply(id, client::Answer(client::Done{}));

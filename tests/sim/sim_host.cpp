@@ -167,7 +167,11 @@ bool SimHost::on_frame(SimNetwork::Fate fate, const Sender& sender, const NodeId
   // The handshake: the other end is whom it was meant for, of the same cluster, admitted, and in
   // no earlier life than is known of it.
   if (to != id_ || sender.cluster != node_->membership().cluster) return false;
-  if (!node_->is_admitted(sender.id)) return false;
+  if (!node_->is_admitted(sender.id)) {
+    const bool is_told = fate != SimNetwork::Fate::kLost && channel == Channel::kStream;
+    if (is_told) world_.send_shut_out(index_, sender);
+    return false;
+  }
   if (fate == SimNetwork::Fate::kLost) {
     const auto known = boots_.find(sender.id);
     return known == boots_.end() || sender.boot >= known->second;
@@ -197,6 +201,13 @@ bool SimHost::on_newer_self(SimNetwork::Fate fate, const NodeId& id, Boot boot) 
   if (!node_ || id != id_ || boot <= boot_) return false;
   if (fate == SimNetwork::Fate::kLost) return true;
   end_process(End::kFatal, "others know a later life of this node", Crash{}, false);
+  return true;
+}
+
+bool SimHost::on_shut_out(SimNetwork::Fate fate, const NodeId& id) {
+  if (!node_ || id != id_) return false;
+  if (fate == SimNetwork::Fate::kLost) return true;
+  end_process(End::kFatal, "the cluster has retired this node's identity", Crash{}, false);
   return true;
 }
 

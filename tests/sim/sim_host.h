@@ -112,6 +112,8 @@ class SimHost {
                 const Bytes& frame);
   // A peer knows a later life of this identity: the handshake said so.
   bool on_newer_self(SimNetwork::Fate fate, const NodeId& id, Boot boot);
+  // A peer knows that this identity is retired: the handshake said so.
+  bool on_shut_out(SimNetwork::Fate fate, const NodeId& id);
   bool on_join_question(SimNetwork::Fate fate, HostIndex joiner, std::uint64_t attempt,
                         const JoinToken& token, const PublicKey& key, const Bytes& request);
   bool on_join_reply(SimNetwork::Fate fate, std::uint64_t attempt, const Bytes& reply);

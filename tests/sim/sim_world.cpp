@@ -290,6 +290,12 @@ void SimWorld::send_newer_self(HostIndex from, const SimHost::Sender& to, Boot b
   });
 }
 
+void SimWorld::send_shut_out(HostIndex from, const SimHost::Sender& to) {
+  network_.send(from, to.host, Channel::kStream, [this, to](SimNetwork::Fate fate) {
+    return host(to.host).on_shut_out(fate, to.id);
+  });
+}
+
 void SimWorld::send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt,
                                Bytes reply) {
   network_.send(from, joiner, Channel::kStream,

@@ -111,6 +111,7 @@ class SimWorld {
   void on_reply(SimHost& host, const client::Reply& reply);
   void on_process(SimHost& host, const StartProcess& start);
   void send_newer_self(HostIndex from, const SimHost::Sender& to, Boot boot);
+  void send_shut_out(HostIndex from, const SimHost::Sender& to);
   void send_join_reply(HostIndex from, HostIndex joiner, std::uint64_t attempt, Bytes reply);
   void tell_resets(HostIndex dead, const NodeId& id);
   Duration disk_time(bool lying, Random& random) const;
