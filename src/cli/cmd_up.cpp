@@ -33,7 +33,8 @@ const OptionTable& up_options() {
       {"run-as", 0, "USER", Takes::kText, "the account of tasks"},
       {"unit", 0, nullptr, Takes::kNothing, "print a systemd unit for these options, and end"},
       {"reset", 0, nullptr, Takes::kNothing, "set aside what DIR holds; come as a new node"},
-      {"keep-tasks", 0, nullptr, Takes::kNothing, "", false, false},
+      {"keep-tasks", 0, nullptr, Takes::kNothing,
+       "at SIGTERM tasks wait for the next process, a minute at most"},
   };
   return table;
 }
@@ -166,6 +167,7 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
   options.dir = has_dir ? absolute(args.text("dir")) : usual;
   options.socket = options.dir + "/api.sock";
   options.reset = args.has("reset");
+  options.keep_tasks = args.has("keep-tasks");
   if (!has_dir && is_root) {
     // Everybody on the host may submit to the host's own node.
     options.socket = "/run/dunlin/api.sock";

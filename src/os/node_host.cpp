@@ -208,12 +208,25 @@ void NodeHost::start_signals() {
   uv_signal_init(loop_, &terminate_);
   uv_signal_init(loop_, &interrupt_);
   uv_signal_init(loop_, &hangup_);
-  uv_signal_start(&terminate_, on_signal, SIGTERM);
+  uv_signal_start(
+      &terminate_, [](uv_signal_t* h, int) { static_cast<NodeHost*>(h->data)->on_terminate(); },
+      SIGTERM);
   uv_signal_start(&interrupt_, on_signal, SIGINT);
   // A terminal that closes ends the node in order, but not one that was started with nohup.
   struct sigaction before {};
   const bool is_ignored = sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
   if (!is_ignored) uv_signal_start(&hangup_, on_signal, SIGHUP);
+}
+
+// With --keep-tasks the next process finds them running, as after a kill of this one.
+void NodeHost::on_terminate() {
+  if (!options_.keep_tasks) {
+    input().stop();
+    return;
+  }
+  say("the tasks go on without a node, for a minute at most");
+  leaves_tasks_ = true;
+  stop(0);
 }
 
 // ---- turns --------------------------------------------------------------------------------------
@@ -481,7 +494,8 @@ void NodeHost::close_all() {
   // A node that ends in order takes its tasks along: they are started anew elsewhere. One that must
   // stop at once leaves them to the runner, which ends them itself if nobody comes back.
   // Those of an id that is to be retired belong to nobody.
-  if (exit_code_ == 0 || exit_code_ == kBeginAnew) runner_->shut_down();
+  const bool takes_along = exit_code_ == 0 && !leaves_tasks_;
+  if (takes_along || exit_code_ == kBeginAnew) runner_->shut_down();
   runner_->close();
   api_->close();
   transport_->close([] {});

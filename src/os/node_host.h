@@ -55,6 +55,7 @@ class NodeHost {
   Node& input();
   void end_turn();
   void start_signals();
+  void on_terminate();
   void perform(Output& output);
   void perform_processes(Output& output);
   void arm_timer();
@@ -104,6 +105,7 @@ class NodeHost {
   std::uint64_t awaited_row_ = 0;  // while starting
   std::string address_;
   int exit_code_ = 0;
+  bool leaves_tasks_ = false;
 };
 
 }  // namespace dunlin

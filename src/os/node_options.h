@@ -28,6 +28,7 @@ struct NodeOptions {
   std::map<std::string, std::uint64_t> resources;
   std::optional<std::uint16_t> groups;  // of a cluster being founded
   std::string run_as;                   // the account of tasks; empty: the node's
+  bool keep_tasks = false;              // SIGTERM leaves them to the runner and the next process
 };
 
 }  // namespace dunlin

@@ -94,7 +94,6 @@ TEST_F(UpCommand, RefusesWhatMakesNoSense) {
       {"--http", "localhost:80"},
       {"--http", "10.0.0.5:80"},
       {"--http-plain"},
-      {"--keep-tasks"},
       {"extra"},
   };
   for (const std::vector<std::string>& more : wrong) {
