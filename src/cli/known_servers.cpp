@@ -33,7 +33,7 @@ std::string content_of_known_servers() {
 }
 
 bool write_whole_file(const std::string& path, const std::string& content) {
-  std::string temporary = path + ".XXXXXX";
+  std::string temporary = path + "." + std::string(6, 'X');
   const int fd = ::mkstemp(temporary.data());
   if (fd < 0) return false;
   const bool is_written =

@@ -133,9 +133,9 @@ struct ForgetNode {
 struct StopNode {};
 struct Done {};
 
-using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
-                             CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens,
-                             EndToken, ForgetNode>;
+using Request =
+    std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus, CreateToken,
+                 LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens, EndToken, ForgetNode>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
                             TokenCreated, Progress, Done, TokenList>;
 
