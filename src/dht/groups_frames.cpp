@@ -135,7 +135,11 @@ Raft* Groups::Parts::replica_for(Turn& turn, const NodeId& from, GroupMessage& m
     return nullptr;
   }
   if (raft != nullptr) retire(turn, message.group);
-  replicas[message.group.value] = std::make_unique<Raft>(message.group, self, message.to, turn);
+  auto founded = std::make_unique<Raft>(message.group, self, message.to, turn);
+  // What was restarted may be a copy from before it had this seat, with promises it knows nothing
+  // of.
+  if (check && boot > 1 && !check->is_settled(*founded)) founded->distrust();
+  replicas[message.group.value] = std::move(founded);
   ++replica_count;
   settle(turn, message.group);
   return find(message.group);

@@ -38,9 +38,11 @@ void PromiseCheck::learn(const NodeId& from, const GroupPromise& promise) {
 }
 
 bool PromiseCheck::is_settled(const Raft& raft) const {
-  // Without entries it has acknowledged none, and votes only in groups whose voters know it.
-  if (raft.config().voters.empty()) return true;
-  return counted_in(raft).has_quorum(
+  // Without entries it does not know its voters: an old copy may have forgotten all of them. Who
+  // addresses it is asked, and tells who they are.
+  const GroupConfig config = counted_in(raft);
+  if (config.voters.empty()) return false;
+  return config.has_quorum(
       [&](const Seat& seat) { return seat == raft.self() || has_answered(raft.group(), seat); });
 }
 
@@ -65,7 +67,9 @@ void PromiseCheck::peer_is_up(Instant now) {
 
 void PromiseCheck::is_wanted_by(Instant now, const NodeId& node) {
   callers_.insert(node);
-  ask_at_ = std::min(ask_at_, now + wait_);
+  if (ask_at_ != Instant::never()) return;
+  wait_ = kFirstWait;  // nothing was wanted for long: it need not wait for what was in vain
+  ask_at_ = now;
 }
 
 std::optional<GroupsFatal> PromiseCheck::judge(Instant now, const NodeId& from,

@@ -47,6 +47,7 @@ class PromiseCheck {
   static PromiseReply answer(const Peer& peer, Boot to_boot, std::vector<GroupPromise> groups);
 
  private:
+  static constexpr Duration kFirstWait = milliseconds(500);
   // The furthest that anybody who answered knows a group to be committed.
   struct Committed {
     Term term = 0;
@@ -66,7 +67,7 @@ class PromiseCheck {
   std::set<NodeId> callers_;                                  // to be asked with the next round
   std::map<GroupId, Committed> committed_;                    // as others told
   Instant ask_at_ = Instant::never();
-  Duration wait_ = milliseconds(500);
+  Duration wait_ = kFirstWait;
 };
 
 }  // namespace dunlin

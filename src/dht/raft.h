@@ -48,6 +48,8 @@ class Raft {
   // False: entries are missing, or a configuration among them makes no sense.
   bool recovered(Turn& turn);
   bool is_verified() const { return verified_; }
+  // A new replica of a node that may be an old copy, and have sat here before.
+  void distrust() { verified_ = false; }
   void verify(Turn& turn);
   // What this replica's disk shows to be forgotten, given what a peer says it promised.
   std::optional<std::string> contradicts(const GroupPromise& promise) const;

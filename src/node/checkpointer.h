@@ -2,6 +2,7 @@
 // so that the log is cut only up to what is synced there.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,11 +25,15 @@ class Checkpointer {
     groups_.insert(group);
     ++changes_;
   }
+  // What is gone from the state was given up by a log row: no checkpoint without it before that row
+  // is durable. A crash between them would leave a replica with promises and without a log.
+  void wait_for_row(std::uint64_t row) { awaited_row_ = std::max(awaited_row_, row); }
+  void on_durable(std::uint64_t row) { durable_row_ = std::max(durable_row_, row); }
   bool is_due(Instant now) const {
-    return !under_way_ && !groups_.empty() && (changes_ >= most_ || now >= since_ + delay_);
+    return !is_waiting() && !groups_.empty() && (changes_ >= most_ || now >= since_ + delay_);
   }
   Instant next_deadline() const {
-    return under_way_ || groups_.empty() ? Instant::never() : since_ + delay_;
+    return is_waiting() || groups_.empty() ? Instant::never() : since_ + delay_;
   }
   // The groups whose state goes into the checkpoint that begins now.
   std::set<GroupId> take_groups() {
@@ -47,12 +52,16 @@ class Checkpointer {
   }
 
  private:
+  bool is_waiting() const { return under_way_.has_value() || awaited_row_ > durable_row_; }
+
   Duration delay_;
   std::size_t most_;
   Instant since_;
   std::size_t changes_ = 0;
   std::set<GroupId> groups_;
   std::optional<std::uint64_t> under_way_;
+  std::uint64_t awaited_row_ = 0;
+  std::uint64_t durable_row_ = 0;
   std::map<GroupId, AppliedState> contents_;
 };
 

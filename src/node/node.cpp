@@ -35,6 +35,7 @@ Node::Node(NodeConfig config, NodeStart start, Journal journal, Recovered recove
   config.sched.devices = devices_of(config.facts);
   parts_ = std::make_unique<Parts>(std::move(config), std::move(start), std::move(journal), random);
   parts_->durable_row = parts_->journal.last_row();
+  parts_->checkpointer.on_durable(parts_->durable_row);
   parts_->now = now;
   parts_->wall = wall;
   parts_->out.row = parts_->journal.next_row();
@@ -176,6 +177,7 @@ void Node::on_disk(std::uint64_t row) {
   ASSERT(p.in_turn);
   p.journal.on_durable(row);
   p.durable_row = std::max(p.durable_row, row);
+  p.checkpointer.on_durable(p.durable_row);
   p.liveness.set_storage(p.now, p.durable_row, false);
   p.release_gated(p.durable_row);
 }

@@ -324,6 +324,7 @@ void Node::Parts::on(const RestoreState& event) {
 void Node::Parts::on(const ReplicaRemoved& event) {
   sched.drop_group(event.group);
   checkpointer.changed(now, event.group);
+  checkpointer.wait_for_row(out.row);
 }
 
 void Node::Parts::on(const ReadReady& event) {
