@@ -79,17 +79,23 @@ void Node::Parts::serve(client::RequestId request, JobRequest& body) {
   sched.request(now, wall, request, std::move(body), out);
 }
 
+// One that works, by what the replicas here know; else one whose leader, by hearsay, lives: that
+// may have lost its quorum since.
 void Node::Parts::serve(client::RequestId request, const client::PickGroup&) {
   const std::uint16_t count = start.membership.group_count;
   const auto first = static_cast<std::uint16_t>(random.below(count));
-  for (std::uint16_t i = 0; i < count; ++i) {
-    const GroupId group{static_cast<std::uint16_t>((first + i) % count)};
-    const std::optional<NodeId> leader = groups.leader(group);
-    if (!leader) continue;
-    const auto member = gossip.members().find(*leader);
-    if (member == gossip.members().end() || member->second.state != MemberState::kAlive) continue;
-    answer(request, client::Answer(client::PickedGroup{group, count}));
-    return;
+  for (const bool by_hearsay : {false, true}) {
+    for (std::uint16_t i = 0; i < count; ++i) {
+      const GroupId group{static_cast<std::uint16_t>((first + i) % count)};
+      const std::optional<NodeId> leader = groups.leader(group);
+      if (!leader || (!by_hearsay && !groups.is_served(group))) continue;
+      const auto member = gossip.members().find(*leader);
+      const bool is_alive =
+          member != gossip.members().end() && member->second.state == MemberState::kAlive;
+      if (!is_alive) continue;
+      answer(request, client::Answer(client::PickedGroup{group, count}));
+      return;
+    }
   }
   answer(request, fail(Code::kTimeout, "no group has a leader that this node can reach",
                        "see which hosts are missing: dunlin nodes"));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,15 @@ constexpr std::size_t kMaxStatusText = 4096;
 // runner next lists what it holds.
 constexpr std::size_t kMaxUnread = 64 * 1024 * 1024;
 constexpr timeval kLastWordsLimit{1, 0};
+
+// One that was stopped (SIGSTOP) along with a node process that has died since would be silent for
+// ever, and nobody else is left to continue it.
+void continue_peer(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0)
+    ::kill(peer.pid, SIGCONT);
+}
 
 }  // namespace
 
@@ -168,6 +178,7 @@ void RunnerLink::on_status() {
 
 void RunnerLink::attach(int fd) {
   socket_ = fd;
+  continue_peer(socket_);
   was_connected_ = true;
   has_heard_ = false;
   in_ = {};

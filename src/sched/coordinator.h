@@ -225,6 +225,8 @@ class Coordinator {
                        const Attempt& holder, Instant now);
   void give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run);
   void stop_awaiting(Turn& turn, Led& at, NodeId node);
+  void end_awaiting(Turn& turn, Led& at);
+  void lose_recorded(Turn& turn, Led& at);
   void lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs, bool node_lost);
   void propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding);
   void drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs);

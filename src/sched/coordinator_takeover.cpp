@@ -85,7 +85,7 @@ void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
       led.awaited.insert(node);
       ask(group, node, turn.now);
     }
-    if (led.awaited.empty()) led.resolve_unknown(*job, turn.now, turn.wall);
+    if (led.awaited.empty()) end_awaiting(turn, at);
     // What lies above the bound was given to nobody: it is bound as soon as the bound is raised.
     led.probe_interval = kFirstProbeInterval;
     led.next_probe = turn.now;
@@ -261,9 +261,31 @@ void Coordinator::give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run) 
 
 void Coordinator::stop_awaiting(Turn& turn, Led& at, NodeId node) {
   if (at.led.awaited.erase(node) == 0 || !at.led.awaited.empty()) return;
-  at.led.resolve_unknown(at.job, turn.now, turn.wall);
+  end_awaiting(turn, at);
   at.led.probe_interval = kFirstProbeInterval;
   at.led.next_probe = turn.now;
+}
+
+// Everybody has answered, or is gone: what nobody holds is nobody's.
+void Coordinator::end_awaiting(Turn& turn, Led& at) {
+  lose_recorded(turn, at);
+  at.led.resolve_unknown(at.job, turn.now, turn.wall);
+}
+
+// Attempts that the log has met by their output, and whose node is gone with the former
+// coordinator, are lost like any other: they count, and what they wrote stays theirs.
+void Coordinator::lose_recorded(Turn& turn, Led& at) {
+  std::map<NodeId, std::vector<TaskRun>> lost;
+  for (const auto& [index, detail] : at.job.details) {
+    if (at.led.soft(index) != Soft::kUnknown || detail.attempts.empty()) continue;
+    const AttemptRecord& last = detail.attempts.back();
+    const bool is_lost = last.end == AttemptEnd::kOpen && at.job.counts(index, last.attempt) &&
+                         !detail.is_superseded(last.attempt) && members_.is_gone(last.node);
+    if (!is_lost) continue;
+    at.led.set_soft(index, Soft::kBound);  // until the log says so
+    lost[last.node].push_back({index, 1, last.attempt});
+  }
+  for (const auto& [node, runs] : lost) lose(turn, at, node, runs, !members_.has_left(node));
 }
 
 // ---- losses -------------------------------------------------------------------------------------

@@ -22,6 +22,13 @@ const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
   return state == Closed::kCancelled ? &detail->attempts.back() : nullptr;
 }
 
+// One whose node died with the coordinator may have left output, and no word of its end.
+std::uint32_t last_attempt(const TaskDetail& detail) {
+  std::uint32_t last = detail.closed;
+  for (const AttemptRecord& record : detail.attempts) last = std::max(last, record.attempt.number);
+  return last;
+}
+
 void fill_from(const AttemptRecord& record, TaskView& view) {
   view.node = record.node;
   view.attempt = record.attempt.number;
@@ -100,7 +107,7 @@ TaskView view_of(const Job& job, std::uint32_t index) {
   switch (state) {
     case Closed::kOpen:
       view.state = TaskState::kQueued;
-      if (const TaskDetail* detail = job.detail(index)) view.attempt = detail->closed;
+      if (const TaskDetail* detail = job.detail(index)) view.attempt = last_attempt(*detail);
       return view;
     case Closed::kDone:
       view.state = TaskState::kDone;

@@ -412,6 +412,22 @@ TEST(RunnerLife, ANodeKilledAloneFindsItsProcessesAndEveryByte) {
   node.shut_down();
 }
 
+TEST(RunnerLife, ARunnerThatWasStoppedIsContinuedByTheNextNode) {
+  const TemporaryDirectory directory;
+  {
+    TestNode node(test_options(directory.path()));
+    ASSERT_TRUE(node.wait_ready());
+  }
+  const pid_t runner = number_in(read_text(directory / "runner.lock"));
+  ASSERT_GT(runner, 1);
+  ASSERT_EQ(kill(runner, SIGSTOP), 0);
+  TestNode node(test_options(directory.path()));
+  EXPECT_TRUE(node.wait_ready());
+  EXPECT_EQ(number_in(read_text(directory / "runner.lock")), runner);
+  kill(runner, SIGCONT);
+  node.shut_down();
+}
+
 TEST(RunnerLife, WhatANodeDoesNotReturnToIsKilledAndTheRunnerGoes) {
   const TemporaryDirectory directory;
   int daemon = 0;

@@ -275,7 +275,7 @@ TEST(ReadBack, ASuccessThatNeverHappenedIsSeen) {
 TEST(ReadBack, AWorkloadThatDidNothingHasGaps) {
   SimWorld world(WorldOptions{});
   const Workload idle(world, {}, world.fork_random());
-  EXPECT_EQ(idle.gaps().size(), 8u);
+  EXPECT_EQ(idle.gaps().size(), 5u);
 }
 
 // ---- whole clusters -----------------------------------------------------------------------------

@@ -87,7 +87,6 @@ JobSpec Workload::draw_spec() {
   if (!recent_.empty() && random_.chance(0.12)) {
     const std::size_t newest = std::min<std::size_t>(recent_.size(), 4);
     spec.after = {{recent_[recent_.size() - 1 - random_.below(newest)], random_.chance(0.3)}};
-    ++dependants_;
   }
   return spec;
 }
@@ -241,12 +240,10 @@ void Workload::on_ordered(const OrderJob& what) {
 
 // For a while; some of it stands still.
 void Workload::pause(const JobId& id) {
-  ++pauses_;
   order({id, {}, kUser, false, PauseTasks{random_.chance(0.5)}, random_.next() | 1});
 }
 
 void Workload::retry(const JobId& id) {
-  ++retries_;
   history_.retry_asked(id);
   order({id, {}, kUser, false, RetryTasks{}, random_.next() | 1});
 }
@@ -311,9 +308,6 @@ std::vector<std::string> Workload::gaps() const {
   want(5, read_.outputs, "outputs were read back");
   want(1, read_.cancelled, "jobs were cancelled");
   want(1, keys_, "keys were given to two nodes");
-  want(1, pauses_, "jobs were paused");
-  want(1, retries_, "jobs were retried");
-  want(1, dependants_, "jobs waited for others");
   return gaps;
 }
 

@@ -67,10 +67,7 @@ class Workload {
   bool is_over_ = false;
   std::vector<HostIndex> hosts_;  // to ask; empty: all
   std::uint64_t next_key_ = 1;
-  std::uint64_t keys_ = 0;  // given to two nodes at once
-  std::uint64_t pauses_ = 0;
-  std::uint64_t retries_ = 0;
-  std::uint64_t dependants_ = 0;
+  std::uint64_t keys_ = 0;     // given to two nodes at once
   std::vector<JobId> recent_;  // jobs that others may wait for
   ReadBack::Count read_;
 };

@@ -122,7 +122,9 @@ void HistoryChecker::dependencies(Instant at) const {
 void HistoryChecker::cancelled(Instant at, Instant asked, const JobSummary& job) {
   const auto known = jobs_.find(job.id);
   if (known == jobs_.end()) return;
-  if (!known->second.at_cancel) known->second.at_cancel = job.tasks;
+  // What was ordered to run again after it was cancelled may well gain results.
+  const bool counts = !known->second.at_cancel && !known->second.was_retried;
+  if (counts) known->second.at_cancel = job.tasks;
   seen(at, asked, job);
 }
 
