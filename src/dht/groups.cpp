@@ -110,13 +110,6 @@ std::optional<NodeId> Groups::leader(GroupId group) const {
   return route.leader;
 }
 
-bool Groups::is_served(GroupId group) const {
-  const Raft* raft = parts_->find(group);
-  if (raft == nullptr || !raft->is_verified()) return false;
-  return raft->is_leader() ? raft->is_established() && raft->has_quorum()
-                           : raft->trusts_leader(parts_->peers);
-}
-
 std::optional<GroupConfig> Groups::config(GroupId group) const {
   const Raft* raft = parts_->find(group);
   if (raft == nullptr || raft->config().voters.empty()) return std::nullopt;

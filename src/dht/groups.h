@@ -91,9 +91,6 @@ class Groups {
   Term leading_term(GroupId group) const;
   // The best guess, from the replica here or from routes: never more than a hint.
   std::optional<NodeId> leader(GroupId group) const;
-  // The replica here leads with a quorum, or trusts the leader: what is asked of the group will be
-  // answered, as far as anybody can tell from here.
-  bool is_served(GroupId group) const;
   // The configuration that the replica here has installed; nothing when there is none.
   std::optional<GroupConfig> config(GroupId group) const;
   // Where the state machine stands that has been given all events taken so far.

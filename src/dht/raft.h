@@ -90,10 +90,6 @@ class Raft {
   bool is_leader() const { return role_ == Role::kLeader; }
   // Its own term's first entry is committed and given out.
   bool is_established() const { return leading_ != nullptr && leading_->announced; }
-  // While leading: liveness calls no quorum lost.
-  bool has_quorum() const {
-    return leading_ != nullptr && leading_->quorum_lost_until == Instant::never();
-  }
   bool is_transferring() const { return leading_ != nullptr && leading_->transfer.has_value(); }
   // The installed configuration is committed.
   bool is_config_committed() const { return configs_.back().first <= commit_; }

@@ -79,8 +79,23 @@ void Node::Parts::serve(client::RequestId request, JobRequest& body) {
   sched.request(now, wall, request, std::move(body), out);
 }
 
-// One that works, by what the replicas here know; else one whose leader, by hearsay, lives: that
-// may have lost its quorum since.
+bool Node::Parts::is_alive(const NodeId& node) const {
+  const auto member = gossip.members().find(node);
+  return member != gossip.members().end() && member->second.state == MemberState::kAlive;
+}
+
+// Where nothing is known of a group, it is as well as the cluster is.
+bool Node::Parts::is_served(GroupId group) const {
+  if (const std::optional<GroupConfig> known = groups.config(group))
+    return known->has_quorum([&](const Seat& seat) { return is_alive(seat.node); });
+  return std::ranges::none_of(gossip.members(), [](const auto& member) {
+    return member.second.state == MemberState::kSuspect ||
+           member.second.state == MemberState::kDead;
+  });
+}
+
+// One with a quorum, by what is known here; else one whose leader, by hearsay, lives: that may have
+// lost its quorum since.
 void Node::Parts::serve(client::RequestId request, const client::PickGroup&) {
   const std::uint16_t count = start.membership.group_count;
   const auto first = static_cast<std::uint16_t>(random.below(count));
@@ -88,11 +103,7 @@ void Node::Parts::serve(client::RequestId request, const client::PickGroup&) {
     for (std::uint16_t i = 0; i < count; ++i) {
       const GroupId group{static_cast<std::uint16_t>((first + i) % count)};
       const std::optional<NodeId> leader = groups.leader(group);
-      if (!leader || (!by_hearsay && !groups.is_served(group))) continue;
-      const auto member = gossip.members().find(*leader);
-      const bool is_alive =
-          member != gossip.members().end() && member->second.state == MemberState::kAlive;
-      if (!is_alive) continue;
+      if (!leader || !is_alive(*leader) || (!by_hearsay && !is_served(group))) continue;
       answer(request, client::Answer(client::PickedGroup{group, count}));
       return;
     }

@@ -100,6 +100,8 @@ struct Node::Parts {
   void serve(client::RequestId request, client::Request& body);
   void serve(client::RequestId request, JobRequest& body);
   void serve(client::RequestId request, const client::PickGroup& body);
+  bool is_alive(const NodeId& node) const;
+  bool is_served(GroupId group) const;
   void serve(client::RequestId request, client::PutBlob& body);
   void serve(client::RequestId request, const client::GetBlob& body);
   void serve(client::RequestId request, const client::ListNodes& body);
