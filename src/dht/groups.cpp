@@ -110,6 +110,20 @@ std::optional<NodeId> Groups::leader(GroupId group) const {
   return route.leader;
 }
 
+std::set<std::vector<NodeId>> Groups::voter_sets(GroupId group) const {
+  std::set<std::vector<NodeId>> sets;
+  const Raft* raft = parts_->find(group);
+  if (raft == nullptr) return sets;
+  for (const GroupConfig& config : raft->configs_in_force()) {
+    for (const auto* seats : {&config.voters, &config.outgoing}) {
+      std::vector<NodeId> nodes;
+      for (const Seat& seat : *seats) nodes.push_back(seat.node);
+      if (!nodes.empty()) sets.insert(std::move(nodes));
+    }
+  }
+  return sets;
+}
+
 std::optional<GroupConfig> Groups::config(GroupId group) const {
   const Raft* raft = parts_->find(group);
   if (raft == nullptr || raft->config().voters.empty()) return std::nullopt;

@@ -93,6 +93,8 @@ class Groups {
   std::optional<NodeId> leader(GroupId group) const;
   // The configuration that the replica here has installed; nothing when there is none.
   std::optional<GroupConfig> config(GroupId group) const;
+  // Each set of nodes of which a majority is needed, should its leader, which is here, be lost.
+  std::set<std::vector<NodeId>> voter_sets(GroupId group) const;
   // Where the state machine stands that has been given all events taken so far.
   std::optional<AppliedState> applied(GroupId group) const;
   // Answers SnapshotWanted; `index` as of applied(). Larger than kMaxSnapshot: none is sent.

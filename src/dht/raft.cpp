@@ -281,6 +281,15 @@ const GroupConfig& Raft::config() const {
   return configs_.empty() ? kNoConfig : configs_.back().second;
 }
 
+std::vector<GroupConfig> Raft::configs_in_force() const {
+  std::vector<GroupConfig> configs;
+  for (auto at = configs_.rbegin(); at != configs_.rend(); ++at) {
+    configs.push_back(at->second);
+    if (at->first <= commit_) break;
+  }
+  return configs;
+}
+
 const GroupConfig& Raft::config_at(LogIndex index) const {
   for (auto at = configs_.rbegin(); at != configs_.rend(); ++at) {
     if (at->first <= index) return at->second;

@@ -91,6 +91,9 @@ class Raft {
   // Its own term's first entry is committed and given out.
   bool is_established() const { return leading_ != nullptr && leading_->announced; }
   bool is_transferring() const { return leading_ != nullptr && leading_->transfer.has_value(); }
+  // Any of which may come to rule should this leader be lost: the last one committed and those
+  // since.
+  std::vector<GroupConfig> configs_in_force() const;
   // The installed configuration is committed.
   bool is_config_committed() const { return configs_.back().first <= commit_; }
   bool has_caught_up(const Seat& seat) const;

@@ -341,12 +341,8 @@ StatusShare Node::Parts::share_of_status(std::uint64_t query) const {
   share.query = query;
   for (std::uint16_t group = 0; group < start.membership.group_count; ++group) {
     if (!groups.is_leading({group})) continue;
-    GroupStatus led;
-    led.group = {group};
-    if (const std::optional<GroupConfig> config_now = groups.config({group})) {
-      for (const auto& voter : config_now->voters) led.voters.push_back(voter.node);
-    }
-    share.led.push_back(std::move(led));
+    for (const std::vector<NodeId>& voters : groups.voter_sets({group}))
+      share.led.push_back({{group}, voters});
   }
   const StoreStats stats = blobs.stats();
   share.blobs = stats.total;

@@ -28,7 +28,8 @@ struct StatusQuery {
   std::uint64_t query = 0;
   static constexpr auto fields() { return Fields<&StatusQuery::query>{}; }
 };
-// One group, as its leader sees it.
+// One group, as its leader sees it; several times while its voters change: of each set a majority
+// is needed.
 struct GroupStatus {
   GroupId group;
   std::vector<NodeId> voters;

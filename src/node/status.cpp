@@ -1,6 +1,7 @@
 #include "node/status.h"
 
 #include <algorithm>
+#include <set>
 
 namespace dunlin {
 
@@ -119,10 +120,11 @@ client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
   status.groups = group_count;
   count_members(members, status);
 
-  std::map<GroupId, const GroupStatus*> groups;
+  std::set<GroupId> groups;
+  std::set<GroupId> thin;  // with less than full replication
   for (const auto& [node, share] : shares) {
     add_share(share, status);
-    for (const GroupStatus& group : share.led) groups[group.group] = &group;
+    for (const GroupStatus& group : share.led) groups.insert(group.group);
   }
 
   // A blob that several owners lack is counted by each of their heirs.
@@ -133,14 +135,17 @@ client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,
   // Two hosts cannot outvote each other's loss: until the third comes one voter is all there is.
   const bool three_hosts = status.alive + status.suspect >= kFullReplication;
   const std::size_t full = three_hosts ? kFullReplication : 1;
-  for (const auto& [id, group] : groups) {
-    const auto alive = static_cast<std::size_t>(
-        std::count_if(group->voters.begin(), group->voters.end(),
-                      [&](const NodeId& voter) { return is_alive(members, voter); }));
-    const std::size_t majority = group->voters.size() / 2 + 1;
-    spare = std::min(spare, alive > majority ? alive - majority : 0);
-    if (alive >= full) ++status.groups_fully_replicated;
+  for (const auto& [node, share] : shares) {
+    for (const GroupStatus& group : share.led) {
+      const auto alive = static_cast<std::size_t>(
+          std::count_if(group.voters.begin(), group.voters.end(),
+                        [&](const NodeId& voter) { return is_alive(members, voter); }));
+      const std::size_t majority = group.voters.size() / 2 + 1;
+      spare = std::min(spare, alive > majority ? alive - majority : 0);
+      if (alive < full) thin.insert(group.group);
+    }
   }
+  status.groups_fully_replicated = static_cast<std::uint32_t>(groups.size() - thin.size());
   status.groups_with_quorum = static_cast<std::uint32_t>(groups.size());
   status.silent_groups = group_count - status.groups_with_quorum;
   const bool all_there = status.silent_groups == 0 && status.blocks_missing == 0 &&

@@ -82,7 +82,7 @@ class Described(unittest.TestCase):
 
 
 class Api(ClusterTest):
-    nodes = 2
+    nodes = 3
 
     def setUp(self):
         super().setUp()
@@ -245,10 +245,20 @@ class Api(ClusterTest):
         self.call("drain", body={"node": "short"}, status=400)
         self.call("undrain", body={"node": self.cluster.id_of(2)})
         self.call("undrain", body={"odd": 1}, status=400)
+        self.forget(3)
         self.call("leave", body={"node": "short"}, status=400)
         self.call("leave", body={"node": self.cluster.id_of(2), "now": True})
         self.call("down", query="odd=1", status=400)
         self.call("down")
+
+    def forget(self, node):
+        lost = self.cluster.id_of(node)
+        self.cluster.await_spare()
+        self.cluster.kill(node)
+        wait_for("its death to be known", lambda: any(
+            n["id"] == lost and n["state"] == "dead" for n in self.cluster.json("nodes")), 60)
+        self.call("forget", body={"odd": 1}, status=400)
+        self.call("forget", body={"node": lost})
 
     def test_every_answer_with_json_is_as_it_is_described(self):
         cluster = self.cluster

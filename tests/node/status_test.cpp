@@ -49,6 +49,15 @@ TEST(Status, OnlyWhoIsThereDrains) {
   EXPECT_EQ(sum_of_shares({}, 1, {{node(1), leads(0, {node(1)})}}, all).draining, 1U);
 }
 
+TEST(Status, WhileAGroupsVotersChangeBothSetsAreNeeded) {
+  StatusShare share = leads(0, {node(1), node(2), node(3)});
+  share.led.push_back({{0}, {node(1)}});
+  const client::Status status = sum_of_shares({}, 1, {{node(1), share}}, members(3, 0));
+  EXPECT_EQ(status.groups_with_quorum, 1U);
+  EXPECT_EQ(status.groups_fully_replicated, 0U);
+  EXPECT_EQ(status.can_lose, 0U);
+}
+
 TEST(Status, ThreeVotersCanLoseOne) {
   const client::Status status =
       sum_of_shares({}, 1, {{node(1), leads(0, {node(1), node(2), node(3)})}}, members(3, 0));
