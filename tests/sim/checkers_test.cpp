@@ -138,6 +138,8 @@ TEST(Checkers, ALogThatEndsBeforeARowItToldOfIsKnown) {
   checker.on_start({}, node(1), 2, recovered, false);
   EXPECT_TRUE(checker.is_forgetful(2));
   EXPECT_TRUE(verdict.is_clean());
+  checker.on_start({}, node(1), 3, recovered, true);
+  EXPECT_TRUE(verdict.names("Q2")) << "no disk but an honest one may lose it";
 }
 
 TEST(Checkers, ACandidateThatVotesForAnotherTooIsSeen) {

@@ -98,12 +98,19 @@ TEST(Coverage, AShortSeedDoesNotCountThoughFaultsAreMany) {
       << report.text();
 }
 
-// ---- many seeds
-// -----------------------------------------------------------------------------------
+// ---- many seeds ---------------------------------------------------------------------------------
+
+SeedReport in_full_use(std::optional<Use> missing = std::nullopt) {
+  SeedReport report = sufficient();
+  for (std::size_t i = 0; i < kUses; ++i) {
+    if (static_cast<Use>(i) != missing) report.uses.note(static_cast<Use>(i));
+  }
+  return report;
+}
 
 SeedSummary summary_without(std::optional<Fault> missing, std::uint64_t seeds) {
   SeedSummary summary;
-  SeedReport report = sufficient();
+  SeedReport report = in_full_use();
   for (std::size_t i = 0; i < kFaultKinds; ++i) {
     if (static_cast<Fault>(i) != missing) report.faults.note(static_cast<Fault>(i));
   }
@@ -118,6 +125,15 @@ TEST(Coverage, AKindThatNoSeedMetIsNamed) {
   EXPECT_EQ(summary_without(Fault::kJoin, kSeedsForAllKinds).uncovered(),
             Lines{"no seed met: join"});
   EXPECT_EQ(summary_without(Fault::kRestored, kSeedsForAllKinds - 1).uncovered(), Lines{});
+}
+
+TEST(Coverage, AUseThatMostSeedsWentWithoutIsNamed) {
+  SeedSummary summary = summary_without(std::nullopt, kSeedsForAllKinds);
+  const SeedReport unused = in_full_use(Use::kRetry);
+  for (std::uint64_t i = 1; i < kSeedsForAllKinds; ++i) summary.add(unused);
+  EXPECT_EQ(summary.uncovered(), Lines{});
+  summary.add(unused);
+  EXPECT_EQ(summary.uncovered(), Lines{"most seeds made no use of: retry of a job"});
 }
 
 TEST(Coverage, SeedsThatFailOrNeedMoreThanABareQuorumAreNamed) {

@@ -322,6 +322,7 @@ class SeedRun {
     if (!options_.faults.empty()) report.replay += " FAULTS='" + names_of(options_.faults) + "'";
     report.violations = world_.verdict().lines();
     report.faults = world_.faults();
+    report.uses = workload_.uses();
     report.trace = world_.trace().hash();
     report.events = world_.queue().executed();
     report.results = workload_.history().results();

@@ -13,6 +13,7 @@
 #include "sim/fault_counts.h"
 #include "sim/fault_plan.h"
 #include "sim/sim_world.h"
+#include "sim/use_counts.h"
 
 namespace dunlin::sim {
 
@@ -36,6 +37,7 @@ struct SeedReport {
   std::string replay;                   // the command that does
   std::vector<std::string> violations;  // empty: passed
   FaultCounts faults;
+  UseCounts uses;
   std::uint64_t trace = 0;
   std::uint64_t events = 0;
   std::uint64_t results = 0;               // committed

@@ -144,6 +144,7 @@ void Workload::on_submitted(const SubmitJob& job, Instant asked,
     history_.acknowledged(job.id, job.spec);
     history_.seen(world_.queue().now(), asked, done->job);
     if (!is_new) return;
+    if (!job.spec.after.empty()) uses_.note(Use::kDependency);
     watch(job.id, 0);
     recent_.push_back(job.id);
     if (random_.chance(0.12)) {
@@ -229,9 +230,11 @@ void Workload::order(const OrderJob& what) {
 
 void Workload::on_ordered(const OrderJob& what) {
   if (std::holds_alternative<RetryTasks>(what.order)) {
+    uses_.note(Use::kRetry);
     history_.retried(world_.queue().now(), what.id);
     watch(what.id, 0);
   } else if (std::holds_alternative<PauseTasks>(what.order)) {
+    uses_.note(Use::kPause);
     world_.queue().after(random_.between(milliseconds(200), seconds(6)), [this, id = what.id] {
       order({id, {}, kUser, false, ResumeTasks{}, random_.next() | 1});
     });

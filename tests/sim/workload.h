@@ -1,7 +1,7 @@
 // What people do to a cluster while it is under attack: submit single jobs and arrays with retries,
-// limits and priorities, the same key at two nodes at once, cancel, watch by long polls, store
-// blobs. A client asks any node, and another one when it gets no answer; what it was told goes to
-// the HistoryChecker.
+// limits and priorities, jobs that wait for others, the same key at two nodes at once, cancel,
+// pause and resume, run again what failed, watch by long polls, store blobs. A client asks any
+// node, and another one when it gets no answer; what it was told goes to the HistoryChecker.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "sim/checkers/history.h"
 #include "sim/read_back.h"
 #include "sim/sim_world.h"
+#include "sim/use_counts.h"
 
 namespace dunlin::sim {
 
@@ -33,6 +34,7 @@ class Workload {
   void verify();
   // Of what there must be some, so that anything is shown, and of which verify() found too little.
   std::vector<std::string> gaps() const;
+  const UseCounts& uses() const { return uses_; }
 
   // A key was just given to both: an occasion for whoever breaks things.
   std::function<void(HostIndex, HostIndex)> on_key;
@@ -43,7 +45,6 @@ class Workload {
   JobSpec draw_spec();
   SubmitJob draw_job(GroupId group);
   HostIndex any_host();
-  WallTime wall() const;
 
   void pick_group();
   void submit_key();
@@ -69,6 +70,7 @@ class Workload {
   std::uint64_t next_key_ = 1;
   std::uint64_t keys_ = 0;     // given to two nodes at once
   std::vector<JobId> recent_;  // jobs that others may wait for
+  UseCounts uses_;
   ReadBack::Count read_;
 };
 

@@ -115,7 +115,10 @@ bool PromiseChecker::would_forget(const NodeId& node, const Recovered& recovered
 
 void PromiseChecker::on_start(Instant at, const NodeId& node, std::uint64_t life,
                               const Recovered& recovered, bool honest) {
-  if (is_outdated(node, recovered)) outdated_.insert(life);
+  if (is_outdated(node, recovered)) {
+    outdated_.insert(life);
+    if (honest) verdict_.fail(at, "Q2", node.short_text() + " told of a row before it was durable");
+  }
   for (const auto& [seat, lost] : forgotten(node, recovered)) {
     forgetful_[life].insert(seat);
     if (!honest) continue;
