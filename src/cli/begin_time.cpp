@@ -91,7 +91,7 @@ std::optional<WallTime> dated(std::string_view text) {
   if (!offset) return std::nullopt;
   const std::string utc = std::string(text.substr(0, 10)) + "T" + std::string(clock) + "Z";
   const auto time = from_rfc3339(utc);
-  if (!time || !local_time(parts)) return std::nullopt;
+  if (!time) return std::nullopt;
   return WallTime{time->ms - std::int64_t{*offset} * 60'000};
 }
 

@@ -38,6 +38,14 @@ std::int64_t days_from_civil(std::int64_t year, std::int64_t month, std::int64_t
   return era * 146'097 + day_of_era - 719'468;
 }
 
+// 0 where there is no such month.
+std::int64_t days_of_month(std::int64_t year, std::int64_t month) {
+  constexpr std::array<std::int64_t, 13> kDays = {0,  31, 28, 31, 30, 31, 30,
+                                                  31, 31, 30, 31, 30, 31};
+  const bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  return kDays[static_cast<std::size_t>(month)] + (month == 2 && is_leap ? 1 : 0);
+}
+
 }  // namespace
 
 std::optional<WallTime> from_rfc3339(std::string_view text) {
@@ -52,7 +60,7 @@ std::optional<WallTime> from_rfc3339(std::string_view text) {
     parts[i] = *number;
     if (i < kAfter.size() && !take(text, kAfter[i])) return std::nullopt;
   }
-  if (parts[1] == 0 || parts[2] == 0) return std::nullopt;
+  if (parts[2] == 0 || parts[2] > days_of_month(parts[0], parts[1])) return std::nullopt;
   std::int64_t ms = 0;
   if (take(text, '.')) {
     std::int64_t unit = 100;

@@ -8,7 +8,8 @@
 
 namespace dunlin {
 
-// "2026-11-21T21:03:42.123Z", the fraction optional; nothing when it is something else.
+// "2026-11-21T21:03:42.123Z", the fraction optional; nothing when it is something else, or a
+// day that no calendar has.
 std::optional<WallTime> from_rfc3339(std::string_view text);
 
 }  // namespace dunlin

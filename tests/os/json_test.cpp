@@ -370,6 +370,16 @@ TEST(JsonTime, IsReadBackAndNothingElseIs) {
        {"", "now", "2026-11-21", "2026-11-21T21:03:42", "2026-11-21T21:03:42+01:00"}) {
     EXPECT_FALSE(from_rfc3339(bad)) << bad;
   }
+  // Days that no calendar has.
+  for (const char* bad : {"2026-04-31", "2026-02-29", "2100-02-29", "2024-02-30", "2026-01-00",
+                          "2026-01-32", "2026-00-01", "2026-13-01"}) {
+    EXPECT_FALSE(from_rfc3339(bad + std::string("T00:00:00Z"))) << bad;
+  }
+  for (const char* day : {"2024-02-29", "2000-02-29", "2026-02-28", "2026-04-30", "2026-12-31"}) {
+    const std::string text = day + std::string("T00:00:00.000Z");
+    const auto time = from_rfc3339(text);
+    EXPECT_EQ(time ? to_rfc3339(*time) : "none", text);
+  }
 }
 
 TEST(Utf8, TellsCharactersFromOtherBytes) {
