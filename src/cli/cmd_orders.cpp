@@ -1,7 +1,4 @@
 // cancel, pause, resume, retry, delete, set: orders about jobs that are accepted already.
-#include <array>
-#include <bit>
-
 #include "cli/commands.h"
 #include "os/chance.h"
 #include "os/json.h"
@@ -10,31 +7,35 @@ namespace dunlin {
 
 namespace {
 
-// Gives the order for each job named; the first trouble decides the exit code, and ends nothing.
+// Gives the order for one job. Should another node have to be asked, it knows by the number that
+// this is the same order.
+Result<void> order(Invocation& call, const std::string& word, const std::string& method,
+                   const std::string& verb, const std::string& flags, const std::string& body) {
+  const auto job = find_job(call.client, word);
+  if (!job) return tl::unexpected(job.error());
+  std::string query = "order=" + std::to_string(random_seed());
+  if (const std::string tasks = tasks_query(*job); !tasks.empty()) query += "&" + tasks;
+  if (!flags.empty()) query += "&" + flags;
+  const std::string path = "/v1/jobs/" + job->id.text() + verb + "?" + query;
+  const auto answer = call.client.call(method, path, body);
+  if (!answer) return tl::unexpected(answer.error());
+  if (call.json()) {
+    print(answer->body);
+  } else if (call.quiet()) {
+    print(job->id.text() + "\n");
+  }
+  return {};
+}
+
+// For each job named; the first trouble decides the exit code, and ends nothing.
 int order_each(Invocation& call, const std::string& method, const std::string& verb,
                const std::string& flags, const std::string& body = {}) {
   int code = kExitWell;
   for (const std::string& word : call.args.words) {
-    const auto job = find_job(call.client, word);
-    if (!job) {
-      code = call.failed(job.error());
-      continue;
-    }
-    // Should another node have to be asked, it knows that this is the same order.
-    std::array<std::uint8_t, 8> chance{};
-    fill_with_chance(chance);
-    std::string query = "order=" + std::to_string(std::bit_cast<std::uint64_t>(chance));
-    if (const std::string tasks = tasks_query(*job); !tasks.empty()) query += "&" + tasks;
-    if (!flags.empty()) query += "&" + flags;
-    const std::string path = "/v1/jobs/" + job->id.text() + verb + "?" + query;
-    const auto answer = call.client.call(method, path, body);
-    if (!answer) {
-      code = call.failed(answer.error());
-    } else if (call.json()) {
-      print(answer->body);
-    } else if (call.quiet()) {
-      print(job->id.text() + "\n");
-    }
+    const Result<void> ordered = order(call, word, method, verb, flags, body);
+    if (ordered) continue;
+    const int failed = call.failed(ordered.error());
+    if (code == kExitWell) code = failed;
   }
   return code;
 }

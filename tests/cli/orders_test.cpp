@@ -50,6 +50,7 @@ TEST_F(OrderCommands, GoOnAfterAJobThatIsNotThere) {
   const Ran ran = run({"pause", "zzzzzzzzzz", id});
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(last_order().id.text(), id);
+  EXPECT_EQ(run({"pause", "zzzzzzzzzz", "NO", id}).code, 4) << "the first trouble counts";
   EXPECT_EQ(run({"pause", id, "--quiet"}).out, id + "\n");
   EXPECT_EQ(run({"pause", id, "--json"}).out.front(), '{');
 }
