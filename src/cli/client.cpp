@@ -16,9 +16,15 @@ namespace dunlin {
 
 namespace {
 
+// A server that turns away has said why; one that does not answer has not.
+bool says_why(Code code) {
+  return code == Code::kRefused || code == Code::kLimit || code == Code::kConflict ||
+         code == Code::kCorrupt;
+}
+
 bool is_worth_another(Code code) {
-  return code == Code::kUnreachable || code == Code::kIncomplete || code == Code::kRefused ||
-         code == Code::kTimeout;
+  return code == Code::kUnreachable || code == Code::kIncomplete || code == Code::kTimeout ||
+         says_why(code);
 }
 
 }  // namespace
@@ -44,8 +50,8 @@ Client Client::sibling() const {
 }
 
 Error Client::nobody(const Error& last) const {
-  // Who answers and refuses has said what is wrong better than anybody here could.
-  if (token_ && last.code == Code::kRefused) return last;
+  // Who turns away has said what is wrong better than anybody here could.
+  if (token_ && says_why(last.code)) return last;
   const bool is_elsewhere = is_remote(servers_.front());
   const std::string start = is_elsewhere ? "is a node up there?" : "start one with: dunlin up";
   const Code code = last.code == Code::kRefused ? last.code : Code::kUnreachable;
@@ -132,8 +138,8 @@ Result<void> Client::exchange(std::string_view method, std::string_view target,
       learn_servers();
       return {};
     }
-    // Why somebody refuses is worth more than that nobody else is there.
-    if (last.code != Code::kRefused) last = result.error();
+    // Why somebody turns away is worth more than that nobody else is there.
+    if (!says_why(last.code)) last = result.error();
     connection_.close();
     if (!is_worth_another(result.error().code)) return result;
     const bool was_silent = result.error().code == Code::kTimeout;

@@ -1,13 +1,9 @@
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "cli/invocation.h"
 #include "cli/shell.h"
-#include "os/file_descriptor.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -104,18 +100,6 @@ TEST_F(Commands, WhereNobodyAnswersTheExitCodeIsThree) {
   EXPECT_EQ(run({"jobs"}).code, 0);
   environment["DUNLIN_SERVER"] = "";
   environment["DUNLIN_DIR"] = server.directory.path();
-  EXPECT_EQ(run({"jobs"}).code, 0);
-}
-
-TEST_F(Commands, AServerThatTakesConnectionsAndSaysNothingIsPassedOver) {
-  const std::string path = files / "stopped.sock";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::copy(path.begin(), path.end(), address.sun_path);
-  const FileDescriptor stopped(socket(AF_UNIX, SOCK_STREAM, 0));
-  ASSERT_EQ(bind(stopped.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(listen(stopped.get(), 8), 0);
-  environment["DUNLIN_SERVER"] = path + "," + server.socket;
   EXPECT_EQ(run({"jobs"}).code, 0);
 }
 
