@@ -138,7 +138,7 @@ Result<Member> node_named(Invocation& call) {
 
 // Says how a node obeys, until it has.
 int follow_order(Invocation& call, const char* target, const std::string& body) {
-  Result<void> begun = call.client.begin("POST", target, body);
+  Result<void> begun = call.client.begin("POST", target, body, Client::Life::kLive);
   std::string pending;
   while (begun) {
     const auto more = call.client.more(pending, -1);

@@ -143,5 +143,17 @@ TEST_F(TroubledServers, OneThatHasTooManyClientsIsPassedOver) {
   EXPECT_EQ(ran.code, 0) << ran.err;
 }
 
+TEST_F(TroubledServers, OneThatIsStuckWhileItObeysIsNoticed) {
+  const OddServer stuck(files / "stuck.sock", [](int connection) {
+    some_bytes(connection);
+    say(connection, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    until_it_is_closed(connection);
+  });
+  environment["DUNLIN_SERVER"] = stuck.address;
+  const Ran ran = run({"leave"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("no sign of life"), std::string::npos) << ran.err;
+}
+
 }  // namespace
 }  // namespace dunlin
