@@ -14,11 +14,8 @@
 #include <cstring>
 #include <memory>
 
-#include "base/assert.h"
-#include "cli/interrupts.h"
 #include "os/address.h"
 #include "os/chance.h"
-#include "os/clock.h"
 
 namespace dunlin {
 
@@ -39,6 +36,23 @@ Identity passing_identity(const ClusterId& cluster) {
 
 tl::unexpected<Error> about(const std::string& server, const Error& error) {
   return tl::unexpected(Error{error.code, server + ": " + error.message, error.hint});
+}
+
+Result<std::vector<SocketAddress>> addresses_of(const std::string& server) {
+  const Result<HostPort> place = parse_host_port(server);
+  if (!place) return tl::unexpected(place.error());
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* all = nullptr;
+  const int found =
+      getaddrinfo(place->host.c_str(), std::to_string(place->port).c_str(), &hints, &all);
+  if (found != 0) return fail(Code::kUnreachable, server + ": " + gai_strerror(found));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(all, freeaddrinfo);
+  std::vector<SocketAddress> addresses;
+  for (const addrinfo* one = all; one != nullptr; one = one->ai_next) {
+    addresses.emplace_back(one->ai_addr);
+  }
+  return addresses;
 }
 
 }  // namespace
@@ -86,8 +100,12 @@ Result<void> ServerLink::open_socket(const std::string& path) {
 
 Result<void> ServerLink::open_sealed(const std::string& server, const JoinToken& token) {
   initialise_crypto();
-  const std::int64_t until = monotonic_ms() + kDialPatience.milliseconds();
-  if (Result<void> fine = connect_to(server, until); !fine) return fine;
+  const DialPatience patience(kDialPatience);
+  const Result<std::vector<SocketAddress>> addresses = addresses_of(server);
+  if (!addresses) return tl::unexpected(addresses.error());
+  Result<FileDescriptor> connected = connect_to_any(*addresses, server, patience);
+  if (!connected) return tl::unexpected(connected.error());
+  fd_ = connected->release();
   const int now = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &now, sizeof now);
   Session::Target target;
@@ -95,58 +113,16 @@ Result<void> ServerLink::open_sealed(const std::string& server, const JoinToken&
   target.key_name.raw = token.id.raw;
   target.psk = client_psk(token.psk());
   session_ = Session::dial(passing_identity(token.cluster), target, secret_key());
-  return shake_hands(server, until);
+  return shake_hands(server, patience);
 }
 
-Result<void> ServerLink::connect_to(const std::string& server, std::int64_t until_ms) {
-  const Result<HostPort> place = parse_host_port(server);
-  if (!place) return tl::unexpected(place.error());
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* all = nullptr;
-  const int found =
-      getaddrinfo(place->host.c_str(), std::to_string(place->port).c_str(), &hints, &all);
-  if (found != 0) return fail(Code::kUnreachable, server + ": " + gai_strerror(found));
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(all, freeaddrinfo);
-  Result<void> result = fail(Code::kUnreachable, server + ": no such address");
-  for (const addrinfo* one = all; one != nullptr; one = one->ai_next) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd_ < 0) return fail(Code::kFailed, std::string("socket: ") + std::strerror(errno));
-    int error = connect(fd_, one->ai_addr, one->ai_addrlen) == 0 ? 0 : errno;
-    if (error == EINPROGRESS) {
-      result = wait(server, POLLOUT, until_ms);
-      if (!result) continue;
-      socklen_t size = sizeof error;
-      getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
-    }
-    if (error == 0) return {};
-    result = fail(Code::kUnreachable, server + ": " + std::strerror(error));
-  }
-  return result;
-}
-
-Result<void> ServerLink::wait(const std::string& server, short events,
-                              std::int64_t until_ms) const {
-  const int interrupts_before = interrupts();
-  for (;;) {
-    const std::int64_t left = until_ms - monotonic_ms();
-    if (left <= 0) return fail(Code::kTimeout, server + ": no answer");
-    pollfd waiting{fd_, events, 0};
-    const int ready = poll_counting(&waiting, 1, static_cast<int>(left));
-    if (ready > 0) return {};
-    if (interrupts() > interrupts_before) return fail(Code::kFailed, "interrupted");
-    if (ready < 0 && errno != EINTR) return fail(Code::kFailed, "poll failed");
-  }
-}
-
-Result<void> ServerLink::shake_hands(const std::string& server, std::int64_t until_ms) {
+Result<void> ServerLink::shake_hands(const std::string& server, const DialPatience& patience) {
   while (session_->phase() != Session::Phase::kOpen) {
     if (const int error = flush(); error != 0) {
       return fail(Code::kUnreachable, server + ": " + std::strerror(-error));
     }
     const short events = has_unsent() ? POLLIN | POLLOUT : POLLIN;
-    if (Result<void> ready = wait(server, events, until_ms); !ready) return ready;
+    if (Result<void> ready = patience.wait(fd_, events, server); !ready) return ready;
     std::array<std::uint8_t, kReadSize> buffer;
     const ssize_t count = recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;

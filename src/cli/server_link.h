@@ -4,7 +4,6 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +13,7 @@
 #include "base/session.h"
 #include "base/time.h"
 #include "base/token.h"
+#include "cli/dial.h"
 
 namespace dunlin {
 
@@ -30,8 +30,8 @@ class ServerLink {
   ServerLink(const ServerLink&) = delete;
   ServerLink& operator=(const ServerLink&) = delete;
 
-  // HOST:PORT needs a token. kUnreachable or kTimeout: nobody answers; kRefused, kConflict: with
-  // the reason.
+  // HOST:PORT needs a token. kUnreachable or kTimeout: nobody answers; kRefused, kLimit, kConflict,
+  // kCorrupt: turned away, with the reason; kFailed: interrupted.
   Result<void> open(const std::string& server, const std::optional<JoinToken>& token);
   void close();
   bool is_open() const { return fd_ >= 0; }
@@ -51,9 +51,7 @@ class ServerLink {
  private:
   Result<void> open_socket(const std::string& path);
   Result<void> open_sealed(const std::string& server, const JoinToken& token);
-  Result<void> connect_to(const std::string& server, std::int64_t until_ms);
-  Result<void> shake_hands(const std::string& server, std::int64_t until_ms);
-  Result<void> wait(const std::string& server, short events, std::int64_t until_ms) const;
+  Result<void> shake_hands(const std::string& server, const DialPatience& patience);
 
   int fd_ = -1;
   std::optional<Session> session_;
