@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/job_text.h"
@@ -247,7 +249,8 @@ class TaskPrinter {
     if (is_table()) names_ = node_names(call.client);
   }
 
-  // All pages of a job's tasks; with `node` those that it holds, or held last.
+  // All pages of a job's tasks; with `node` those that it holds, or held last, each but once: one
+  // that changes its state meanwhile is on two lists.
   Result<void> add(const JobId& job, const std::string& filter, const std::optional<NodeId>& node) {
     const std::string path = "/v1/jobs/" + job.text() + "/tasks?limit=" + std::to_string(kTaskPage);
     std::string after;  // nothing on the first page: tasks may begin at 0
@@ -256,7 +259,11 @@ class TaskPrinter {
       if (!answer) return tl::unexpected(answer.error());
       auto tasks = tasks_from_json(answer->body);
       if (!tasks) return tl::unexpected(tasks.error());
-      if (node) std::erase_if(*tasks, [&](const TaskView& task) { return task.node != node; });
+      if (node) {
+        std::erase_if(*tasks, [&](const TaskView& task) {
+          return task.node != node || !listed_.emplace(task.job, task.task).second;
+        });
+      }
       if (call_.json()) array_.add(node ? tasks_json(*tasks) : answer->body);
       if (!call_.json()) take(*tasks);
       found_any_ = found_any_ || !tasks->empty();
@@ -288,6 +295,7 @@ class TaskPrinter {
   Invocation& call_;
   bool of_many_;
   std::map<NodeId, std::string> names_;
+  std::set<std::pair<JobId, std::uint32_t>> listed_;
   JsonArray array_;
   Table table_{
       {of_many_ ? "TASK" : ">TASK", "STATE", "NODE", ">ATTEMPT", ">TIME", ">MEM", "WHY", "ENTRY"}};

@@ -275,6 +275,32 @@ TEST_F(Commands, TasksOfANodeAreThoseThatItRuns) {
   EXPECT_EQ(run({"tasks", "--node", "gamma"}).code, 4);
 }
 
+TEST_F(Commands, ATaskThatIsPausedWhileItsNodeIsListedIsListedOnce) {
+  server.on_loop([](FakeNode& node) {
+    node.members = {fake_member(2, "beta")};
+    node.self = node.members[0].facts.id;
+  });
+  const std::string id = submit({"hang"});
+  for (const char* form : {"--quiet", "--json"}) {
+    server.on_loop([&](FakeNode& node) {
+      auto& job = node.jobs.at(*JobId::from_text(id));
+      job.summary.state = JobState::kRunning;
+      job.tasks.at(1).state = TaskState::kRunning;
+      node.fault = [&node, &job](const client::Request& request) -> std::optional<Error> {
+        const auto* what = std::get_if<JobRequest>(&request);
+        const auto* jobs = what == nullptr ? nullptr : std::get_if<ListJobs>(what);
+        const auto* tasks = what == nullptr ? nullptr : std::get_if<ListTasks>(what);
+        if (jobs != nullptr && jobs->state) job.summary.state = *jobs->state;
+        if (tasks != nullptr && tasks->state) job.tasks.at(1).state = *tasks->state;
+        return std::nullopt;
+      };
+    });
+    const std::string out = run({"tasks", "--node", "beta", form}).out;
+    const auto tasks = tasks_from_json(out);
+    EXPECT_EQ(tasks ? tasks->size() : lines(out), 1U) << out;
+  }
+}
+
 TEST_F(Commands, WaitTellsHowEachJobEnded) {
   const std::string well = submit({"true"});
   const std::string bad = submit({"false"});
