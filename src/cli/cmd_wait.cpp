@@ -44,7 +44,7 @@ class Waiter {
  private:
   bool is_over() const { return left_.empty() || (any_ && seen_any_); }
 
-  // Each is asked about once.
+  // Each is asked about once, while there is somebody to ask.
   int look() {
     const std::set<JobId> jobs = left_;
     for (const JobId& id : jobs) {
@@ -52,6 +52,7 @@ class Waiter {
       auto job =
           answer ? job_from_json(answer->body) : Result<JobSummary>(tl::unexpected(answer.error()));
       take({id, std::move(job)});
+      if (!answer && answer.error().code == Code::kUnreachable) return finish(code_);
     }
     return finish(is_over() ? code_ : timeout());
   }

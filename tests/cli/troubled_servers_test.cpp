@@ -155,5 +155,12 @@ TEST_F(TroubledServers, OneThatIsStuckWhileItObeysIsNoticed) {
   EXPECT_NE(ran.err.find("no sign of life"), std::string::npos) << ran.err;
 }
 
+TEST_F(TroubledServers, ThatNoneAnswersIsSaidOnceForAllJobs) {
+  environment["DUNLIN_SERVER"] = files / "none.sock";
+  const Ran ran = run({"wait", "--timeout", "0", "abcdefghij", "bcdefghijk", "cdefghijkl"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+}
+
 }  // namespace
 }  // namespace dunlin
