@@ -49,6 +49,12 @@ bool counts(PlacementHost::State state) {
   return state == PlacementHost::State::kPresent || state == PlacementHost::State::kAbsent;
 }
 
+bool votes_in(const GroupConfig& config, const NodeId& node) {
+  const std::vector<Seat> voters = config.all_voters();
+  return std::any_of(voters.begin(), voters.end(),
+                     [&](const Seat& seat) { return seat.node == node; });
+}
+
 bool holds(const std::vector<NodeId>& nodes, const NodeId& node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
@@ -77,16 +83,24 @@ PlacementHost::State Placement::state_of(const NodeId& node) const {
   return PlacementHost::State::kLeaving;
 }
 
-std::vector<NodeId> Placement::copyset_of(std::size_t head) const {
+// An absent host keeps the vote it has, but can be given none: who waited for it could not leave.
+std::vector<NodeId> Placement::copyset_of(std::size_t head, const GroupConfig& present) const {
   std::vector<NodeId> chosen;
   std::vector<NodeId> passed_over;
+  std::vector<NodeId> out_of_reach;
   std::set<std::string> zones;
   for (std::size_t step = 0; step < present_.size() && chosen.size() < wanted_; ++step) {
     const PlacementHost& host = present_[(head + step) % present_.size()];
-    (zones.insert(host.zone).second ? chosen : passed_over).push_back(host.id);
+    if (host.state == PlacementHost::State::kAbsent && !votes_in(present, host.id)) {
+      out_of_reach.push_back(host.id);
+    } else {
+      (zones.insert(host.zone).second ? chosen : passed_over).push_back(host.id);
+    }
   }
-  for (const NodeId& node : passed_over) {
-    if (chosen.size() < wanted_) chosen.push_back(node);
+  for (const std::vector<NodeId>& others : {passed_over, out_of_reach}) {
+    for (const NodeId& node : others) {
+      if (chosen.size() < wanted_) chosen.push_back(node);
+    }
   }
   return chosen;
 }
@@ -111,7 +125,7 @@ PlacementTarget Placement::target(GroupId group, const GroupConfig& present,
                                   const NodeId& leader) const {
   PlacementTarget target;
   if (group.value < head_.size()) {
-    target.voters = copyset_of(head_[group.value]);
+    target.voters = copyset_of(head_[group.value], present);
     target.leader = target.voters.front();
   } else {
     // Too few hosts to choose: whoever votes goes on, the leader first; the others learn.

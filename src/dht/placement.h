@@ -46,15 +46,16 @@ class Placement {
   // Equal where the same hosts are present and leaving. The dead are left out of it: nodes forget
   // them at different times.
   std::uint64_t hash() const { return hash_; }
-  // Depends on the group's present configuration only where there are fewer present hosts than
-  // voters are wanted: then nobody is dropped for being dead.
+  // Depends on the group's present configuration only where a host is absent: it is no new voter
+  // while another can be; and where there are fewer present hosts than voters are wanted: then
+  // nobody is dropped for being dead.
   PlacementTarget target(GroupId group, const GroupConfig& present, const NodeId& leader) const;
   PlacementHost::State state_of(const NodeId& node) const;  // kLeaving when not a host
 
   static constexpr double kLoadSlack = 1.1;  // heads get up to this times the mean
 
  private:
-  std::vector<NodeId> copyset_of(std::size_t head) const;
+  std::vector<NodeId> copyset_of(std::size_t head, const GroupConfig& present) const;
   void deal(std::uint16_t group_count);
 
   std::vector<PlacementHost> hosts_;    // sorted by id

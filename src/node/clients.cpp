@@ -276,7 +276,9 @@ void Node::Parts::follow_leaving() {
     const std::string dead = dead_members();
     say_leaving(std::to_string(seats()) + " groups and " + std::to_string(state.blobs_only_here) +
                     " blobs to hand over" +
-                    (dead.empty() ? "" : "; this may wait until dead hosts are replaced: " + dead),
+                    (dead.empty() ? ""
+                                  : "; this may wait until dead hosts are replaced: " + dead +
+                                        " (dunlin forget replaces one that never comes back)"),
                 false, false);
     return;
   }

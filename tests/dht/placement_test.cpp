@@ -126,6 +126,25 @@ TEST(Placement, ADeadHostIsReplacedOnlyWhereAnotherCanTakeItsPlace) {
   }
 }
 
+TEST(Placement, AnAbsentHostIsNoNewVoterWhileAnotherCanBe) {
+  auto hosts = some_hosts(6, 2);
+  hosts[1].state = State::kAbsent;
+  const Placement placement(hosts, 64, 3);
+  const NodeId absent = hosts[1].id;
+  std::size_t kept = 0;
+  for (std::uint16_t g = 0; g < 64; ++g) {
+    const auto fresh = placement.target(GroupId{g}, voters_of({hosts[0].id}), hosts[0].id);
+    EXPECT_EQ(std::count(fresh.voters.begin(), fresh.voters.end(), absent), 0);
+    EXPECT_EQ(fresh.voters.size(), 3U);
+    const auto voting = placement.target(GroupId{g}, voters_of({absent}), hosts[0].id);
+    kept += std::count(voting.voters.begin(), voting.voters.end(), absent) > 0 ? 1 : 0;
+  }
+  EXPECT_GT(kept, 0U) << "a vote that it has it keeps";
+  hosts.resize(3);
+  const auto all = Placement(hosts, 64, 3).target(GroupId{1}, voters_of({hosts[0].id}), {});
+  EXPECT_EQ(all.voters.size(), 3U) << "where there are no others it is waited for";
+}
+
 TEST(Placement, OnlyALeaveLowersTheNumberOfVoters) {
   auto hosts = some_hosts(3);
   hosts[1].state = State::kLeaving;
