@@ -100,14 +100,7 @@ class Waiter {
   }
 
   void take(const WatchLine& line) {
-    if (!line.job) {
-      if (left_.erase(line.id) > 0) {
-        clear_progress();
-        const int code = call_.failed(line.job.error());
-        if (code_ == kExitWell || code_ == kExitFailed) code_ = code;
-      }
-      return;
-    }
+    if (!line.job) return line.goes_on ? say_trouble(line.job.error()) : give_up(line);
     const JobSummary& job = *line.job;
     if (!is_final(job.state)) {
       if (shows_progress_) show_progress(job);
@@ -118,6 +111,21 @@ class Waiter {
     if (job.state != JobState::kDone && code_ == kExitWell) code_ = kExitFailed;
     clear_progress();
     note(how_it_ended(job));
+  }
+
+  void give_up(const WatchLine& line) {
+    if (left_.erase(line.id) == 0) return;
+    clear_progress();
+    const int code = call_.failed(line.job.error());
+    if (code_ == kExitWell || code_ == kExitFailed) code_ = code;
+  }
+
+  // One group without a quorum is news once, however many of the jobs live there.
+  void say_trouble(const Error& error) {
+    if (error.message == last_trouble_) return;
+    last_trouble_ = error.message;
+    clear_progress();
+    note("waiting on: " + error.message);
   }
 
   void show_progress(const JobSummary& job) {
@@ -158,6 +166,7 @@ class Waiter {
   bool seen_any_ = false;
   bool timed_out_ = false;
   bool never_connected_ = true;
+  std::string last_trouble_;
   int code_ = kExitWell;
 };
 

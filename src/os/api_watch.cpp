@@ -74,8 +74,11 @@ class WatchMany : public Exchange {
   void on_failure(std::uint64_t tag, const Error& error) {
     const bool may_pass = error.code == Code::kTimeout || error.code == Code::kUnreachable ||
                           error.code == Code::kLimit;
-    if (may_pass && ++jobs_[tag].failures <= kMaxFailures) return ask_again(tag, kRetryDelay);
-    write(watch_error_json(jobs_[tag].id, error) + "\n");
+    if (may_pass && ++jobs_[tag].failures <= kMaxFailures) {
+      if (jobs_[tag].failures == 1) write(watch_error_json(jobs_[tag].id, error, true) + "\n");
+      return ask_again(tag, kRetryDelay);
+    }
+    write(watch_error_json(jobs_[tag].id, error, false) + "\n");
     finish_one();
   }
 

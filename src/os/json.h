@@ -104,10 +104,11 @@ struct WatchJobs {
 std::string watch_json(const WatchJobs& watch);
 Result<WatchJobs> watch_from_json(std::string_view text);
 // A line of the answer to it: a job, or why nothing can be said of it.
-std::string watch_error_json(const JobId& id, const Error& error);
+std::string watch_error_json(const JobId& id, const Error& error, bool goes_on);
 struct WatchLine {
   JobId id;
   Result<JobSummary> job;
+  bool goes_on = false;  // more lines about this job may come
 };
 Result<WatchLine> watch_line_from_json(std::string_view text);
 

@@ -338,12 +338,13 @@ Result<WatchJobs> watch_from_json(std::string_view text) {
   return watch;
 }
 
-std::string watch_error_json(const JobId& id, const Error& error) {
-  // {"id":"...","error":{...}}
+std::string watch_error_json(const JobId& id, const Error& error, bool goes_on) {
+  // {"id":"...","goes_on":true,"error":{...}}
   std::string text;
   JsonWriter out(text);
   out.begin_object();
   out.field("id", id.text());
+  out.field("goes_on", goes_on);
   out.end_object();
   text.back() = ',';
   return text + error_json(error).substr(1);
@@ -355,9 +356,12 @@ Result<WatchLine> watch_line_from_json(std::string_view text) {
   JsonFields in(*parsed, "");
   JobId id;
   read_job_id(in, "id", id);
-  if (in.find("error") != nullptr) return WatchLine{id, tl::unexpected(error_from_json(text))};
+  const bool is_error = in.find("error") != nullptr;
+  bool goes_on = false;
+  if (is_error) in.read("goes_on", goes_on);
   if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
-  return WatchLine{id, job_from(*parsed)};
+  if (is_error) return WatchLine{id, tl::unexpected(error_from_json(text)), goes_on};
+  return WatchLine{id, job_from(*parsed), true};
 }
 
 }  // namespace dunlin

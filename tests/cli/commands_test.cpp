@@ -334,6 +334,31 @@ TEST_F(Commands, WaitTellsHowEachJobEnded) {
   EXPECT_EQ(run({"wait", submit({"--array", "1-2", "true"}) + ".1"}).code, 2);
 }
 
+TEST_F(Commands, WaitSaysOnceWhatItWaitsFor) {
+  const std::string first = submit({"hang"});
+  const std::string second = submit({"hang"});
+  int silent = 4;  // questions about either job
+  server.on_loop([&](FakeNode& node) {
+    node.fault = [&](const client::Request& request) -> std::optional<Error> {
+      const auto* about = std::get_if<JobRequest>(&request);
+      if (about == nullptr || !std::holds_alternative<WatchJob>(*about) || silent-- <= 0) return {};
+      return Error{Code::kTimeout, "group 7 has no quorum; missing: beta", "start it"};
+    };
+  });
+  auto waiting = start({"wait", first, second});
+  ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() == 2; }));
+  server.on_loop([&](FakeNode& node) {
+    for (const std::string& job : {first, second}) {
+      node.finish_task(*JobId::from_text(job), 1, TaskState::kDone, Reason::kNone);
+    }
+  });
+  const Ran ran = waiting->end();
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(lines(ran.err), 3U) << ran.err;
+  EXPECT_EQ(ran.err.find("waiting on: group 7 has no quorum; missing: beta"),
+            ran.err.rfind("waiting on:"));
+}
+
 TEST_F(Commands, CancelEndsJobsAndTasks) {
   const std::string id = submit({"--array", "1-3", "hang"});
   EXPECT_EQ(run({"cancel", id + ".2"}).code, 0);
