@@ -119,12 +119,6 @@ std::vector<std::string> row_of(const TaskView& task, const std::string& name,
           task.entry};
 }
 
-void add_line(std::string& text, const std::string& name, const std::string& value) {
-  if (value.empty()) return;
-  text +=
-      name + std::string(name.size() < 12 ? 12 - name.size() : 1, ' ') + printable(value) + "\n";
-}
-
 std::string time_text(WallTime time) {
   return time.ms == 0 ? std::string() : to_rfc3339(time);
 }

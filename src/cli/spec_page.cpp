@@ -1,5 +1,8 @@
 #include "cli/spec_page.h"
 
+#include <map>
+#include <vector>
+
 #include "cli/shell_words.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -9,31 +12,20 @@ namespace dunlin {
 
 namespace {
 
-constexpr std::size_t kMaxNamedFiles = 10;
+constexpr std::size_t kMaxNamedThings = 10;
 
-class Page {
- public:
-  void line(const std::string& name, const std::string& value) {
-    if (value.empty()) return;
-    const std::size_t blanks = name.size() < 12 ? 12 - name.size() : 1;
-    text += name + std::string(blanks, ' ') + printable(value) + "\n";
-  }
-  // "a, b, c".
-  template <class List, class Text>
-  void list(const std::string& name, const List& values, Text text_of_value) {
-    std::string joined;
-    for (const auto& value : values) joined += (joined.empty() ? "" : ", ") + text_of_value(value);
-    line(name, joined);
-  }
-
-  std::string text;
-};
+// "a, b, c".
+template <class List, class Text>
+void add_list(std::string& page, const std::string& name, const List& values, Text text_of_value) {
+  std::string joined;
+  for (const auto& value : values) joined += (joined.empty() ? "" : ", ") + text_of_value(value);
+  add_line(page, name, joined);
+}
 
 std::string tasks_of(const JobSpec& spec) {
   std::string text = std::to_string(spec.task_count());
   const bool has_entries = !spec.entries.empty() || !spec.entry_blocks.empty();
   if (spec.many && !has_entries) text += " (" + text_of(spec.tasks) + ")";
-  if (spec.limit > 0) text += ", at most " + std::to_string(spec.limit) + " at once";
   return text;
 }
 
@@ -47,74 +39,100 @@ std::string needs_of(const JobSpec& spec) {
   return text;
 }
 
-void add_attempts(Page& page, const JobSpec& spec) {
-  if (spec.time_limit.us > 0) page.line("time limit", text_of(spec.time_limit));
+void add_attempts(std::string& page, const JobSpec& spec) {
+  const JobSpec usual;
+  if (spec.limit > 0) add_line(page, "limit", std::to_string(spec.limit) + " at once");
+  if (spec.time_limit.us > 0) add_line(page, "time limit", text_of(spec.time_limit));
+  if (spec.grace != usual.grace) add_line(page, "grace", text_of(spec.grace));
   if (spec.retries > 0) {
-    page.line("retries", std::to_string(spec.retries) +
-                             (spec.backoff.us > 0 ? ", after " + text_of(spec.backoff) : ""));
+    add_line(page, "retries",
+             std::to_string(spec.retries) +
+                 (spec.backoff.us > 0 ? ", after " + text_of(spec.backoff) : ""));
   }
-  if (spec.max_fails) page.line("max fails", std::to_string(*spec.max_fails));
-  if (spec.crash_limit != JobSpec().crash_limit) {
-    page.line("crash limit", std::to_string(spec.crash_limit));
+  if (spec.max_fails) add_line(page, "max fails", std::to_string(*spec.max_fails));
+  if (spec.crash_limit != usual.crash_limit) {
+    add_line(page, "crash limit", std::to_string(spec.crash_limit));
   }
 }
 
-void add_files(Page& page, const JobSpec& spec) {
-  std::vector<std::string> names;
+std::string named(const ShippedFile& file) {
+  return file.name + " (" + size_text(file.size) + ")";
+}
+
+// "prog (10B)", and of a directory that was shipped "data/ (37 files)".
+std::vector<std::string> shipped_things(const JobSpec& spec) {
+  std::vector<std::string> things;
+  std::map<std::string, std::vector<const ShippedFile*>> below;
   for (const ShippedFile& file : spec.files) {
     if (file.name == spec.stdin_file) continue;
-    if (names.size() == kMaxNamedFiles) {
-      names.push_back("... (" + std::to_string(spec.files.size()) + " files)");
-      break;
+    const std::size_t slash = file.name.find('/');
+    if (slash == std::string::npos) {
+      things.push_back(named(file));
+    } else {
+      below[file.name.substr(0, slash + 1)].push_back(&file);
     }
-    names.push_back(file.name + " (" + size_text(file.size) + ")");
   }
-  const auto as_it_is = [](const std::string& text) { return text; };
-  page.list("files", names, as_it_is);
-  for (const ShippedFile& file : spec.files) {
-    if (file.name == spec.stdin_file) page.line("stdin", size_text(file.size));
+  for (const auto& [directory, files] : below) {
+    things.push_back(files.size() == 1
+                         ? named(*files.front())
+                         : directory + " (" + std::to_string(files.size()) + " files)");
   }
-  page.list("outputs", spec.outputs, as_it_is);
+  return things;
 }
 
-void add_conditions(Page& page, const JobSpec& spec) {
+void add_files(std::string& page, const JobSpec& spec) {
+  std::vector<std::string> things = shipped_things(spec);
+  if (things.size() > kMaxNamedThings) {
+    things.resize(kMaxNamedThings);
+    things.push_back("... (" + std::to_string(spec.files.size()) + " files)");
+  }
+  const auto as_it_is = [](const std::string& text) { return text; };
+  add_list(page, "files", things, as_it_is);
+  for (const ShippedFile& file : spec.files) {
+    if (file.name == spec.stdin_file) add_line(page, "stdin", size_text(file.size));
+  }
+  add_list(page, "outputs", spec.outputs, as_it_is);
+}
+
+void add_conditions(std::string& page, const JobSpec& spec) {
   const Placement& where = spec.placement;
   const auto id_of = [](const NodeId& node) { return node.text(); };
-  page.line("zone", where.zone);
-  page.list("labels", where.labels,
-            [](const auto& label) { return label.first + "=" + label.second; });
-  page.list("nodes", where.nodes, id_of);
-  page.list("not on", where.excluded, id_of);
-  page.list("after", spec.after, [](const Dependency& dependency) {
+  add_line(page, "zone", where.zone);
+  add_list(page, "labels", where.labels,
+           [](const auto& label) { return label.first + "=" + label.second; });
+  add_list(page, "nodes", where.nodes, id_of);
+  add_list(page, "not on", where.excluded, id_of);
+  add_list(page, "after", spec.after, [](const Dependency& dependency) {
     return dependency.job.text() + (dependency.any ? " (however it ends)" : "");
   });
-  if (spec.begin.ms != 0) page.line("begin", to_rfc3339(spec.begin));
+  if (spec.begin.ms != 0) add_line(page, "begin", to_rfc3339(spec.begin));
 }
 
 }  // namespace
 
 std::string spec_details(const JobSpec& spec) {
   const JobSpec usual;
-  Page page;
-  page.line("command", shell_line(spec.argv));
-  page.line("each task", needs_of(spec));
+  std::string page;
+  add_line(page, "command", shell_line(spec.argv));
+  if (spec.placeholder != usual.placeholder) add_line(page, "placeholder", spec.placeholder);
+  add_line(page, "each task", needs_of(spec));
   add_attempts(page, spec);
   add_files(page, spec);
-  page.line("directory", spec.host_directory);
-  page.list("variables", spec.environment,
-            [](const auto& variable) { return variable.first + "=" + variable.second; });
+  add_line(page, "directory", spec.host_directory);
+  add_list(page, "variables", spec.environment,
+           [](const auto& variable) { return variable.first + "=" + variable.second; });
   add_conditions(page, spec);
-  if (spec.keep != usual.keep) page.line("kept for", text_of(spec.keep));
-  if (spec.log_limit != usual.log_limit) page.line("log limit", size_text(spec.log_limit));
-  return page.text;
+  if (spec.keep != usual.keep) add_line(page, "kept for", text_of(spec.keep));
+  if (spec.log_limit != usual.log_limit) add_line(page, "log limit", size_text(spec.log_limit));
+  return page;
 }
 
 std::string spec_page(const JobSpec& spec) {
-  Page page;
-  page.line("name", spec.name);
-  page.line("tasks", tasks_of(spec));
-  if (spec.priority != 0) page.line("priority", std::to_string(spec.priority));
-  return page.text + spec_details(spec);
+  std::string page;
+  add_line(page, "name", spec.name);
+  add_line(page, "tasks", tasks_of(spec));
+  if (spec.priority != 0) add_line(page, "priority", std::to_string(spec.priority));
+  return page + spec_details(spec);
 }
 
 }  // namespace dunlin

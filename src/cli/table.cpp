@@ -65,6 +65,13 @@ std::size_t terminal_width() {
   return size.ws_col;
 }
 
+void add_line(std::string& page, const std::string& name, const std::string& value) {
+  constexpr std::size_t kColumn = 12;
+  if (value.empty()) return;
+  const std::size_t blanks = name.size() < kColumn ? kColumn - name.size() : 1;
+  page += name + std::string(blanks, ' ') + printable(value) + "\n";
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {

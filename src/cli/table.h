@@ -25,6 +25,10 @@ class Table {
 // Columns of the terminal on stdout; 0 when it is none.
 std::size_t terminal_width();
 
+// "NAME  VALUE" of a page about one thing, the values one below the other; no line for an empty
+// one.
+void add_line(std::string& page, const std::string& name, const std::string& value);
+
 // What would move the cursor or change colours on a terminal is shown as '?'.
 std::string printable(std::string_view text);
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/shell.h"
 #include "os/json.h"
@@ -316,6 +317,29 @@ TEST_F(Submit, ADryRunShowsTheJobAndLeavesNoTrace) {
   EXPECT_EQ(spec, spec_json(spec_of(submitted.out.substr(0, 10))) + "\n");
   // What a node would refuse is refused here.
   EXPECT_EQ(run({"submit", "--dry-run", "--out", "../x", "true"}).code, 2);
+}
+
+TEST_F(Submit, ThePageOfAJobShowsWhatDiffersFromTheDefaults) {
+  std::filesystem::create_directory(files / "d");
+  for (const char* name : {"d/x", "d/y", "one"}) write_file(name, "text");
+  const std::string page =
+      "placeholder @\n"
+      "each task   1 cpu\n"
+      "limit       2 at once\n"
+      "grace       30s\n"
+      "files       one (4B), data/ (2 files)\n";
+  std::vector<std::string> args = {"--limit", "2",     "--grace", "30s",    "-I",
+                                   "@",       "--dir", "d:data",  "--file", "one",
+                                   "hang",    "@",     ":::",     "a",      "b"};
+  const std::string shown = run({"show", submit(args)}).out;
+  EXPECT_NE(shown.find(page), std::string::npos) << shown;
+  args.insert(args.begin(), {"submit", "--dry-run"});
+  const std::string dry = run(args).out;
+  EXPECT_NE(dry.find(page), std::string::npos) << dry;
+  const std::string plain = run({"show", submit({"hang"})}).out;
+  for (const char* line : {"\nplaceholder", "\nlimit", "\ngrace", "\nfiles"}) {
+    EXPECT_EQ(plain.find(line), std::string::npos) << plain;
+  }
 }
 
 TEST_F(Submit, WaitsOrFollowsWhenTold) {
