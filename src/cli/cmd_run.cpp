@@ -215,13 +215,6 @@ class Runner {
   bool is_cancelled_ = false;
 };
 
-// Unless it is not wanted, or is the entries', or a file stands for it.
-bool passes_stdin(const Arguments& args) {
-  const std::string file = args.text("stdin");
-  return !args.has("no-stdin") && args.text("each-line") != "-" && args.text("from-json") != "-" &&
-         (file.empty() || file == "-");
-}
-
 }  // namespace
 
 const OptionTable& run_options() {
@@ -243,20 +236,18 @@ int run_run(Invocation& call) {
     const int code = call.failed(error);
     return code == kExitUsage ? code : int{kExitOwnFailure};
   };
-  const auto input = input_of_words(call.args);
+  auto input = input_of_words(call.args);
   if (!input) return own(input.error());
+  input->is_attended = true;
   auto draft = draft_job(*input);
   if (!draft) return own(draft.error());
-  draft->spec.attended = true;
-  if (call.args.has("dry-run")) {
-    const auto dry = try_dry(call.client, std::move(*draft));
-    if (!dry) return own(dry.error());
-    print(call.json() ? spec_json(dry->spec) + "\n" : dry_run_text(*dry));
-    return kExitWell;
-  }
   PassedInput passed;
-  if (passes_stdin(call.args)) {
-    if (const Result<void> fine = passed.take(*draft); !fine) return own(fine.error());
+  if (const Result<void> fine = passed.take(*draft); !fine) return own(fine.error());
+  if (call.args.has("dry-run")) {
+    const auto text = dry_run(call.client, std::move(*draft), call.json());
+    if (!text) return own(text.error());
+    print(*text);
+    return kExitWell;
   }
   auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return own(submission.error());

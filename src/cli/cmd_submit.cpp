@@ -18,23 +18,6 @@ const OptionTable& submit_options() {
 
 namespace {
 
-// Of what only one can read.
-Result<void> check_stdin(const Arguments& options) {
-  int readers = 0;
-  for (const char* name : {"each-line", "from-json", "stdin"}) {
-    readers += options.text(name) == "-" ? 1 : 0;
-  }
-  if (readers < 2) return {};
-  return fail(Code::kUsage, "stdin can be read only once", "give a file instead of one of the -");
-}
-
-int show_dry(Invocation& call, JobDraft draft) {
-  const auto dry = try_dry(call.client, std::move(draft));
-  if (!dry) return call.failed(dry.error());
-  print(call.json() ? spec_json(dry->spec) + "\n" : dry_run_text(*dry));
-  return kExitWell;
-}
-
 int wait_as_told(Invocation& call, const Arguments& options, const JobId& id) {
   const bool follows = options.has("follow");
   const int code =
@@ -52,14 +35,16 @@ int run_submit(Invocation& call) {
   const auto input = input_of_submission(call.args, submit_options());
   if (!input) return call.failed(input.error());
   const Arguments& options = input->options;
-  if (const Result<void> fine = check_stdin(options); !fine) return call.failed(fine.error());
   auto draft = draft_job(*input);
   if (!draft) return call.failed(draft.error());
-  PassedInput stdin_file;
-  if (options.text("stdin") == "-") {
-    if (const Result<void> fine = stdin_file.take(*draft); !fine) return call.failed(fine.error());
+  PassedInput passed;
+  if (const Result<void> fine = passed.take(*draft); !fine) return call.failed(fine.error());
+  if (options.has("dry-run")) {
+    const auto text = dry_run(call.client, std::move(*draft), call.json());
+    if (!text) return call.failed(text.error());
+    print(*text);
+    return kExitWell;
   }
-  if (options.has("dry-run")) return show_dry(call, std::move(*draft));
   const auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return call.failed(submission.error());
   const auto answer = call.client.call("POST", "/v1/jobs", submission_json(*submission));

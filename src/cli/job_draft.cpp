@@ -75,7 +75,7 @@ Result<void> take_many(const JobInput& input, JobDraft& draft) {
   if (args.has("from-json")) entries = entries_of_json(args.text("from-json"));
   if (has_words) entries = entries_of_words(input.sources);
   if (!entries) return tl::unexpected(entries.error());
-  if (*entries) draft.entries = std::move(*entries);
+  draft.entries = std::move(*entries);
   draft.spec.append_entry = has_words && !input.is_shell && !has_placeholder(draft.spec);
   return {};
 }
@@ -96,15 +96,31 @@ Result<void> take_program(const JobInput& input, JobDraft& draft) {
   return {};
 }
 
-// "-" is read where the command runs: see cmd_submit.cpp, cmd_run.cpp.
-Result<void> take_stdin(const Arguments& args, std::vector<LocalFile>& files) {
+// Only one can read what is piped in: the entries, or the tasks.
+Result<PipedInput> piped_input(const JobInput& input) {
+  const Arguments& args = input.options;
+  int readers = 0;
+  for (const char* name : {"each-line", "from-json", "stdin"}) {
+    readers += args.text(name) == "-" ? 1 : 0;
+  }
+  if (readers > 1) {
+    return fail(Code::kUsage, "stdin can be read only once", "give a file instead of one of the -");
+  }
+  if (args.has("no-stdin")) return PipedInput::kLeft;
+  if (args.text("stdin") == "-") return PipedInput::kAskedFor;
+  const bool is_free = readers == 0 && !args.has("stdin");
+  return input.is_attended && is_free ? PipedInput::kPassedOn : PipedInput::kLeft;
+}
+
+Result<void> take_stdin_file(const Arguments& args, JobDraft& draft) {
   const std::string path = args.text("stdin");
   if (path.empty() || path == "-") return {};
   auto file = local_file(path, "--stdin");
   if (!file) return tl::unexpected(file.error());
   file->name = kStdinName;
   file->mode = 0600;
-  files.push_back(std::move(*file));
+  draft.files.push_back(std::move(*file));
+  draft.spec.stdin_file = kStdinName;
   return {};
 }
 
@@ -129,7 +145,7 @@ Result<void> take_files(const Arguments& args, JobDraft& draft) {
            a.st_dev == b.st_dev && a.st_ino == b.st_ino;
   };
   if (!files.empty()) std::erase_if(files, same);
-  if (Result<void> fine = take_stdin(args, files); !fine) return fine;
+  if (Result<void> fine = take_stdin_file(args, draft); !fine) return fine;
   return check_names(files);
 }
 
@@ -228,6 +244,10 @@ Result<JobDraft> draft_job(const JobInput& input) {
   const Arguments& args = input.options;
   JobDraft draft;
   JobSpec& spec = draft.spec;
+  const Result<PipedInput> piped = piped_input(input);
+  if (!piped) return tl::unexpected(piped.error());
+  draft.piped = *piped;
+  spec.attended = input.is_attended;
   Result<void> fine = take_many(input, draft);
   if (fine) fine = take_program(input, draft);
   if (fine) fine = take_files(args, draft);
@@ -239,7 +259,6 @@ Result<JobDraft> draft_job(const JobInput& input) {
   spec.outputs = args.all("out");
   spec.host_directory = host_directory_of(args.text("chdir"));
   spec.slurm_directory = input.slurm_directory;
-  if (args.has("stdin") && args.text("stdin") != "-") spec.stdin_file = kStdinName;
   draft.key = args.text("key");
   return draft;
 }

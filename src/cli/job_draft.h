@@ -2,7 +2,7 @@
 // at, nobody is asked.
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,10 +14,18 @@
 
 namespace dunlin {
 
+// What is piped into the command line as something for the tasks to read (cli/passed_input.h).
+enum class PipedInput : std::uint8_t {
+  kLeft,      // not passed on: not wanted, or read by another
+  kPassedOn,  // unasked, by `run`
+  kAskedFor,  // --stdin -
+};
+
 struct JobDraft {
   JobSpec spec;  // without files, entries, and what the cluster must be asked about
   std::vector<LocalFile> files;
-  std::optional<NextEntry> entries;
+  NextEntry entries;  // empty: there are none
+  PipedInput piped = PipedInput::kLeft;
   std::string key;
   std::vector<std::string> nodes;     // as people write them
   std::vector<std::string> excluded;  // likewise

@@ -17,8 +17,9 @@ struct JobInput {
   std::vector<std::string> command;               // its first word may name a file of this host
   std::vector<std::vector<std::string>> sources;  // of entries: what stands behind each :::
   std::string name;                               // of the job, when no option gives one
-  bool is_script = false;  // the command's first word is a script to be shipped
-  bool is_shell = false;   // the command is `sh -c TEXT`: no entry is appended to it
+  bool is_script = false;    // the command's first word is a script to be shipped
+  bool is_shell = false;     // the command is `sh -c TEXT`: no entry is appended to it
+  bool is_attended = false;  // of `run`: a client stays with the job, and passes its stdin on
   // Of #SBATCH: memory is this times --cpus, if --mem is not given.
   std::optional<std::uint64_t> memory_per_cpu;
   std::string slurm_directory;  // not empty: a script with #SBATCH lines

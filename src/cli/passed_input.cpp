@@ -21,8 +21,8 @@ constexpr std::size_t kStdinPiece = 256 * 1024;
 }  // namespace
 
 Result<void> PassedInput::take(JobDraft& draft) {
-  if (::isatty(STDIN_FILENO) == 1) return {};
-  const Result<std::uint64_t> size = copy(STDIN_FILENO);
+  if (draft.piped == PipedInput::kLeft || ::isatty(STDIN_FILENO) == 1) return {};
+  const Result<std::uint64_t> size = copy(STDIN_FILENO, draft.piped);
   if (!size) return tl::unexpected(size.error());
   if (*size == 0) return {};
   LocalFile file{"/proc/self/fd/" + std::to_string(::fileno(copy_.get())), kStdinName, 0600, *size};
@@ -31,7 +31,9 @@ Result<void> PassedInput::take(JobDraft& draft) {
   return check_names(draft.files);
 }
 
-Result<std::uint64_t> PassedInput::copy(int from) {
+Result<std::uint64_t> PassedInput::copy(int from, PipedInput why) {
+  // Whoever has asked for it is not to be told how to do without.
+  const bool is_asked_for = why == PipedInput::kAskedFor;
   std::vector<char> piece(kStdinPiece);
   std::uint64_t size = 0;
   bool has_said = false;
@@ -39,7 +41,8 @@ Result<std::uint64_t> PassedInput::copy(int from) {
     pollfd waiting{from, POLLIN, 0};
     if (!has_said && ::poll(&waiting, 1, kStdinSilenceMs) == 0) {
       has_said = true;
-      note("dunlin: the command starts when stdin has ended (--no-stdin: without it)");
+      note(std::string("dunlin: the command starts when stdin has ended") +
+           (is_asked_for ? "" : " (--no-stdin: without it)"));
     }
     const ssize_t count = ::read(from, piece.data(), piece.size());
     if (count < 0 && errno == EAGAIN) {
@@ -54,7 +57,8 @@ Result<std::uint64_t> PassedInput::copy(int from) {
     const auto length = static_cast<std::size_t>(count);
     if (size + length > kMaxPassedInput) {
       return fail(Code::kLimit, "stdin is longer than 4 GiB",
-                  "ship it as a file (--file), or go without it (--no-stdin)");
+                  is_asked_for ? "put it into a file: --stdin FILE"
+                               : "ship it as a file (--file), or go without it (--no-stdin)");
     }
     if (copy_ == nullptr || std::fwrite(piece.data(), 1, length, copy_.get()) != length) {
       return fail(Code::kFailed, std::string("stdin cannot be kept: ") + std::strerror(errno),

@@ -16,16 +16,16 @@ constexpr std::uint64_t kMaxPassedInput = 4ULL << 30;  // it rests in /tmp until
 
 class PassedInput {
  public:
-  // Reads stdin unless it is a terminal, and adds what it holds to the draft; an empty one changes
-  // nothing. Says on stderr what it waits for when that takes long. This object must stay until the
-  // draft's files are shipped.
+  // Where the draft is to have it, reads stdin unless it is a terminal, and adds what it holds; an
+  // empty one changes nothing. Says on stderr what it waits for when that takes long. This object
+  // must stay until the draft's files are shipped.
   Result<void> take(JobDraft& draft);
 
  private:
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  Result<std::uint64_t> copy(int from);
+  Result<std::uint64_t> copy(int from, PipedInput why);
 
   std::unique_ptr<std::FILE, Close> copy_;  // without a name
 };

@@ -44,13 +44,33 @@ Result<void> look_up(Client& client, JobDraft& draft) {
 }
 
 Result<void> give_content(const PutBlobs& put, const std::vector<LocalFile>& files,
-                          const std::optional<NextEntry>& entries, JobSpec& spec) {
+                          const NextEntry& entries, JobSpec& spec) {
   if (!files.empty()) {
     auto shipped = ship(put, files);
     if (!shipped) return tl::unexpected(shipped.error());
     spec.files = std::move(*shipped);
   }
-  return entries ? give_entries(put, *entries, spec) : Result<void>();
+  return entries ? give_entries(put, entries, spec) : Result<void>();
+}
+
+std::string dry_run_page(const JobSpec& spec, const std::vector<std::string>& first_entries) {
+  std::string text = "would be submitted:\n" + spec_page(spec);
+  if (!spec.many) return text;
+  text += "the first commands:\n";
+  std::size_t shown = 0;
+  for (const TaskRange& range : spec.tasks) {
+    for (std::uint64_t n = range.first; n <= range.last && shown < kShownTasks; n += range.step) {
+      sched::TaskNames names;
+      names.number = static_cast<std::uint32_t>(n);
+      names.entry = shown < first_entries.size() ? first_entries[shown] : std::to_string(n);
+      ++shown;
+      text += "  " + std::to_string(n) + "  " + shell_line(sched::task_argv(spec, names)) + "\n";
+    }
+  }
+  if (spec.task_count() > shown) {
+    text += "  and " + std::to_string(spec.task_count() - shown) + " more\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -80,44 +100,23 @@ Result<SubmitJob> make_submission(Client& client, JobDraft draft) {
   return submission;
 }
 
-Result<DryRun> try_dry(Client& client, JobDraft draft) {
-  DryRun dry;
-  if (const Result<void> fine = look_up(client, draft); !fine) return tl::unexpected(fine.error());
-  dry.spec = std::move(draft.spec);
-  std::optional<NextEntry> entries;
+Result<std::string> dry_run(Client& client, JobDraft draft, bool json) {
+  Result<void> fine = look_up(client, draft);
+  if (!fine) return tl::unexpected(fine.error());
+  std::vector<std::string> first_entries;
+  NextEntry entries;
   if (draft.entries) {
     entries = [&]() -> Result<std::optional<std::string>> {
-      auto entry = (*draft.entries)();
-      const bool is_shown = entry && *entry && dry.first_entries.size() < kShownTasks;
-      if (is_shown) dry.first_entries.push_back(**entry);
+      auto entry = draft.entries();
+      const bool is_shown = entry && *entry && first_entries.size() < kShownTasks;
+      if (is_shown) first_entries.push_back(**entry);
       return entry;
     };
   }
-  Result<void> fine = give_content(only_named(), draft.files, entries, dry.spec);
-  if (fine) fine = sched::validate(dry.spec);
+  fine = give_content(only_named(), draft.files, entries, draft.spec);
+  if (fine) fine = sched::validate(draft.spec);
   if (!fine) return tl::unexpected(fine.error());
-  return dry;
-}
-
-std::string dry_run_text(const DryRun& dry) {
-  const JobSpec& spec = dry.spec;
-  std::string text = "would be submitted:\n" + spec_page(spec);
-  if (!spec.many) return text;
-  text += "the first commands:\n";
-  std::size_t shown = 0;
-  for (const TaskRange& range : spec.tasks) {
-    for (std::uint64_t n = range.first; n <= range.last && shown < kShownTasks; n += range.step) {
-      sched::TaskNames names;
-      names.number = static_cast<std::uint32_t>(n);
-      names.entry = shown < dry.first_entries.size() ? dry.first_entries[shown] : std::to_string(n);
-      ++shown;
-      text += "  " + std::to_string(n) + "  " + shell_line(sched::task_argv(spec, names)) + "\n";
-    }
-  }
-  if (spec.task_count() > shown) {
-    text += "  and " + std::to_string(spec.task_count() - shown) + " more\n";
-  }
-  return text;
+  return json ? spec_json(draft.spec) + "\n" : dry_run_page(draft.spec, first_entries);
 }
 
 }  // namespace dunlin

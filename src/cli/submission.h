@@ -14,14 +14,8 @@ namespace dunlin {
 // Mints the id in a group that has a quorum, or from the key.
 Result<SubmitJob> make_submission(Client& client, JobDraft draft);
 
-// --dry-run: the description that would be submitted, byte for byte; nothing leaves this host but
-// questions for the nodes and jobs that it names.
-struct DryRun {
-  JobSpec spec;
-  std::vector<std::string> first_entries;  // few
-};
-Result<DryRun> try_dry(Client& client, JobDraft draft);
-// As people read it.
-std::string dry_run_text(const DryRun& dry);
+// --dry-run: what would be submitted, byte for byte, for people or as JSON; nothing leaves this
+// host but questions for the nodes and jobs that it names.
+Result<std::string> dry_run(Client& client, JobDraft draft, bool json);
 
 }  // namespace dunlin

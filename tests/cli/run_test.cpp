@@ -230,6 +230,16 @@ TEST_F(RunCommand, PassesStdinOnAsAFileOfTheJob) {
   EXPECT_EQ(passed({"run", "--each-line", "-", "true"}), "");
 }
 
+TEST_F(RunCommand, ADryRunShowsTheStdinThatWouldBePassedOn) {
+  const Ran ran = run({"run", "--dry-run", "true"}, "some data");
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("stdin       9B\n"), std::string::npos) << ran.out;
+  EXPECT_EQ(run({"run", "--dry-run", "--no-stdin", "true"}, "some data").out.find("stdin"),
+            std::string::npos);
+  EXPECT_EQ(run({"run", "--each-line", "-", "--stdin", "-", "true"}, "some data").code, 2);
+  server.on_loop([](FakeNode& node) { EXPECT_TRUE(node.jobs.empty()); });
+}
+
 TEST_F(RunCommand, WithoutStdinItsCommandReadsNothing) {
   EXPECT_EQ(run({"run", "true"}).code, 0);
   server.on_loop(
