@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/job_text.h"
+#include "cli/node_ref.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "os/clock.h"
@@ -80,33 +81,18 @@ void print_verdicts(const Explained& explained, WallTime now) {
   print(table.text(terminal_width()));
 }
 
-void print_attempts(const Explained& explained, const std::map<NodeId, std::string>& names,
-                    WallTime now) {
+void print_attempts(const Explained& explained, const NodeNames& names, WallTime now) {
   Table table({">ATTEMPT", "NODE", "OUTCOME", "REASON", ">EXIT", ">TIME", ">MEM", "DETAIL"});
   for (const AttemptView& attempt : explained.attempts) {
-    const auto name = attempt.node ? names.find(*attempt.node) : names.end();
-    const std::string node = name != names.end() && !name->second.empty() ? name->second
-                             : attempt.node ? attempt.node->short_text()
-                                            : "-";
     const std::string exit = attempt.exit_code ? std::to_string(*attempt.exit_code)
                              : attempt.signal  ? "signal " + std::to_string(*attempt.signal)
                                                : "-";
     const WallTime end = attempt.outcome == "running" ? WallTime{} : attempt.finished_at;
-    table.add({std::to_string(attempt.attempt), node, attempt.outcome, name_of(attempt.reason),
-               exit, time_between(attempt.started_at, end, now),
+    table.add({std::to_string(attempt.attempt), name_in(names, attempt.node), attempt.outcome,
+               name_of(attempt.reason), exit, time_between(attempt.started_at, end, now),
                attempt.max_rss ? size_text(*attempt.max_rss) : "-", attempt.detail});
   }
   print(table.text(terminal_width()));
-}
-
-std::map<NodeId, std::string> names_of_nodes(Client& client) {
-  std::map<NodeId, std::string> names;
-  const auto answer = client.call("GET", "/v1/nodes");
-  const auto nodes = answer ? nodes_from_json(answer->body)
-                            : Result<std::vector<Member>>(tl::unexpected(answer.error()));
-  if (!nodes) return names;
-  for (const Member& node : *nodes) names[node.facts.id] = node.facts.name;
-  return names;
 }
 
 }  // namespace
@@ -138,7 +124,7 @@ int run_explain(Invocation& call) {
   print(first_line_of(*explained));
   const WallTime now = wall_now();
   if (!explained->nodes.empty()) print_verdicts(*explained, now);
-  if (!explained->attempts.empty()) print_attempts(*explained, names_of_nodes(call.client), now);
+  if (!explained->attempts.empty()) print_attempts(*explained, node_names(call.client), now);
   return kExitWell;
 }
 

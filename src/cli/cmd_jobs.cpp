@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <map>
 #include <set>
 #include <utility>
 
@@ -19,23 +18,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::uint32_t kTaskPage = 10'000;
-
-// Names of nodes for tables; their ids where nobody says.
-std::map<NodeId, std::string> node_names(Client& client) {
-  std::map<NodeId, std::string> names;
-  const auto answer = client.call("GET", "/v1/nodes");
-  if (!answer) return names;
-  const auto nodes = nodes_from_json(answer->body);
-  if (!nodes) return names;
-  for (const Member& node : *nodes) names[node.facts.id] = node.facts.name;
-  return names;
-}
-
-std::string name_in(const std::map<NodeId, std::string>& names, const std::optional<NodeId>& id) {
-  if (!id) return "-";
-  const auto at = names.find(*id);
-  return at == names.end() || at->second.empty() ? id->short_text() : at->second;
-}
+constexpr std::uint32_t kMaxListed = 200'000;  // jobs in one answer, as a node has it
 
 Result<std::string> jobs_query(const Arguments& args) {
   std::string query = "/v1/jobs?";
@@ -108,7 +91,7 @@ class JsonArray {
 };
 
 std::vector<std::string> row_of(const TaskView& task, const std::string& name,
-                                const std::map<NodeId, std::string>& names) {
+                                const NodeNames& names) {
   return {name,
           name_of(task.state),
           name_in(names, task.node),
@@ -123,7 +106,7 @@ std::string time_text(WallTime time) {
   return time.ms == 0 ? std::string() : to_rfc3339(time);
 }
 
-std::string job_page(const JobSummary& job, const std::map<NodeId, std::string>& names) {
+std::string job_page(const JobSummary& job, const NodeNames& names) {
   std::string text;
   add_line(text, "job", job.id.text());
   add_line(text, "name", job.name);
@@ -192,8 +175,8 @@ int run_jobs(Invocation& call) {
   if (answer->header("dunlin-more") == "1") {
     note("dunlin: there are more jobs; --limit N shows them");
   }
-  const std::string silent = answer->header("dunlin-silent-groups");
-  return silent.empty() || silent == "0" ? int{kExitWell} : incomplete(call, silent);
+  const std::string silent = silent_groups(*answer);
+  return silent.empty() ? int{kExitWell} : incomplete(call, silent);
 }
 
 int run_show(Invocation& call) {
@@ -288,7 +271,7 @@ class TaskPrinter {
 
   Invocation& call_;
   bool of_many_;
-  std::map<NodeId, std::string> names_;
+  NodeNames names_;
   std::set<std::pair<JobId, std::uint32_t>> listed_;
   JsonArray array_;
   Table table_{
@@ -303,13 +286,12 @@ int list_node(Invocation& call, const NodeId& node) {
   constexpr std::array<const char*, 2> kHeld = {"running", "paused"};  // of jobs and of tasks
   for (const char* state : kHeld) {
     const auto answer = call.client.call(
-        "GET", std::string("/v1/jobs?all=1&limit=200000&state=") + state, {}, seconds(60));
+        "GET", "/v1/jobs?all=1&limit=" + std::to_string(kMaxListed) + "&state=" + state, {},
+        seconds(60));
     if (!answer) return call.failed(answer.error());
     const auto jobs = jobs_from_json(answer->body);
     if (!jobs) return call.failed(jobs.error());
-    if (answer->header("dunlin-silent-groups") != "0") {
-      silent = answer->header("dunlin-silent-groups");
-    }
+    if (const std::string now = silent_groups(*answer); !now.empty()) silent = now;
     for (const JobSummary& job : *jobs) {
       for (const char* held : kHeld) {
         const Result<void> fine = list.add(job.id, std::string("&state=") + held, node);

@@ -129,9 +129,7 @@ namespace {
 
 // The node that the command's first word means.
 Result<Member> node_named(Invocation& call) {
-  const auto answer = call.client.call("GET", "/v1/nodes");
-  if (!answer) return tl::unexpected(answer.error());
-  const auto nodes = nodes_from_json(answer->body);
+  const auto nodes = all_nodes(call.client);
   if (!nodes) return tl::unexpected(nodes.error());
   return find_node(*nodes, call.args.words[0]);
 }

@@ -18,8 +18,8 @@ bool is_prefix(std::string_view text) {
 }
 
 Error no_job(std::string_view text, const HttpAnswer& answer) {
-  const std::string silent = answer.header("dunlin-silent-groups");
-  if (!silent.empty() && silent != "0") {
+  const std::string silent = silent_groups(answer);
+  if (!silent.empty()) {
     return {Code::kIncomplete,
             "no job '" + std::string(text) + "' is known, but " + silent +
                 " groups of jobs have not answered",
@@ -54,6 +54,11 @@ Result<JobId> find_by_prefix(Client& client, const std::string& prefix) {
 }
 
 }  // namespace
+
+std::string silent_groups(const HttpAnswer& answer) {
+  const std::string count = answer.header("dunlin-silent-groups");
+  return count == "0" ? std::string() : count;
+}
 
 Result<JobWords> job_words_from(std::string_view text) {
   JobWords words;

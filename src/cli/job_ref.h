@@ -30,6 +30,9 @@ Result<JobRef> find_job(Client& client, std::string_view text);
 // Is it the job as a whole that is meant? JOB.1 is, of a job of one task.
 Result<bool> is_whole_job(Client& client, const JobRef& job);
 
+// How many groups did not answer a question for jobs, as text; empty when all did.
+std::string silent_groups(const HttpAnswer& answer);
+
 // "tasks=1-5" for a query; empty when none were named.
 std::string tasks_query(const JobRef& job);
 

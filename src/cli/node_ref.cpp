@@ -4,6 +4,12 @@
 
 namespace dunlin {
 
+Result<std::vector<Member>> all_nodes(Client& client) {
+  const auto answer = client.call("GET", "/v1/nodes");
+  if (!answer) return tl::unexpected(answer.error());
+  return nodes_from_json(answer->body);
+}
+
 Result<Member> find_node(const std::vector<Member>& nodes, const std::string& word) {
   std::vector<const Member*> found, named;
   for (const Member& node : nodes) {
@@ -30,9 +36,7 @@ Result<Member> find_node(const std::vector<Member>& nodes, const std::string& wo
 Result<std::vector<NodeId>> find_nodes(Client& client, const std::vector<std::string>& words) {
   std::vector<NodeId> ids;
   if (words.empty()) return ids;
-  const auto answer = client.call("GET", "/v1/nodes");
-  if (!answer) return tl::unexpected(answer.error());
-  const auto nodes = nodes_from_json(answer->body);
+  const auto nodes = all_nodes(client);
   if (!nodes) return tl::unexpected(nodes.error());
   for (const std::string& word : words) {
     const auto node = find_node(*nodes, word);
@@ -40,6 +44,20 @@ Result<std::vector<NodeId>> find_nodes(Client& client, const std::vector<std::st
     ids.push_back(node->facts.id);
   }
   return ids;
+}
+
+NodeNames node_names(Client& client) {
+  NodeNames names;
+  const auto nodes = all_nodes(client);
+  if (!nodes) return names;
+  for (const Member& node : *nodes) names[node.facts.id] = node.facts.name;
+  return names;
+}
+
+std::string name_in(const NodeNames& names, const std::optional<NodeId>& id) {
+  if (!id) return "-";
+  const auto at = names.find(*id);
+  return at == names.end() || at->second.empty() ? id->short_text() : at->second;
 }
 
 }  // namespace dunlin
