@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "cli/commands.h"
+#include "cli/directories.h"
 #include "cli/follow_printer.h"
 #include "cli/interrupts.h"
 #include "cli/job_options.h"
@@ -197,9 +198,9 @@ class Runner {
     if (is_shipped) return note("dunlin: " + why + "; it was shipped: call it ./" + word);
     const std::string here = found_here(word);
     note("dunlin: " + why +
-         (here.empty() ? ""
-                       : "; it exists here: add --file " + here + ", and call it ./" +
-                             here.substr(here.rfind('/') + 1)));
+         (here.empty()
+              ? ""
+              : "; it exists here: add --file " + here + ", and call it ./" + last_part(here)));
   }
 
   Invocation& call_;

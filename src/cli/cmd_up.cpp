@@ -1,9 +1,9 @@
 #include <unistd.h>
 
-#include <cstdlib>
 #include <limits>
 
 #include "cli/commands.h"
+#include "cli/directories.h"
 #include "cli/servers.h"
 #include "cli/up_options.h"
 #include "os/address.h"
@@ -41,18 +41,9 @@ const OptionTable& up_options() {
 
 namespace {
 
-std::string absolute(const std::string& path) {
-  if (path.starts_with('/')) return path;
-  char* here = ::getcwd(nullptr, 0);
-  const std::string directory = here == nullptr ? "." : here;
-  std::free(here);
-  return directory + "/" + path;
-}
-
 Result<void> check_address(const std::string& option, const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  const bool has_host = colon != std::string::npos && colon > 0;
-  if (has_host && number_from(text.substr(colon + 1), 1, 65535)) return {};
+  const Result<HostPort> place = parse_host_port(text);
+  if (place && place->port != 0) return {};
   return fail(Code::kUsage, option + " '" + text + "' is no HOST:PORT", "as in 10.0.0.5:7400");
 }
 
@@ -70,11 +61,7 @@ Result<void> check_name(const std::string& name) {
 
 Result<void> take_join(const Arguments& args, NodeOptions& options) {
   for (const std::string& list : args.all("join")) {
-    for (std::string_view rest = list; !rest.empty();) {
-      const std::size_t comma = rest.find(',');
-      const std::string address(rest.substr(0, comma));
-      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-      if (address.empty()) continue;
+    for (const std::string& address : parts_by_comma(list)) {
       if (Result<void> fine = check_address("--join", address); !fine) return fine;
       options.join.push_back(address);
     }
@@ -85,7 +72,7 @@ Result<void> take_join(const Arguments& args, NodeOptions& options) {
   options.token = args.text("token");
   if (args.has("token-file")) {
     auto token = read_token(args.text("token-file"));
-    if (!token) return tl::unexpected(token.error());
+    if (!token) return fail(token.error().code, "--token-file " + token.error().message);
     options.token = std::move(*token);
   }
   if (!options.token.empty() && options.join.empty()) {
@@ -143,11 +130,11 @@ Result<void> take_host(const Arguments& args, NodeOptions& options) {
   return {};
 }
 
-std::string shell_quoted(const std::string& word) {
+// As systemd reads it: double quotes, backslashes, and '%' and '$' doubled.
+std::string systemd_quoted(const std::string& word) {
   constexpr std::string_view kPlain =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.,:/@+";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  // systemd's own rules: double quotes, backslashes, and '%' and '$' doubled.
   std::string out = "\"";
   for (const char c : word) {
     if (c == '"' || c == '\\') out += '\\';
@@ -164,7 +151,7 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
   const bool is_root = geteuid() == 0;
   const bool has_dir = args.has("dir");
   const std::string usual = is_root ? "/var/lib/dunlin" : home_directory() + "/.dunlin";
-  options.dir = has_dir ? absolute(args.text("dir")) : usual;
+  options.dir = has_dir ? absolute_path(args.text("dir")) : usual;
   options.socket = options.dir + "/api.sock";
   options.reset = args.has("reset");
   options.keep_tasks = args.has("keep-tasks");
@@ -195,7 +182,7 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
 }
 
 std::string systemd_unit(const Arguments& args, const std::string& program) {
-  std::string command = shell_quoted(program) + " up";
+  std::string command = systemd_quoted(program) + " up";
   for (const Option& option : up_options()) {
     // A service that is started again and again must not begin anew each time.
     const std::string_view name = option.name;
@@ -204,7 +191,7 @@ std::string systemd_unit(const Arguments& args, const std::string& program) {
       command += std::string(" --") + option.name;
       const bool is_path = name == "dir" || (name == "token-file" && value != "-");
       if (option.takes != Takes::kNothing) {
-        command += " " + shell_quoted(is_path ? absolute(value) : value);
+        command += " " + systemd_quoted(is_path ? absolute_path(value) : value);
       }
     }
   }

@@ -2,6 +2,8 @@
 
 #include <fnmatch.h>
 
+#include "cli/directories.h"
+
 namespace dunlin {
 
 IgnoreRules::IgnoreRules(std::string_view text) {
@@ -30,8 +32,7 @@ IgnoreRules::IgnoreRules(std::string_view text) {
 }
 
 bool IgnoreRules::ignores(const std::string& path, bool is_directory) const {
-  const std::size_t slash = path.rfind('/');
-  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  const std::string name = last_part(path);
   bool ignored = false;
   for (const Rule& rule : rules_) {
     if (rule.directories_only && !is_directory) continue;

@@ -10,6 +10,7 @@
 
 #include "base/inner_path.h"
 #include "cli/begin_time.h"
+#include "cli/directories.h"
 #include "cli/units.h"
 #include "os/clock.h"
 #include "os/task_ranges.h"
@@ -20,16 +21,6 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kPlaceholders = {"{}",  "{#}",  "{.}",
                                                            "{/}", "{//}", "{/.}"};
-
-std::string base_name(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-bool is_regular_file(const std::string& path) {
-  struct stat status {};
-  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-}
 
 // Here as below the forms of values were checked when they were read.
 Result<void> take_tasks(const Arguments& args, JobSpec& spec) {
@@ -83,7 +74,7 @@ Result<void> take_many(const JobInput& input, JobDraft& draft) {
 // CMD's first word as a file of this host travels with the job.
 Result<void> take_program(const JobInput& input, JobDraft& draft) {
   std::string& program = draft.spec.argv.front();
-  draft.spec.name = input.name.empty() ? base_name(program) : input.name;
+  draft.spec.name = input.name.empty() ? last_part(program) : input.name;
   const bool is_path = program.find('/') != std::string::npos;
   if ((!is_path && !input.is_script) || !is_regular_file(program)) return {};
   if (input.options.has("no-ship")) return {};
@@ -217,11 +208,8 @@ void take_conditions(const Arguments& args, JobDraft& draft) {
 
 // The directory is the executing host's, and named as this one names its own.
 std::string host_directory_of(const std::string& path) {
-  if (path.empty() || path[0] == '/') return path;
-  char* here = ::getcwd(nullptr, 0);
-  const std::string directory = here == nullptr ? "" : here;
-  std::free(here);
-  return path == "." ? directory : directory + "/" + path;
+  if (path.empty()) return path;
+  return path == "." ? current_directory() : absolute_path(path);
 }
 
 void take_figures(const JobInput& input, JobSpec& spec) {

@@ -4,12 +4,11 @@
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <cstring>
 #include <sstream>
 
+#include "cli/directories.h"
+#include "cli/file_text.h"
 #include "cli/job_input.h"
 
 namespace dunlin {
@@ -19,18 +18,9 @@ namespace {
 constexpr std::size_t kMaxJobFile = 64UL * 1024 * 1024;
 
 Result<std::string> read_whole(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "re");
-  if (file == nullptr) return fail(Code::kUsage, path + ": " + std::strerror(errno));
-  std::string text;
-  std::string piece(256 * 1024, '\0');
-  while (const std::size_t count = std::fread(piece.data(), 1, piece.size(), file)) {
-    text.append(piece, 0, count);
-    if (text.size() > kMaxJobFile) break;
-  }
-  const bool is_broken = std::ferror(file) != 0;
-  std::fclose(file);
-  if (is_broken) return fail(Code::kUsage, path + " cannot be read");
-  if (text.size() > kMaxJobFile) {
+  Result<std::string> text = first_of_file(path, kMaxJobFile + 1);
+  if (!text) return fail(Code::kUsage, text.error().message);
+  if (text->size() > kMaxJobFile) {
     return fail(Code::kLimit, path + " is longer than 64 MiB", "put entries into a file of lines");
   }
   return text;
@@ -38,7 +28,7 @@ Result<std::string> read_whole(const std::string& path) {
 
 // "sweep.toml" of "jobs/sweep.toml", without its ending.
 std::string stem_of(const std::string& path) {
-  const std::string name = path.substr(path.rfind('/') + 1);
+  const std::string name = last_part(path);
   return name.substr(0, name.size() - std::string_view(".toml").size());
 }
 

@@ -1,19 +1,13 @@
 #include "cli/job_input.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "base/assert.h"
+#include "cli/directories.h"
 
 namespace dunlin {
 
 namespace {
-
-bool names_file(const std::string& path) {
-  struct stat status {};
-  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-}
 
 bool has_tasks(const JobInput& input) {
   return !input.sources.empty() || input.options.has("array") || input.options.has("each-line") ||
@@ -83,7 +77,7 @@ Result<JobInput> input_of_words(const Arguments& args) {
 
 Result<JobInput> input_of_submission(const Arguments& args, const OptionTable& table) {
   auto typed = input_of_words(args);
-  if (!typed || !names_file(typed->command.front())) return typed;
+  if (!typed || !is_regular_file(typed->command.front())) return typed;
   const std::string path = typed->command.front();
   if (path.ends_with(".toml")) return from_file(std::move(*typed), table);
   auto written = read_job_script(path, table);

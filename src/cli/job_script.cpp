@@ -1,10 +1,5 @@
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-
+#include "cli/directories.h"
+#include "cli/file_text.h"
 #include "cli/job_input.h"
 #include "cli/report.h"
 #include "cli/sbatch.h"
@@ -15,23 +10,6 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kMaxScriptHead = 256 * 1024;  // in which all directives must stand
-
-// Bytes of the file's beginning; empty when it is no script.
-Result<std::string> read_head(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "re");
-  if (file == nullptr) return fail(Code::kUsage, path + ": " + std::strerror(errno));
-  std::string head(kMaxScriptHead, '\0');
-  head.resize(std::fread(head.data(), 1, head.size(), file));
-  std::fclose(file);
-  return head.starts_with("#!") ? head : std::string();
-}
-
-std::string current_directory() {
-  char* here = ::getcwd(nullptr, 0);
-  std::string directory = here == nullptr ? "." : here;
-  std::free(here);
-  return directory;
-}
 
 // What stands behind the directive; nothing when the line is none of it.
 std::optional<std::string_view> behind(std::string_view line, std::string_view directive) {
@@ -136,9 +114,9 @@ class Script {
 }  // namespace
 
 Result<std::optional<JobInput>> read_job_script(const std::string& path, const OptionTable& table) {
-  const auto head = read_head(path);
-  if (!head) return tl::unexpected(head.error());
-  if (head->empty()) return std::nullopt;
+  const auto head = first_of_file(path, kMaxScriptHead);
+  if (!head) return fail(Code::kUsage, head.error().message);
+  if (!head->starts_with("#!")) return std::nullopt;
   auto input = Script(path, table).read(*head);
   if (!input) return tl::unexpected(input.error());
   return std::move(*input);

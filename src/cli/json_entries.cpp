@@ -1,10 +1,8 @@
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/entries.h"
+#include "cli/file_text.h"
 
 namespace dunlin {
 
@@ -13,21 +11,9 @@ namespace {
 constexpr std::size_t kMaxEntryFile = 1024UL * 1024 * 1024;
 
 Result<std::string> read_text(const std::string& path) {
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
-  if (file == nullptr) {
-    return fail(errno == ENOENT ? Code::kNotFound : Code::kUsage,
-                "--from-json " + path + ": " + std::strerror(errno));
-  }
-  std::string text;
-  std::string piece(256 * 1024, '\0');
-  while (const std::size_t count = std::fread(piece.data(), 1, piece.size(), file)) {
-    text.append(piece, 0, count);
-    if (text.size() > kMaxEntryFile) break;
-  }
-  const bool is_broken = std::ferror(file) != 0;
-  if (file != stdin) std::fclose(file);
-  if (is_broken) return fail(Code::kUsage, "--from-json " + path + " cannot be read");
-  if (text.size() > kMaxEntryFile) {
+  Result<std::string> text = first_of_input(path, kMaxEntryFile + 1);
+  if (!text) return fail(text.error().code, "--from-json " + text.error().message);
+  if (text->size() > kMaxEntryFile) {
     return fail(Code::kLimit, "--from-json " + path + " is longer than 1 GiB");
   }
   return text;

@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <sstream>
 #include <string_view>
 
+#include "cli/directories.h"
+#include "cli/file_text.h"
 #include "cli/server_link.h"
 #include "cli/servers.h"
 
@@ -24,12 +25,8 @@ std::string known_servers_file() {
 }
 
 std::string content_of_known_servers() {
-  std::ifstream in(known_servers_file(), std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  std::string content = text.str();
-  if (content.size() > kMaxFile) content.clear();
-  return content;
+  const Result<std::string> content = first_of_file(known_servers_file(), kMaxFile + 1);
+  return content && content->size() <= kMaxFile ? *content : std::string();
 }
 
 bool write_whole_file(const std::string& path, const std::string& content) {
@@ -47,13 +44,8 @@ bool write_whole_file(const std::string& path, const std::string& content) {
 }  // namespace
 
 std::vector<std::string> addresses_in(std::string_view list) {
-  std::vector<std::string> found;
-  while (!list.empty()) {
-    const std::size_t comma = list.find(',');
-    const std::string_view one = list.substr(0, comma);
-    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
-    if (is_remote(one)) found.emplace_back(one);
-  }
+  std::vector<std::string> found = parts_by_comma(list);
+  std::erase_if(found, [](const std::string& one) { return !is_remote(one); });
   return found;
 }
 

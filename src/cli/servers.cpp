@@ -1,13 +1,13 @@
 #include "cli/servers.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
+#include "cli/directories.h"
+#include "cli/file_text.h"
 #include "cli/known_servers.h"
 #include "cli/server_link.h"
 
@@ -15,19 +15,11 @@ namespace dunlin {
 
 namespace {
 
+constexpr std::size_t kMaxTokenFile = 4096;
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : value;
-}
-
-std::vector<std::string> parts_of(std::string_view list) {
-  std::vector<std::string> parts;
-  while (!list.empty()) {
-    const std::size_t comma = list.find(',');
-    if (comma != 0) parts.emplace_back(list.substr(0, comma));
-    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
-  }
-  return parts;
 }
 
 // As whom HOST:PORT is asked.
@@ -42,7 +34,7 @@ Result<JoinToken> users_token(const std::string& token_file) {
     }
     if (from.empty()) from = usual;
     Result<std::string> read = read_token(from);
-    if (!read) return tl::unexpected(read.error());
+    if (!read) return fail(read.error().code, "the token's file " + read.error().message);
     text = std::move(*read);
   } else {
     from = "DUNLIN_TOKEN";
@@ -54,25 +46,21 @@ Result<JoinToken> users_token(const std::string& token_file) {
 
 }  // namespace
 
-std::string home_directory() {
-  std::string home = environment("HOME");
-  if (!home.empty()) return home;
-  const passwd* account = getpwuid(geteuid());
-  return account == nullptr ? "/" : account->pw_dir;
+std::vector<std::string> parts_by_comma(std::string_view list) {
+  std::vector<std::string> parts;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    if (comma != 0) parts.emplace_back(list.substr(0, comma));
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+  }
+  return parts;
 }
 
 Result<std::string> read_token(const std::string& path) {
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
-  if (file == nullptr) {
-    return fail(Code::kUsage, "--token-file " + path + " cannot be read");
-  }
-  std::string text(4096, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file));
-  if (file != stdin) std::fclose(file);
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
-    text.pop_back();
-  }
-  if (text.empty()) return fail(Code::kUsage, "--token-file " + path + " holds no token");
+  Result<std::string> text = first_of_input(path, kMaxTokenFile);
+  if (!text) return fail(Code::kUsage, text.error().message);
+  text->erase(text->find_last_not_of("\n\r ") + 1);
+  if (text->empty()) return fail(Code::kUsage, path + ": it holds no token");
   return text;
 }
 
@@ -86,7 +74,7 @@ Result<Servers> servers_to_try(const std::string& given, const std::string& toke
     servers.addresses.push_back(home_directory() + "/.dunlin/api.sock");
     return servers;
   }
-  servers.addresses = parts_of(list);
+  servers.addresses = parts_by_comma(list);
   if (servers.addresses.empty() || servers.addresses.size() > kMaxServers) {
     return fail(Code::kUsage,
                 "--server names no server, or more than " + std::to_string(kMaxServers));

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -24,10 +25,10 @@ struct Servers {
 // not empty, else of DUNLIN_TOKEN, else of ~/.dunlin/token.
 Result<Servers> servers_to_try(const std::string& given, const std::string& token_file);
 
-// A token's text from a file; "-" is stdin.
+// A token's text from a file; "-" is stdin. An error is "PATH: ...", kUsage.
 Result<std::string> read_token(const std::string& path);
 
-// $HOME, else the account's.
-std::string home_directory();
+// What stands between commas; empty parts are left out.
+std::vector<std::string> parts_by_comma(std::string_view list);
 
 }  // namespace dunlin

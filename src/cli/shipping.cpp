@@ -12,6 +12,8 @@
 
 #include "base/crypto.h"
 #include "base/inner_path.h"
+#include "cli/directories.h"
+#include "cli/file_text.h"
 #include "cli/ignore_rules.h"
 #include "cli/report.h"
 #include "os/file_descriptor.h"
@@ -25,11 +27,6 @@ constexpr std::size_t kPiecesInFlight = 4;
 
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxIgnoreFile = 1024 * 1024;
-
-std::string last_part(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
-}
 
 bool exists(const std::string& path) {
   struct stat status {};
@@ -46,14 +43,6 @@ std::pair<std::string, std::string> path_and_name(const std::string& argument) {
 tl::unexpected<Error> bad_name(const std::string& name) {
   return fail(Code::kUsage, "'" + name + "' is no name within a task's directory",
               "give a relative one without '..'");
-}
-
-std::string text_of_file(const std::string& path) {
-  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text(kMaxIgnoreFile, '\0');
-  const ssize_t count = fd.get() < 0 ? 0 : ::read(fd.get(), text.data(), text.size());
-  text.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
-  return text;
 }
 
 bool has_content(const std::string& path) {
@@ -77,7 +66,7 @@ class DirectoryWalk {
   DirectoryWalk(std::string root, std::string prefix)
       : root_(std::move(root)),
         prefix_(std::move(prefix)),
-        rules_(text_of_file(root_ + "/.dunlinignore")) {}
+        rules_(first_of_file(root_ + "/.dunlinignore", kMaxIgnoreFile).value_or("")) {}
 
   Result<void> walk(const std::string& below, int depth) {
     const std::string here = below.empty() ? root_ : root_ + "/" + below;
