@@ -146,7 +146,7 @@ int run_command(const Command& command, const std::vector<std::string>& args) {
                      ? Result<Servers>(Servers{})
                      : servers_to_try(parsed->text("server"), parsed->text("token-file"));
   if (!servers) return complain(servers.error(), json);
-  Invocation call(command, std::move(*parsed), std::move(*servers));
+  Invocation call(std::move(*parsed), std::move(*servers));
   return command.run(call);
 }
 

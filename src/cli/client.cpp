@@ -46,7 +46,7 @@ std::string url_encoded(std::string_view text) {
 }
 
 Client Client::sibling() const {
-  return Client(servers_, token_, at_);
+  return Client({servers_, token_}, at_);
 }
 
 Error Client::nobody(const Error& last) const {

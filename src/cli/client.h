@@ -29,8 +29,9 @@ std::string url_encoded(std::string_view text);
 
 class Client {
  public:
-  explicit Client(Servers servers)
-      : servers_(std::move(servers.addresses)), token_(servers.token) {}
+  // `at`: the number of the server to be asked first.
+  explicit Client(Servers servers, std::size_t at = 0)
+      : servers_(std::move(servers.addresses)), token_(servers.token), at_(at) {}
 
   // The node's answer, or its error. kUnreachable when no server answers.
   Result<HttpAnswer> call(std::string_view method, std::string_view target,
@@ -61,8 +62,6 @@ class Client {
   Error nobody(const Error& last) const;
 
  private:
-  Client(std::vector<std::string> servers, std::optional<JoinToken> token, std::size_t at)
-      : servers_(std::move(servers)), token_(std::move(token)), at_(at) {}
   Result<void> exchange(std::string_view method, std::string_view target, std::string_view body,
                         Duration patience, bool whole);
   Result<void> ask(std::string_view method, std::string_view target, std::string_view body,
@@ -74,7 +73,7 @@ class Client {
   std::vector<std::string> servers_;
   std::optional<JoinToken> token_;
   std::string learnt_;  // what the last server told of others
-  std::size_t at_ = 0;
+  std::size_t at_;
   HttpConnection connection_;
   Life life_ = Life::kSilent;
   std::int64_t quiet_since_ms_ = 0;  // of the stream; 0: it is not known to be quiet

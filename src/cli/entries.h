@@ -1,7 +1,5 @@
 // The entries of a job with many tasks: lines of --each-line, values of --from-json, or
-// combinations of
-// :::. Few
-// travel inside the job's specification, many as blobs of whole lines.
+// combinations of :::. Few travel inside the job's specification, many as blobs of whole lines.
 #pragma once
 
 #include <cstdio>

@@ -65,7 +65,6 @@ void FollowPrinter::print_output(Stream& stream, const Frame& frame) {
   stream.skip -= skipped;
   if (bytes.empty()) return;
   stream.printed += bytes.size();
-  has_output_ = true;
   const bool is_stderr = frame.kind == FrameKind::kStderr;
   if (!prefixed_) {
     return write(is_stderr, bytes);

@@ -39,7 +39,6 @@ class FollowPrinter {
   const std::optional<TaskView>& worst() const { return worst_; }
   // What the node could not deliver.
   const std::optional<Error>& error() const { return error_; }
-  bool has_output() const { return has_output_; }
 
  private:
   struct Stream {
@@ -64,7 +63,6 @@ class FollowPrinter {
   std::optional<Error> error_;
   bool complete_ = false;
   int write_error_ = 0;
-  bool has_output_ = false;
 };
 
 }  // namespace dunlin

@@ -9,12 +9,6 @@
 
 namespace dunlin {
 
-namespace {
-
-constexpr std::size_t kReadBuffer = 64 * 1024;  // of the link
-
-}  // namespace
-
 Result<void> HttpConnection::open(const std::string& server,
                                   const std::optional<JoinToken>& token) {
   Result<void> opened = link_.open(server, token);
@@ -101,7 +95,7 @@ Result<void> HttpConnection::read_some() {
     if (used != data.size() || count == 0) return lost("it ended in the middle");
     if (answer_.body.size() > kMaxAnswerBytes) return lost("it is too long");
     // A stream is handed on as it comes.
-    if (static_cast<std::size_t>(count) < kReadBuffer) return {};
+    if (static_cast<std::size_t>(count) < ServerLink::kReadSize) return {};
   }
   if (!keep_alive_) close();
   return {};

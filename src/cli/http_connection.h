@@ -39,7 +39,6 @@ class HttpConnection {
   Result<void> open(const std::string& server, const std::optional<JoinToken>& token);
   void close() { link_.close(); }
   bool is_open() const { return link_.is_open(); }
-  bool is_sealed() const { return link_.is_sealed(); }
   int fd() const { return link_.fd(); }
 
   // Begins a request; the former one must be done.

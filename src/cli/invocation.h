@@ -10,12 +10,10 @@
 
 namespace dunlin {
 
-struct Command;
-
 class Invocation {
  public:
-  Invocation(const Command& what, Arguments arguments, Servers servers)
-      : command(what), args(std::move(arguments)), client(std::move(servers)) {}
+  Invocation(Arguments arguments, Servers servers)
+      : args(std::move(arguments)), client(std::move(servers)) {}
 
   bool json() const { return args.has("json"); }
   bool quiet() const { return args.has("quiet"); }
@@ -25,7 +23,6 @@ class Invocation {
     return failed({Code::kUsage, message, hint});
   }
 
-  const Command& command;
   Arguments args;
   Client client;
 };

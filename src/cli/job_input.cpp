@@ -29,7 +29,7 @@ void overlay_tasks(const JobInput& typed, JobInput& written, const OptionTable& 
   if (!typed.options.has("limit") || !has_limit(array)) return;
   const Option* option = find_option(table, "array");
   ASSERT(option != nullptr);
-  (void)written.options.set(*option, array.substr(0, array.find('%')));
+  written.options.set(*option, array.substr(0, array.find('%')));
 }
 
 void overlay_environment(JobInput& typed, const JobInput& written, const OptionTable& table) {
@@ -92,9 +92,7 @@ Result<JobInput> input_of_submission(const Arguments& args, const OptionTable& t
 void overlay(JobInput& typed, JobInput written, const OptionTable& table) {
   overlay_tasks(typed, written, table);
   overlay_environment(typed, written, table);
-  if (!typed.options.has("mem") && !typed.memory_per_cpu) {
-    typed.memory_per_cpu = written.memory_per_cpu;
-  }
+  typed.memory_per_cpu = written.memory_per_cpu;
   if (typed.sources.empty()) typed.sources = std::move(written.sources);
   typed.options.fall_back_to(written.options);
 }

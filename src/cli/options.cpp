@@ -92,10 +92,6 @@ const Option* find_option(const OptionTable& table, std::string_view name) {
 }
 
 Result<void> Arguments::add(const Option& option, std::string value) {
-  if (const Result<void> fine = check_value(option, value); !fine) {
-    const Error& why = fine.error();
-    return fail(why.code, spelling(option) + ": " + why.message, why.hint);
-  }
   auto& values = values_[option.name];
   if (!option.repeats && !values.empty() && option.takes != Takes::kNothing) {
     return fail(Code::kUsage, spelling(option) + " is given twice");
@@ -115,9 +111,8 @@ Result<void> Arguments::add_all(const Arguments& others, const OptionTable& tabl
   return {};
 }
 
-Result<void> Arguments::set(const Option& option, std::string value) {
-  remove(option.name);
-  return add(option, std::move(value));
+void Arguments::set(const Option& option, std::string value) {
+  values_[option.name] = {std::move(value)};
 }
 
 void Arguments::fall_back_to(const Arguments& others) {
@@ -248,6 +243,10 @@ class ArgumentParser {
                                       option.argument);
       }
       value = args_[at_++];
+    }
+    if (const Result<void> fine = check_value(option, *value); !fine) {
+      const Error& why = fine.error();
+      return fail(why.code, spelling(option) + ": " + why.message, why.hint);
     }
     return out_.add(option, std::move(*value));
   }

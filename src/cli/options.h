@@ -49,11 +49,12 @@ Result<void> check_value(const Option& option, const std::string& value);
 // What a command was given.
 class Arguments {
  public:
-  // As if it had been typed behind what was before it. The error names the option.
+  // Values are of the form that their option takes: see check_value(). As if it had been typed
+  // behind what was before it. kUsage, naming the option: given twice.
   Result<void> add(const Option& option, std::string value);
   Result<void> add_all(const Arguments& others, const OptionTable& table);
   // In place of what was given before it.
-  Result<void> set(const Option& option, std::string value);
+  void set(const Option& option, std::string value);
   void remove(std::string_view option) { values_.erase(std::string(option)); }
   // Options that were not given are taken from `others`; lists are not mixed.
   void fall_back_to(const Arguments& others);

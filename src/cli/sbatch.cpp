@@ -18,7 +18,10 @@ struct SlurmOption {
   const char* name;
   char letter;
   bool takes_value;
-  Take take;
+  const char* as;       // the option of `submit` that takes the value as it is; where it is
+  Take take = nullptr;  // read otherwise, how
+  // The value is passed over, and noted there under the name `as`.
+  std::vector<std::string> SlurmOptions::*noted = nullptr;
 };
 
 std::vector<std::string> split(const std::string& text, char at) {
@@ -37,19 +40,6 @@ void note_once(std::vector<std::string>& names, const std::string& name) {
 
 Result<std::int64_t> whole_number(const std::string& text) {
   return number_from(text, 0, std::numeric_limits<std::int32_t>::max());
-}
-
-Result<void> take_name(SlurmOptions& to, const std::string& value) {
-  return to.set("name", value);
-}
-Result<void> take_array(SlurmOptions& to, const std::string& value) {
-  return to.set("array", value);
-}
-Result<void> take_cpus(SlurmOptions& to, const std::string& value) {
-  return to.set("cpus", value);
-}
-Result<void> take_directory(SlurmOptions& to, const std::string& value) {
-  return to.set("chdir", value);
 }
 
 Result<void> take_memory(SlurmOptions& to, const std::string& value) {
@@ -73,15 +63,6 @@ Result<void> take_time(SlurmOptions& to, const std::string& value) {
   const auto seconds = slurm_seconds_from(value);
   if (!seconds) return tl::unexpected(seconds.error());
   return to.set("time", std::to_string(*seconds) + "s");
-}
-
-Result<void> take_output(SlurmOptions& to, const std::string&) {
-  note_once(to.unwritten, "output");
-  return {};
-}
-Result<void> take_error(SlurmOptions& to, const std::string&) {
-  note_once(to.unwritten, "error");
-  return {};
 }
 
 // afterok:ID[:ID...],afterany:ID
@@ -135,10 +116,6 @@ Result<void> take_export(SlurmOptions& to, const std::string& value) {
   return {};
 }
 
-Result<void> take_requeue(SlurmOptions&, const std::string&) {
-  return {};  // a task whose node is lost always runs elsewhere
-}
-
 // now, now+60, now+1hour; the words for times of day; else as --begin takes it.
 Result<void> take_begin(SlurmOptions& to, const std::string& value) {
   constexpr std::pair<std::string_view, std::string_view> kWords[] = {
@@ -164,47 +141,40 @@ Result<void> take_one(SlurmOptions&, const std::string& value) {
               "for many tasks use an array; for one of many cores --cpus-per-task");
 }
 
-Result<void> ignore_partition(SlurmOptions& to, const std::string&) {
-  note_once(to.ignored, "partition");
-  return {};
-}
-Result<void> ignore_account(SlurmOptions& to, const std::string&) {
-  note_once(to.ignored, "account");
-  return {};
-}
-Result<void> ignore_qos(SlurmOptions& to, const std::string&) {
-  note_once(to.ignored, "qos");
-  return {};
-}
-Result<void> ignore_mail(SlurmOptions& to, const std::string&) {
-  note_once(to.ignored, "mail");
-  return {};
-}
-
 constexpr SlurmOption kSlurmOptions[] = {
-    {"job-name", 'J', true, take_name},
-    {"array", 'a', true, take_array},
-    {"cpus-per-task", 'c', true, take_cpus},
-    {"mem", 0, true, take_memory},
-    {"mem-per-cpu", 0, true, take_memory_per_cpu},
-    {"time", 't', true, take_time},
-    {"output", 'o', true, take_output},
-    {"error", 'e', true, take_error},
-    {"dependency", 'd', true, take_dependencies},
-    {"gres", 0, true, take_resources},
-    {"gpus", 'G', true, take_gpus},
-    {"export", 0, true, take_export},
-    {"chdir", 'D', true, take_directory},
-    {"requeue", 0, false, take_requeue},
-    {"begin", 'b', true, take_begin},
-    {"nodes", 'N', true, take_one},
-    {"ntasks", 'n', true, take_one},
-    {"partition", 'p', true, ignore_partition},
-    {"account", 'A', true, ignore_account},
-    {"qos", 'q', true, ignore_qos},
-    {"mail-type", 0, true, ignore_mail},
-    {"mail-user", 0, true, ignore_mail},
+    {"job-name", 'J', true, "name"},
+    {"array", 'a', true, "array"},
+    {"cpus-per-task", 'c', true, "cpus"},
+    {"mem", 0, true, nullptr, take_memory},
+    {"mem-per-cpu", 0, true, nullptr, take_memory_per_cpu},
+    {"time", 't', true, nullptr, take_time},
+    {"output", 'o', true, "output", nullptr, &SlurmOptions::unwritten},
+    {"error", 'e', true, "error", nullptr, &SlurmOptions::unwritten},
+    {"dependency", 'd', true, nullptr, take_dependencies},
+    {"gres", 0, true, nullptr, take_resources},
+    {"gpus", 'G', true, nullptr, take_gpus},
+    {"export", 0, true, nullptr, take_export},
+    {"chdir", 'D', true, "chdir"},
+    {"requeue", 0, false, nullptr},  // a task whose node is lost always runs elsewhere
+    {"begin", 'b', true, nullptr, take_begin},
+    {"nodes", 'N', true, nullptr, take_one},
+    {"ntasks", 'n', true, nullptr, take_one},
+    {"partition", 'p', true, "partition", nullptr, &SlurmOptions::ignored},
+    {"account", 'A', true, "account", nullptr, &SlurmOptions::ignored},
+    {"qos", 'q', true, "qos", nullptr, &SlurmOptions::ignored},
+    {"mail-type", 0, true, "mail", nullptr, &SlurmOptions::ignored},
+    {"mail-user", 0, true, "mail", nullptr, &SlurmOptions::ignored},
 };
+
+Result<void> apply(SlurmOptions& to, const SlurmOption& option, const std::string& value) {
+  if (option.take != nullptr) return option.take(to, value);
+  if (option.noted != nullptr) {
+    note_once(to.*option.noted, option.as);
+  } else if (option.as != nullptr) {
+    return to.set(option.as, value);
+  }
+  return {};
+}
 
 const SlurmOption* find_slurm_option(const std::string& word, std::string& name) {
   const bool is_long = word.starts_with("--");
@@ -223,7 +193,8 @@ Result<void> SlurmOptions::set(const char* name, const std::string& value) {
   const Option* option = find_option(table_, name);
   ASSERT(option != nullptr);
   if (Result<void> fine = check_value(*option, value); !fine) return fine;
-  return options.set(*option, value);
+  options.set(*option, value);
+  return {};
 }
 
 Result<void> SlurmOptions::add(const char* name, const std::string& value) {
@@ -256,7 +227,7 @@ Result<void> SlurmOptions::take(const std::vector<std::string>& words) {
       if (at == words.size()) return fail(Code::kUsage, name + " needs a value");
       value = words[at++];
     }
-    if (const Result<void> fine = option->take(*this, value); !fine) {
+    if (const Result<void> fine = apply(*this, *option, value); !fine) {
       return fail(Code::kUsage, name + ": " + fine.error().message, fine.error().hint);
     }
   }

@@ -21,7 +21,6 @@ namespace dunlin {
 
 namespace {
 
-constexpr std::size_t kReadSize = 64 * 1024;
 // Sealed and not yet taken by the kernel; more is not sealed before.
 constexpr std::size_t kMaxWire = 256 * 1024;
 

@@ -25,6 +25,9 @@ bool is_remote(std::string_view server);
 
 class ServerLink {
  public:
+  // What receive() takes off the wire at once.
+  static constexpr std::size_t kReadSize = 64 * 1024;
+
   ServerLink() = default;
   ~ServerLink() { close(); }
   ServerLink(const ServerLink&) = delete;
@@ -36,7 +39,6 @@ class ServerLink {
   void close();
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
-  bool is_sealed() const { return session_.has_value(); }
 
   // How many bytes were taken, or a negative errno.
   ssize_t send(std::string_view data);

@@ -14,7 +14,6 @@ class Table {
   void add(std::vector<std::string> cells);
   // `width` 0: nothing is cut; else lines are cut to so many characters.
   std::string text(std::size_t width) const;
-  bool is_empty() const { return rows_.empty(); }
 
  private:
   std::vector<std::string> headings_;
