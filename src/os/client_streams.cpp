@@ -27,6 +27,7 @@ class ClientStreams::Stream : public ByteStream {
     is_sending_ = true;
     connection_->flush();
     is_sending_ = false;
+    left_ = unsent();
   }
   std::size_t unsent() override { return connection_ == nullptr ? 0 : connection_->unsent(); }
   // A session has no half that could end alone: the client sees the end of the answer.
@@ -40,11 +41,13 @@ class ClientStreams::Stream : public ByteStream {
   }
 
   void take(const Bytes& frame) { events_.on_data(as_text(frame)); }
+  // The connection asks for more after each read too: that some has gone is told only where it has.
   void take_room() {
-    if (is_sending_) return;
+    if (is_sending_ || unsent() >= left_) return;
     is_asked_ = true;
     events_.on_sent();
     is_asked_ = false;
+    left_ = unsent();
   }
   void take_end() {
     events_.on_end();
@@ -58,6 +61,7 @@ class ClientStreams::Stream : public ByteStream {
   Events events_;
   bool is_sending_ = false;
   bool is_asked_ = false;
+  std::size_t left_ = 0;  // unsent when that was last looked at
 };
 
 bool ClientStreams::has_room(const TokenId& token) const {

@@ -2,6 +2,9 @@
 // has it.
 #include <gtest/gtest.h>
 
+#include "os/bound_sockets.h"
+#include "os/http_server.h"
+#include "os/temporary_directory.h"
 #include "os/transport_node.h"
 
 namespace dunlin::transport_testing {
@@ -58,11 +61,13 @@ struct RemoteClient {
 struct Door : Node {
   std::string heard;
   int ended = 0;
+  int sent = 0;  // times that some of what waited had gone
 
   explicit Door(Loop& on) : Node(on, 1) {
     token = users_token(5);
     on_client = [this](std::unique_ptr<ByteStream>& stream) {
-      stream->open({[this](std::string_view data) { heard += data; }, [] {}, [this] { ++ended; }});
+      stream->open({[this](std::string_view data) { heard += data; }, [this] { ++sent; },
+                    [this] { ++ended; }});
       stream->set_reading(true);
     };
   }
@@ -100,6 +105,57 @@ TEST(ClientStreams, HoldTheClientBackWhileNobodyReads) {
   EXPECT_EQ(door.heard, "other");
   door.clients[0]->set_reading(true);
   EXPECT_TRUE(loop.run_until([&] { return door.heard == "otherearly"; }));
+}
+
+TEST(ClientStreams, TellThatSomethingHasGoneOnlyWhenItHas) {
+  Loop loop;
+  Door door(loop);
+  RemoteClient client(loop, door.address, users_token(5));
+  ASSERT_TRUE(loop.run_until([&] { return client.is_open && door.clients.size() == 1; }));
+  client.send("GET");
+  ASSERT_TRUE(loop.run_until([&] { return door.heard == "GET"; }));
+  client.send(" /");
+  ASSERT_TRUE(loop.run_until([&] { return door.heard == "GET /"; }));
+  EXPECT_EQ(door.sent, 0) << "what has come is nothing that has gone";
+  const std::string more_than_fits(std::size_t{32} << 20, 'x');
+  door.clients[0]->send(more_than_fits);
+  ASSERT_GT(door.clients[0]->unsent(), 0U);
+  ASSERT_TRUE(loop.run_until([&] { return client.received.size() == more_than_fits.size(); }));
+  EXPECT_GT(door.sent, 0);
+  EXPECT_EQ(door.clients[0]->unsent(), 0U);
+}
+
+// An HTTP server behind the door: who never ends his request is closed, however often he sends.
+TEST(ClientStreams, DoNotKeepAnHttpClientThatDripsItsRequest) {
+  Loop loop;
+  HttpServer::Handlers handlers;
+  handlers.body_limit = [](std::string_view, std::string_view) { return std::size_t{100}; };
+  handlers.error_body = [](const Error& error) { return error.message; };
+  HttpServer server(&loop.loop, std::move(handlers), {.request = 300, .sweep = 20});
+  const TemporaryDirectory directory;
+  const std::string path = directory / "api.sock";
+  ASSERT_TRUE(server.listen(path, *bind_local_socket(path, 0600)));
+  Door door(loop);
+  door.on_client = [&](std::unique_ptr<ByteStream>& stream) {
+    server.adopt(std::move(stream), {kNoAccount, "ann", users_token(5).id});
+    door.clients.clear();
+  };
+  RemoteClient client(loop, door.address, users_token(5));
+  ASSERT_TRUE(loop.run_until([&] { return client.is_open && server.connections() == 1; }));
+  client.send("GET / HTTP/1.1\r\nX: ");
+  Instant drip = monotonic_now();
+  EXPECT_TRUE(loop.run_until([&] {
+    if (client.end) return true;
+    if (monotonic_now() >= drip) {
+      client.send("x");
+      drip = monotonic_now() + milliseconds(10);
+    }
+    return false;
+  }));
+  EXPECT_EQ(client.received, "");
+  EXPECT_TRUE(loop.run_until([&] { return server.connections() == 0; }));
+  server.close();
+  uv_run(&loop.loop, UV_RUN_NOWAIT);
 }
 
 TEST(ClientStreams, EndWhenTheirOwnerClosesThem) {
