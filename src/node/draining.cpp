@@ -64,9 +64,16 @@ void Node::Parts::on_drain_order(NodeId from, const DrainOrder& order) {
       set_draining(false, Instant::never());
     }
   }
-  if (order.on && order.wait && sched.has_tasks() && draining.orders.size() < kMaxOrders) {
-    draining.orders.insert(id);
-    draining.last_line.clear();
+  if (order.on && order.wait && sched.has_tasks()) {
+    if (draining.orders.size() < kMaxOrders || draining.orders.contains(id)) {
+      draining.orders.insert(id);
+      draining.last_line.clear();
+      return;
+    }
+    out.send_when_durable(
+        from, Channel::kStream,
+        node_frame(OrderProgress{order.order, "it drains, but too many wait for the end of that",
+                                 true, true}));
     return;
   }
   // It is to hold even if this node's process ends now.

@@ -153,6 +153,29 @@ TEST_F(DrainedCluster, WhoWaitsWhileItIsUndrainedIsToldSo) {
   EXPECT_EQ(waited->error().code, Code::kRefused);
 }
 
+TEST_F(DrainedCluster, OfThoseWhoWaitOneTooManyIsTurnedAwayAndNobodyIsToldTooEarly) {
+  const JobId id = run_array(0, 3 * kCpus, "30000ms");
+  ASSERT_TRUE(fill_all_with(3 * kCpus));
+  std::size_t done = 0;
+  std::vector<Error> refused;
+  for (int i = 0; i < 257; ++i) {
+    world.host(0).ask(client::Request(client::DrainNode{world.host(2).id(), {}, true}),
+                      [&](Result<client::Answer> reply, bool last) {
+                        if (!reply) refused.push_back(reply.error());
+                        if (reply && last) ++done;
+                      });
+  }
+  world.run_for(seconds(3));
+  EXPECT_EQ(running(2), kCpus);
+  EXPECT_EQ(done, 0U);
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_EQ(refused[0].code, Code::kRefused);
+  EXPECT_TRUE(is_seen_draining(0, 2)) << "it is obeyed all the same";
+  EXPECT_TRUE(world.run_until([&] { return done == 256; }, seconds(60)));
+  EXPECT_EQ(running(2), 0U);
+  EXPECT_EQ(end_of(0, id).state, JobState::kDone);
+}
+
 TEST_F(DrainedCluster, ItKeepsItsGroups) {
   std::size_t before = 0, after = 0;
   const auto seats = [&] {
