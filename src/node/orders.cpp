@@ -58,20 +58,31 @@ void Node::Parts::on_order_progress(NodeId from, const OrderProgress& progress) 
   order.give_up_at = now + kViewPatience;
 }
 
+// Of an order to a node that has left, or (not `has_left`) died.
+Result<client::Answer> Node::Parts::outcome(const Ordered& order, bool has_left) const {
+  if (order.draining && !order.is_obeyed) {
+    const std::string how = has_left ? " has left meanwhile" : " died meanwhile";
+    return fail(has_left ? Code::kRefused : Code::kFailed, order.node.text() + how);
+  }
+  if (!order.draining && !has_left) {
+    return fail(Code::kFailed, "it died before it had handed over everything",
+                "see what is missing: dunlin status");
+  }
+  return client::Answer(client::Done{});
+}
+
 // The last word of a node that leaves may be lost, since its process ends right behind it: gossip
 // knows better.
-void Node::Parts::end_orders(const NodeId& node, const Result<void>& how) {
+void Node::Parts::end_orders(const NodeId& node, bool has_left) {
   for (auto at = orders.begin(); at != orders.end();) {
-    const auto order = at++;
-    if (order->second.node != node || order->second.forgotten) continue;
-    const client::RequestId request = order->second.request;
-    if (how) {
-      answer(request, client::Answer(client::Progress{"left"}), false);
-      answer(request, client::Answer(client::Done{}));
-    } else {
-      answer(request, tl::unexpected(how.error()));
+    const auto next = at++;
+    const Ordered& order = next->second;
+    if (order.node != node || order.forgotten) continue;
+    if (has_left && !order.draining) {
+      answer(order.request, client::Answer(client::Progress{"left"}), false);
     }
-    orders.erase(order);
+    answer(order.request, outcome(order, has_left));
+    orders.erase(next);
   }
 }
 

@@ -134,7 +134,8 @@ struct Node::Parts {
   Result<void> may_order(const NodeId& node, const std::string& what) const;
   void send_order(std::uint64_t number, Ordered order);
   void on_order_progress(NodeId from, const OrderProgress& progress);
-  void end_orders(const NodeId& node, const Result<void>& how);
+  Result<client::Answer> outcome(const Ordered& order, bool has_left) const;
+  void end_orders(const NodeId& node, bool has_left);
   bool is_seen(const Ordered& order) const;
   void end_forgetting(client::RequestId request, const Result<void>& how);
   void follow_orders();

@@ -111,7 +111,7 @@ void Node::Parts::on(const MemberSuspect&) {
 }
 void Node::Parts::on(const MemberLeft& event) {
   members_dirty = seeds_dirty = true;
-  end_orders(event.node, {});
+  end_orders(event.node, true);
 }
 void Node::Parts::on(const MemberChanged&) {
   members_dirty = true;
@@ -120,8 +120,7 @@ void Node::Parts::on(const MemberChanged&) {
 void Node::Parts::on(const MemberDead& event) {
   members_dirty = true;
   died.push_back(event.node);
-  end_orders(event.node, fail(Code::kFailed, "it died before it had handed over everything",
-                              "see what is missing: dunlin status"));
+  end_orders(event.node, false);
 }
 
 void Node::Parts::on(const MemberRestarted& event) {

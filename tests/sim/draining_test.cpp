@@ -176,6 +176,25 @@ TEST_F(DrainedCluster, OfThoseWhoWaitOneTooManyIsTurnedAwayAndNobodyIsToldTooEar
   EXPECT_EQ(end_of(0, id).state, JobState::kDone);
 }
 
+// The orders do not reach it; that it has left is heard from the third.
+TEST_F(DrainedCluster, WhoWaitsForADrainIsNotToldThatItIsDoneWhenTheNodeLeaves) {
+  world.network().cut(0, 2, Fault::kOneWayPartition);
+  std::vector<Error> errors;
+  const auto keep = [&](Result<client::Answer> reply, bool) {
+    EXPECT_FALSE(reply.has_value());
+    if (!reply) errors.push_back(reply.error());
+  };
+  const NodeId leaver = world.host(2).id();
+  world.host(0).ask(client::Request(client::DrainNode{leaver, {}, true}), keep);
+  world.host(0).ask(client::Request(client::UndrainNode{leaver}), keep);
+  ASSERT_TRUE(world.call(1, client::Request(client::LeaveNode{leaver, true})).has_value());
+  ASSERT_TRUE(world.run_until([&] { return errors.size() == 2; }, seconds(5)));
+  for (const Error& error : errors) {
+    EXPECT_EQ(error.code, Code::kRefused) << error.message;
+    EXPECT_NE(error.message.find("has left"), std::string::npos) << error.message;
+  }
+}
+
 TEST_F(DrainedCluster, ItKeepsItsGroups) {
   std::size_t before = 0, after = 0;
   const auto seats = [&] {
