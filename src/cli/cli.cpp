@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/manual.h"
 #include "cli/servers.h"
 
 namespace dunlin {
@@ -184,6 +185,9 @@ int run_line(std::vector<std::string> args) {
   if (args.empty()) {
     return complain({Code::kUsage, "there is no command", "see dunlin --help"}, wants_json(before));
   }
+  if (args.size() == 2 && args[0] == "help" && args[1] == "--man") {
+    return print(manual_page()), kExitWell;
+  }
   // `help submit` is `submit --help`.
   if (args[0] == "help" && args.size() > 1) {
     args.erase(args.begin());
@@ -282,6 +286,8 @@ const std::vector<Command>& commands() {
       {"set", "change a job that is accepted already", "JOB... [options]",
        "dunlin set last --priority 10 --time 2h", &set_options(), Words::kAnywhere, 1, kAny,
        run_set},
+      {"completion", "what a shell needs to complete the words of these commands", "bash|zsh",
+       "dunlin completion bash", &no_options(), Words::kCommand, 1, kAny, run_completion, true},
       {"events", "", "", "", &no_options()},
       {"fs", "", "", "", &no_options()},
       {"mount", "", "", "", &no_options()},

@@ -135,7 +135,8 @@ const OptionTable& jobs_options() {
   static const OptionTable table = {
       {"user", 'u', "USER", Takes::kText, "of this user, not yours"},
       {"all-users", 0, nullptr, Takes::kNothing, "of everybody"},
-      {"state", 0, "STATE", Takes::kText, "in this state"},
+      {"state", 0, "STATE", Takes::kText, "in this state", false, true,
+       "waiting running paused done failed cancelled"},
       {"name", 0, "GLOB", Takes::kText, "whose names match"},
       {"since", 0, "TIME", Takes::kDuration, "submitted at most so long ago"},
       {"limit", 0, "N", Takes::kCount, "the newest N (1000)"},
@@ -153,7 +154,8 @@ const OptionTable& show_options() {
 
 const OptionTable& tasks_options() {
   static const OptionTable table = {
-      {"state", 0, "STATE", Takes::kText, "in this state"},
+      {"state", 0, "STATE", Takes::kText, "in this state", false, true,
+       "waiting queued running paused done failed cancelled"},
       {"node", 0, "NODE", Takes::kText, "on this node; without JOB: what runs there now"},
   };
   return table;

@@ -58,7 +58,7 @@ void print_tokens(const client::TokenList& list) {
 const OptionTable& token_create_options() {
   static const OptionTable table = {
       {"role", 0, "ROLE", Takes::kText,
-       "node (the default): lets a node join; user: lets a client in"},
+       "node (the default): lets a node join; user: lets a client in", false, true, "node user"},
       {"user", 0, "NAME", Takes::kText,
        "whose jobs a client with it submits (with --role user: you)"},
       {"ttl", 0, "TIME", Takes::kDuration, "how long it can be used; 0: for ever (1h)"},

@@ -60,6 +60,8 @@ const OptionTable& outputs_options();
 // Prints the job's output until it is final; the exit code is as of `wait`.
 int follow_logs(Invocation& call, const JobRef& job, const std::string& streams);
 
+int run_completion(Invocation& call);  // cmd_completion.cpp
+
 int run_wait(Invocation& call);  // cmd_wait.cpp
 const OptionTable& wait_options();
 // Until all (with `any`: one) of the jobs are final. No limit: for ever.

@@ -37,6 +37,8 @@ struct Option {
   const char* help = "";
   bool repeats = false;
   bool available = true;  // documented, but this version refuses it
+  // All values there are, with blanks between, for the manual and for completion; null: too many.
+  const char* choices = nullptr;
 };
 
 using OptionTable = std::vector<Option>;
