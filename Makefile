@@ -4,7 +4,7 @@ TEST_BUILD ?= build/tests
 JOBS ?= $(shell nproc)
 SEED ?= 1
 
-.PHONY: all deps test-deps demo play test sim asan tsan bench check format tidy clean
+.PHONY: all deps test-deps demo play test sim asan tsan bench deb check format tidy clean
 
 all:
 	@cmake -S . -B $(BUILD) -G Ninja >/dev/null
@@ -49,6 +49,11 @@ tsan:
 bench: all
 	@ninja -C $(BUILD) benches
 	@bench/run $(BUILD)/dunlin $(BUILD)/bench $(BENCH)
+
+# A Debian package of the program: build/dunlin_VERSION_ARCHITECTURE.deb
+deb: deps
+	@$(MAKE) --no-print-directory all
+	@scripts/deb $(BUILD)/dunlin
 
 check: test-deps
 	@scripts/check build/check
