@@ -30,17 +30,20 @@ class PromiseCheck {
       : self_(self), boot_(boot), last_row_(last_row) {}
 
   Instant deadline() const { return ask_at_; }
-  // Asks whoever has to be heard and has not answered; nobody when nothing is unverified.
+  // Asks whoever has to be heard and has not answered, and who wants a replica here; nobody when
+  // nothing is unverified.
   void ask(Turn& turn, const std::vector<const Raft*>& unverified);
-  // Somebody can be reached (again): whoever has to answer is asked at once.
+  // Somebody can be reached (again): a round of questions that waits for its time comes at once.
   void peer_is_up(Instant now);
   // It takes a replica here that is not verified for one of its group's: it may know more of the
   // group, and is asked (again) with the next round.
   void is_wanted_by(Instant now, const NodeId& node);
 
-  // Set when an answer shows that this node forgot something it promised.
+  // Set when an answer shows that this node forgot something it promised, or that a later life of
+  // it is known.
   std::optional<GroupsFatal> judge(Instant now, const NodeId& from, const PromiseReply& reply);
-  // Enough have answered for this replica: a majority of the voters, itself counted if it votes.
+  // Enough have answered for this replica: a majority of the voters, itself counted if it votes;
+  // never while none are known.
   bool is_settled(const Raft& raft) const;
 
   // What this node remembers of the asker's promises.
@@ -63,7 +66,7 @@ class PromiseCheck {
   const NodeId self_;
   const Boot boot_;
   const std::uint64_t last_row_;
-  std::map<GroupId, std::map<NodeId, Generation>> answered_;  // by which replica, at last
+  std::map<GroupId, std::map<NodeId, Generation>> answered_;  // by the last replica of each
   std::set<NodeId> callers_;                                  // to be asked with the next round
   std::map<GroupId, Committed> committed_;                    // as others told
   Instant ask_at_ = Instant::never();

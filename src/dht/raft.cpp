@@ -338,7 +338,8 @@ void Raft::set_leader(const Seat& leader) {
   const auto is_watched = [&](const NodeId& node) {
     return node.is_none() || config().generation_of(node) != 0;
   };
-  if (!is_watched(leader_) || !is_watched(leader.node)) ++peers_version_;
+  const bool is_change = leader.node != leader_;
+  if (is_change && (!is_watched(leader_) || !is_watched(leader.node))) ++peers_version_;
   leader_ = leader.node;
   leader_generation_ = leader.generation;
 }

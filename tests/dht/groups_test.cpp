@@ -69,8 +69,16 @@ Bytes framed(GroupMessage message) {
   return frame;
 }
 
+Bytes framed(NodeNote note) {
+  Bytes frame{static_cast<std::uint8_t>(Module::kGroups)};
+  append(frame, encode(Envelope{1, 0, {std::move(note)}, {}}));
+  return frame;
+}
+
 class GroupsAlone : public ::testing::Test {
  protected:
+  explicit GroupsAlone(Boot boot = 1) : groups_(named(1), boot, one_group(), Random(1)) {}
+
   // The group messages answered, and whether they wait for the disk.
   std::vector<std::pair<GroupMessage, bool>> hear(GroupMessage message) {
     Effects out;
@@ -96,8 +104,17 @@ class GroupsAlone : public ::testing::Test {
   }
 
   std::uint64_t row_ = 0;
-  Groups groups_{named(1), 1, one_group(), Random(1)};
+  Groups groups_;
   std::vector<Fact> facts_;
+};
+
+// It may be a copy from before it had any seat, and have promised things that it knows nothing of.
+class GroupsRestarted : public GroupsAlone {
+ protected:
+  GroupsRestarted() : GroupsAlone(2) {
+    Effects out;
+    groups_.recover(Instant{1}, {}, out);
+  }
 };
 
 // Else the leader would tell it for ever; and what is still under way must not bring it to life.
@@ -131,6 +148,27 @@ TEST_F(GroupsAlone, ALeaderWhoseTermIsOverReplacesNoReplica) {
   EXPECT_EQ(groups_.applied(kGroup)->generation, 5U);
   hear({kGroup, 7, 1, 8, Append{6, 3, 6, {}}});
   EXPECT_EQ(groups_.applied(kGroup)->generation, 7U);
+}
+
+TEST_F(GroupsAlone, AReplicaFoundedInTheFirstLifeAnswersAtOnce) {
+  EXPECT_EQ(hear({kGroup, 5, 1, 3, Append{6, 3, 6, {}}}).size(), 1U);
+}
+
+TEST_F(GroupsRestarted, AReplicaFoundedPromisesNothingBeforeItsVotersHaveAnswered) {
+  const GroupMessage append{kGroup, 5, 1, 3, Append{6, 3, 6, {}}};
+  const GroupMessage request{kGroup, 5, 1, 4, VoteRequest{false, false, 6, 3}};
+  EXPECT_TRUE(hear(append).empty());
+  EXPECT_TRUE(groups_.applied(kGroup).has_value()) << "it is there";
+  EXPECT_TRUE(hear(append).empty());
+  EXPECT_TRUE(hear(request).empty());
+  GroupPromise nothing;
+  nothing.by = 1;
+  nothing.committed = 6;
+  nothing.committed_term = 3;
+  nothing.config.voters = {{named(2), 1}};
+  Effects out;
+  groups_.receive(Instant{1}, named(2), framed(PromiseReply{2, 2, 0, {nothing}}), out);
+  EXPECT_EQ(hear(append).size(), 1U);
 }
 
 TEST_F(GroupsAlone, ARemovalFromBeforeTheReplicaIsNotBelieved) {

@@ -1,6 +1,8 @@
 // A leader and a learner whose node can never take its seat, and says so.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "dht/raft.h"
 
 namespace dunlin {
@@ -56,6 +58,22 @@ TEST_F(DeniedSeat, IsWrittenToNoMore) {
   EXPECT_TRUE(raft->is_gone({other, 3}));
   raft->peer_recovered(turn, other);
   EXPECT_EQ(messages_within(seconds(60)), 0u);
+}
+
+// It never answers that, either.
+TEST_F(DeniedSeat, IsToldSoOftenThatItWasRemovedAndNoOftener) {
+  const auto farewells = [&] {
+    return std::ranges::count_if(turn.messages, [](const auto& sent) {
+      return std::holds_alternative<Removed>(sent.message.body);
+    });
+  };
+  turn.messages.clear();
+  raft->change_config(turn, {{raft->self()}, {}, {}});
+  settle();
+  const auto first = farewells();
+  messages_within(seconds(600));
+  EXPECT_EQ(first + farewells(), 16);
+  EXPECT_EQ(messages_within(seconds(600)), 0u);
 }
 
 TEST_F(DeniedSeat, IsForgottenWithTheNextOneInItsPlace) {
