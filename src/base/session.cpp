@@ -316,7 +316,7 @@ Result<void> Session::on_refusal(ByteView message) {
     case Reason::kKey:
       if (peer_.mode == SessionMode::kClient) return bad_client_token("is not known there");
       if (peer_.mode == SessionMode::kJoin) {
-        return fail(Code::kRefused, "the join token is not valid there (any more)",
+        return fail(Code::kRefused, "the token is not valid there (any more)",
                     "`dunlin token create` on a node of the cluster prints a new one");
       }
       return fail(Code::kRefused, "the other end does not know this key of the cluster");

@@ -26,7 +26,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 tl::unexpected<Error> not_a_token(std::string what) {
-  return fail(Code::kUsage, "the join token " + std::move(what),
+  return fail(Code::kUsage, "the token " + std::move(what),
               "a token looks like dun1-...-...-...; `dunlin token create` prints one");
 }
 

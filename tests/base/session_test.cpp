@@ -172,7 +172,7 @@ TEST(Session, RefusesAnUnknownTokenInFewBytes) {
       Session::listen(identity(2), session_lookup, session_key_of(12))};
   pair.run();
   ASSERT_FALSE(pair.dialer_result);
-  EXPECT_EQ(pair.dialer_result.error().message, "the join token is not valid there (any more)");
+  EXPECT_EQ(pair.dialer_result.error().message, "the token is not valid there (any more)");
   EXPECT_LE(pair.to_dialer, 4U);
 }
 

@@ -50,17 +50,17 @@ TEST(Token, SaysWhatIsWrongWithAMisspeltOne) {
     EXPECT_EQ(token.error().code, Code::kUsage);
     return token.error().message;
   };
-  EXPECT_EQ(message(""), "the join token is empty");
-  EXPECT_EQ(message("\n"), "the join token is empty");
-  EXPECT_EQ(message("hello"), "the join token does not begin with dun1-");
+  EXPECT_EQ(message(""), "the token is empty");
+  EXPECT_EQ(message("\n"), "the token is empty");
+  EXPECT_EQ(message("hello"), "the token does not begin with dun1-");
   EXPECT_EQ(message("dun2" + good.substr(4)),
-            "the join token is of a version this dunlin does not know");
-  EXPECT_EQ(message(good.substr(0, 40)), "the join token does not have four parts: was it cut?");
-  EXPECT_EQ(message(good.substr(0, good.size() - 1)), "the join token has a misspelt secret");
-  EXPECT_EQ(message(good + "-x"), "the join token does not have four parts: was it cut?");
+            "the token is of a version this dunlin does not know");
+  EXPECT_EQ(message(good.substr(0, 40)), "the token does not have four parts: was it cut?");
+  EXPECT_EQ(message(good.substr(0, good.size() - 1)), "the token has a misspelt secret");
+  EXPECT_EQ(message(good + "-x"), "the token does not have four parts: was it cut?");
   std::string bad = good;
   bad[6] = 'u';  // no digit of the alphabet
-  EXPECT_EQ(message(bad), "the join token has a misspelt cluster id");
+  EXPECT_EQ(message(bad), "the token has a misspelt cluster id");
 }
 
 TEST(Token, SurvivesArbitraryText) {

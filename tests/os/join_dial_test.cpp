@@ -79,7 +79,7 @@ TEST(JoinDial, SaysThatTheTokenIsNotValid) {
     ASSERT_TRUE(loop.run_until([&] { return joiner.result.has_value(); }));
     ASSERT_FALSE(*joiner.result);
     EXPECT_EQ(joiner.result->error().code, Code::kRefused);
-    EXPECT_EQ(joiner.result->error().message, "the join token is not valid there (any more)");
+    EXPECT_EQ(joiner.result->error().message, "the token is not valid there (any more)");
   }
   EXPECT_TRUE(a.joins.empty());
 }
