@@ -28,9 +28,9 @@ class Repair {
         misplaced_(config, random.fork(), members, inventory_, shelf, pulls_) {}
 
   void on_members(Instant now);
-  // Blobs that were promised and are not there.
   // A change of the members that waits to be acted on waits no longer.
   void hurry(Instant now);
+  // Blobs that were promised and are not there.
   void on_lost(Instant now, const std::vector<BlobId>& ids);
   // At the end of every input: what the shelf has gained or lost.
   void settle(Instant now, Effects& out);
