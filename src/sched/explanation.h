@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fields.h"
@@ -29,6 +30,7 @@ enum class FitVerdict : std::uint8_t {
 };
 // "fits", "bad_for_job"
 const char* name_of(FitVerdict verdict);
+std::optional<FitVerdict> fit_verdict_from(std::string_view name);
 
 // What a task needs, or what there is of it: amounts, and where.
 struct Supply {

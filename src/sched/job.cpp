@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string_view>
+
 #include "sched/explanation.h"
 
 namespace dunlin {
@@ -16,9 +17,12 @@ constexpr std::array kReasons = {
     "resources", "impossible",         "no_quorum",      "exit",         "signal", "time_limit",
     "memory",    "missing_executable", "cannot_execute", "file_missing", "disk",   "crash_limit",
     "max_fails", "dependency_failed",  "cancelled"};
+constexpr std::array kFitVerdicts = {"fits",     "full",        "lacks",   "draining",
+                                     "excluded", "bad_for_job", "refused", "unreachable"};
 static_assert(kJobStates.size() == static_cast<std::size_t>(JobState::kLast) + 1);
 static_assert(kTaskStates.size() == static_cast<std::size_t>(TaskState::kLast) + 1);
 static_assert(kReasons.size() == static_cast<std::size_t>(Reason::kLast) + 1);
+static_assert(kFitVerdicts.size() == static_cast<std::size_t>(FitVerdict::kLast) + 1);
 
 template <class State, std::size_t N>
 std::optional<State> from_name(const std::array<const char*, N>& names, std::string_view name) {
@@ -40,9 +44,7 @@ const char* name_of(Reason reason) {
   return kReasons[static_cast<std::size_t>(reason)];
 }
 const char* name_of(FitVerdict verdict) {
-  static constexpr const char* kNames[] = {"fits",     "full",        "lacks",   "draining",
-                                           "excluded", "bad_for_job", "refused", "unreachable"};
-  return kNames[static_cast<std::size_t>(verdict)];
+  return kFitVerdicts[static_cast<std::size_t>(verdict)];
 }
 std::optional<JobState> job_state_from(std::string_view name) {
   return from_name<JobState>(kJobStates, name);
@@ -52,6 +54,9 @@ std::optional<Reason> reason_from(std::string_view name) {
 }
 std::optional<TaskState> task_state_from(std::string_view name) {
   return from_name<TaskState>(kTaskStates, name);
+}
+std::optional<FitVerdict> fit_verdict_from(std::string_view name) {
+  return from_name<FitVerdict>(kFitVerdicts, name);
 }
 
 std::uint32_t JobSpec::task_count() const {
