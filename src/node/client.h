@@ -16,6 +16,13 @@
 #include "node/cluster_record.h"
 #include "sched/requests.h"
 
+namespace dunlin {
+
+// What tasks may use on such a node beside cores and memory.
+Devices devices_of(const NodeFacts& facts);
+
+}  // namespace dunlin
+
 namespace dunlin::client {
 
 // Names a request between the node and whoever drives it; never reused in one life of a node.

@@ -38,7 +38,7 @@ void Node::on_client_gone(client::RequestId request) {
   p.waiting.erase(request);
   p.leaving.clients.erase(request);
   p.ending.clients.erase(request);
-  std::erase_if(p.orders, [&](const auto& order) { return order.second.request == request; });
+  std::erase_if(p.sent_orders, [&](const auto& order) { return order.second.request == request; });
 }
 
 void Node::Parts::answer(client::RequestId request, Result<client::Answer> what, bool last) {
@@ -84,14 +84,18 @@ bool Node::Parts::is_alive(const NodeId& node) const {
   return member != gossip.members().end() && member->second.state == MemberState::kAlive;
 }
 
-// Where nothing is known of a group, it is as well as the cluster is.
-bool Node::Parts::is_served(GroupId group) const {
-  if (const std::optional<GroupConfig> known = groups.config(group))
-    return known->has_quorum([&](const Seat& seat) { return is_alive(seat.node); });
+bool Node::Parts::is_whole() const {
   return std::ranges::none_of(gossip.members(), [](const auto& member) {
     return member.second.state == MemberState::kSuspect ||
            member.second.state == MemberState::kDead;
   });
+}
+
+// Where nothing is known of a group, it is as well as the cluster is.
+bool Node::Parts::is_served(GroupId group, bool is_whole) const {
+  const std::optional<GroupConfig> known = groups.config(group);
+  if (!known) return is_whole;
+  return known->has_quorum([&](const Seat& seat) { return is_alive(seat.node); });
 }
 
 // One with a quorum, by what is known here; else one whose leader, by hearsay, lives: that may have
@@ -99,11 +103,12 @@ bool Node::Parts::is_served(GroupId group) const {
 void Node::Parts::serve(client::RequestId request, const client::PickGroup&) {
   const std::uint16_t count = start.membership.group_count;
   const auto first = static_cast<std::uint16_t>(random.below(count));
+  const bool whole = is_whole();
   for (const bool by_hearsay : {false, true}) {
     for (std::uint16_t i = 0; i < count; ++i) {
       const GroupId group{static_cast<std::uint16_t>((first + i) % count)};
       const std::optional<NodeId> leader = groups.leader(group);
-      if (!leader || !is_alive(*leader) || (!by_hearsay && !is_served(group))) continue;
+      if (!leader || !is_alive(*leader) || (!by_hearsay && !is_served(group, whole))) continue;
       answer(request, client::Answer(client::PickedGroup{group, count}));
       return;
     }
@@ -279,7 +284,7 @@ void Node::Parts::follow_leaving() {
                     (dead.empty() ? ""
                                   : "; this may wait until dead hosts are replaced: " + dead +
                                         " (dunlin forget replaces one that never comes back)"),
-                false, false);
+                false);
     return;
   }
   if (!leaving.gossip_said) {
@@ -289,11 +294,11 @@ void Node::Parts::follow_leaving() {
     return;
   }
   if (!gossip.is_quiet() && now < leaving.said_at + kFarewell) return;
-  say_leaving("left", true, false);
+  say_leaving("left", true);
   output.stop = true;
 }
 
-void Node::Parts::say_leaving(const std::string& line, bool done, bool refused) {
+void Node::Parts::say_leaving(const std::string& line, bool done) {
   if (line == leaving.last_line) return;
   leaving.last_line = line;
   for (const client::RequestId client : std::set(leaving.clients)) {
@@ -301,7 +306,7 @@ void Node::Parts::say_leaving(const std::string& line, bool done, bool refused) 
     if (done) answer(client, client::Answer(client::Done{}));
   }
   for (const auto& [node, order] : leaving.orders) {
-    out.send(node, Channel::kStream, node_frame(OrderProgress{order, line, done, refused}));
+    out.send(node, Channel::kStream, node_frame(OrderProgress{order, line, done, false}));
   }
 }
 
@@ -332,7 +337,14 @@ void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
              node_frame(OrderProgress{order.order, allowed.error().message, true, true}));
     return;
   }
-  if (leaving.orders.size() < kMaxOrders) leaving.orders.insert({from, order.order});
+  const std::pair id{from, order.order};
+  if (leaving.orders.size() < kMaxOrders || leaving.orders.contains(id)) {
+    leaving.orders.insert(id);
+  } else {
+    out.send(from, Channel::kStream,
+             node_frame(
+                 OrderProgress{order.order, "it leaves, but too many wait for that", true, true}));
+  }
   // Who orders it again, or later, hears how far it is.
   leaving.last_line.clear();
   begin_leaving(order.now);

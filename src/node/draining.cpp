@@ -93,7 +93,6 @@ void Node::Parts::set_draining(bool on, Instant until) {
   load.draining = on || leaving.active;
   gossip.set_load(now, load);
   sched.set_draining(now, load.draining, out);
-  members_dirty = true;
 }
 
 std::string Node::Parts::draining_line() const {

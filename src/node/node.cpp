@@ -121,7 +121,8 @@ Instant Node::next_deadline() const {
   return std::min({p.gossip.next_deadline(), p.liveness.next_deadline(), p.groups.next_deadline(),
                    p.router.next_deadline(), p.blobs.next_deadline(), p.sched.next_deadline(),
                    p.admission.next_deadline(), p.status.next_deadline(),
-                   p.checkpointer.next_deadline(), p.ending.at, p.draining.until, p.next_order()});
+                   p.checkpointer.next_deadline(), p.ending.at, p.draining.until,
+                   p.next_order_deadline()});
 }
 
 void Node::tick() {

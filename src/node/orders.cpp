@@ -33,21 +33,21 @@ Result<void> Node::Parts::may_order(const NodeId& node, const std::string& what)
   return {};
 }
 
-void Node::Parts::send_order(std::uint64_t number, Ordered order) {
+void Node::Parts::send_order(std::uint64_t number, SentOrder order) {
   order.repeat_at = now + kOrderRepeat;
   order.give_up_at = now + kOrderPatience;
   out.send(order.node, Channel::kStream, order.frame);
-  orders[number] = std::move(order);
+  sent_orders[number] = std::move(order);
 }
 
 void Node::Parts::on_order_progress(NodeId from, const OrderProgress& progress) {
-  const auto found = orders.find(progress.order);
-  if (found == orders.end() || found->second.node != from) return;
-  Ordered& order = found->second;
+  const auto found = sent_orders.find(progress.order);
+  if (found == sent_orders.end() || found->second.node != from) return;
+  SentOrder& order = found->second;
   order.is_heard = true;
   if (progress.refused) {
     answer(order.request, fail(Code::kRefused, progress.text));
-    orders.erase(found);
+    sent_orders.erase(found);
     return;
   }
   if (!progress.text.empty()) {
@@ -59,7 +59,7 @@ void Node::Parts::on_order_progress(NodeId from, const OrderProgress& progress) 
 }
 
 // Of an order to a node that has left, or (not `has_left`) died.
-Result<client::Answer> Node::Parts::outcome(const Ordered& order, bool has_left) const {
+Result<client::Answer> Node::Parts::outcome(const SentOrder& order, bool has_left) const {
   if (order.draining && !order.is_obeyed) {
     const std::string how = has_left ? " has left meanwhile" : " died meanwhile";
     return fail(has_left ? Code::kRefused : Code::kFailed, order.node.text() + how);
@@ -74,20 +74,20 @@ Result<client::Answer> Node::Parts::outcome(const Ordered& order, bool has_left)
 // The last word of a node that leaves may be lost, since its process ends right behind it: gossip
 // knows better.
 void Node::Parts::end_orders(const NodeId& node, bool has_left) {
-  for (auto at = orders.begin(); at != orders.end();) {
+  for (auto at = sent_orders.begin(); at != sent_orders.end();) {
     const auto next = at++;
-    const Ordered& order = next->second;
+    const SentOrder& order = next->second;
     if (order.node != node || order.forgotten) continue;
     if (has_left && !order.draining) {
       answer(order.request, client::Answer(client::Progress{"left"}), false);
     }
     answer(order.request, outcome(order, has_left));
-    orders.erase(next);
+    sent_orders.erase(next);
   }
 }
 
 // Does this node, too, know what has become of the order?
-bool Node::Parts::is_seen(const Ordered& order) const {
+bool Node::Parts::is_seen(const SentOrder& order) const {
   if (order.forgotten) return admission.record().is_retired(order.node);
   const auto member = gossip.members().find(order.node);
   return !order.draining || member == gossip.members().end() ||
@@ -96,9 +96,9 @@ bool Node::Parts::is_seen(const Ordered& order) const {
 
 // Called at the end of every turn.
 void Node::Parts::follow_orders() {
-  for (auto at = orders.begin(); at != orders.end();) {
+  for (auto at = sent_orders.begin(); at != sent_orders.end();) {
     const auto next = at++;
-    Ordered& order = next->second;
+    SentOrder& order = next->second;
     const bool is_over = order.give_up_at <= now;
     if (order.is_obeyed && (is_seen(order) || is_over)) {
       answer(order.request, client::Answer(client::Done{}));
@@ -112,13 +112,13 @@ void Node::Parts::follow_orders() {
       }
       continue;
     }
-    orders.erase(next);
+    sent_orders.erase(next);
   }
 }
 
-Instant Node::Parts::next_order() const {
+Instant Node::Parts::next_order_deadline() const {
   Instant next = Instant::never();
-  for (const auto& [number, order] : orders) {
+  for (const auto& [number, order] : sent_orders) {
     if (order.is_obeyed) next = std::min(next, order.give_up_at);
     if (!order.is_heard) next = std::min({next, order.give_up_at, order.repeat_at});
   }
@@ -141,21 +141,21 @@ void Node::Parts::serve(client::RequestId request, const client::ForgetNode& bod
     answer(request, tl::unexpected(allowed.error()));
     return;
   }
-  Ordered order{request, body.node, {}};
+  SentOrder order{request, body.node, {}};
   order.forgotten = order.is_heard = true;
-  orders[next_order_number++] = std::move(order);
+  sent_orders[next_order_number++] = std::move(order);
   admission.issue(request, Retire{body.node});
 }
 
 void Node::Parts::end_forgetting(client::RequestId request, const Result<void>& how) {
-  for (auto at = orders.begin(); at != orders.end(); ++at) {
-    Ordered& order = at->second;
+  for (auto at = sent_orders.begin(); at != sent_orders.end(); ++at) {
+    SentOrder& order = at->second;
     if (order.request != request || !order.forgotten) continue;
     order.is_obeyed = true;
     order.give_up_at = now + kViewPatience;
     if (how) return;
     answer(request, tl::unexpected(how.error()));
-    orders.erase(at);
+    sent_orders.erase(at);
     return;
   }
 }

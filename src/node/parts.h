@@ -17,15 +17,14 @@
 namespace dunlin {
 
 constexpr std::size_t kMaxClientRequests = 10'000;  // waiting at one node
-constexpr std::size_t kMaxOrders = 256;             // of one kind that are told how it goes
+// Who waits here, by order of another node, for this one to have left, and for it to be drained,
+// and is told how it goes (Q10). One too many is obeyed, and told that it cannot wait.
+constexpr std::size_t kMaxOrders = 256;
 // For what KILL does not end at once, and for results that no quorum commits.
 constexpr Duration kAfterGrace = seconds(5);
 
 // The fact that holds Groups::peer_marks().
 inline constexpr const char* kMarksFact = "node/marks";
-
-// What tasks may use beside cores and memory.
-Devices devices_of(const NodeFacts& facts);
 
 struct Node::Parts {
   enum class Asker : std::uint8_t { kSched, kAdmission };
@@ -101,7 +100,8 @@ struct Node::Parts {
   void serve(client::RequestId request, JobRequest& body);
   void serve(client::RequestId request, const client::PickGroup& body);
   bool is_alive(const NodeId& node) const;
-  bool is_served(GroupId group) const;
+  bool is_whole() const;
+  bool is_served(GroupId group, bool is_whole) const;
   void serve(client::RequestId request, client::PutBlob& body);
   void serve(client::RequestId request, const client::GetBlob& body);
   void serve(client::RequestId request, const client::ListNodes& body);
@@ -124,22 +124,22 @@ struct Node::Parts {
   Instant hand_back_tasks();
   void begin_leaving(bool at_once);
   void follow_leaving();
-  void say_leaving(const std::string& line, bool done, bool refused);
+  void say_leaving(const std::string& line, bool done);
   Result<void> may_begin_leaving() const;
   void on_leave_order(NodeId from, const LeaveOrder& order);
   std::size_t seats() const;
 
   // orders.cpp
-  struct Ordered;
+  struct SentOrder;
   Result<void> may_order(const NodeId& node, const std::string& what) const;
-  void send_order(std::uint64_t number, Ordered order);
+  void send_order(std::uint64_t number, SentOrder order);
   void on_order_progress(NodeId from, const OrderProgress& progress);
-  Result<client::Answer> outcome(const Ordered& order, bool has_left) const;
+  Result<client::Answer> outcome(const SentOrder& order, bool has_left) const;
   void end_orders(const NodeId& node, bool has_left);
-  bool is_seen(const Ordered& order) const;
+  bool is_seen(const SentOrder& order) const;
   void end_forgetting(client::RequestId request, const Result<void>& how);
   void follow_orders();
-  Instant next_order() const;
+  Instant next_order_deadline() const;
 
   // draining.cpp
   void recover_draining(const std::map<std::string, Bytes>& facts);
@@ -235,7 +235,7 @@ struct Node::Parts {
   Draining draining;
 
   // An order of a client here to a node, perhaps this one.
-  struct Ordered {
+  struct SentOrder {
     client::RequestId request = 0;
     NodeId node;
     Bytes frame;
@@ -247,8 +247,8 @@ struct Node::Parts {
     Instant repeat_at{};
     Instant give_up_at{};
   };
-  std::map<std::uint64_t, Ordered> orders;
-  std::uint64_t next_order_number;  // never used again, not even in a later life
+  std::map<std::uint64_t, SentOrder> sent_orders;  // by number
+  std::uint64_t next_order_number;                 // never used again, not even in a later life
 };
 
 }  // namespace dunlin

@@ -1,6 +1,6 @@
-// Several parts of a node ask one server (the router, the store) under numbers of their own. This
-// gives each question a number that is unique at the server, and says whose it was when the answer
-// comes.
+// Several parts of a node ask one server (the router, the store) under numbers of their own, their
+// tokens. This gives each question a token that is unique at the server, and says whose it was when
+// the answer comes. Not the tokens of base/token.h, by which nodes and people are let in.
 #pragma once
 
 #include <cstdint>

@@ -176,6 +176,22 @@ TEST_F(DrainedCluster, OfThoseWhoWaitOneTooManyIsTurnedAwayAndNobodyIsToldTooEar
   EXPECT_EQ(end_of(0, id).state, JobState::kDone);
 }
 
+TEST_F(DrainedCluster, OfThoseWhoWaitForItToLeaveOneTooManyIsTurnedAway) {
+  std::size_t done = 0;
+  std::vector<Error> refused;
+  for (int i = 0; i < 257; ++i) {
+    world.host(0).ask(client::Request(client::LeaveNode{world.host(2).id(), false}),
+                      [&](Result<client::Answer> reply, bool last) {
+                        if (!reply) refused.push_back(reply.error());
+                        if (reply && last) ++done;
+                      });
+  }
+  ASSERT_TRUE(world.run_until([&] { return !refused.empty(); }, seconds(1)));
+  EXPECT_EQ(refused[0].code, Code::kRefused);
+  EXPECT_TRUE(world.run_until([&] { return done == 256; }, seconds(120)));
+  EXPECT_EQ(refused.size(), 1U);
+}
+
 // The orders do not reach it; that it has left is heard from the third.
 TEST_F(DrainedCluster, WhoWaitsForADrainIsNotToldThatItIsDoneWhenTheNodeLeaves) {
   world.network().cut(0, 2, Fault::kOneWayPartition);
@@ -225,12 +241,22 @@ TEST_F(DrainedCluster, TheDeadCannotBeDrained) {
   EXPECT_EQ(answer.error().code, Code::kRefused);
 }
 
-TEST_F(DrainedCluster, ANodeThatDoesNotAnswerIsSaidToBeSilent) {
+TEST_F(DrainedCluster, OfANodeThatDiesBeforeItAnswersThatIsSaid) {
   world.host(2).pause();
   const Result<client::Answer> answer = drain(0, 2);
   ASSERT_FALSE(answer.has_value());
-  EXPECT_TRUE(answer.error().code == Code::kTimeout || answer.error().code == Code::kFailed);
+  EXPECT_EQ(answer.error().code, Code::kFailed) << answer.error().message;
+  EXPECT_NE(answer.error().message.find("died"), std::string::npos) << answer.error().message;
   world.host(2).proceed();
+}
+
+// It lives, as the third knows.
+TEST_F(DrainedCluster, ANodeThatDoesNotAnswerIsSaidToBeSilent) {
+  world.network().cut(0, 2, Fault::kOneWayPartition);
+  const Result<client::Answer> answer = drain(0, 2);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kTimeout) << answer.error().message;
+  EXPECT_TRUE(world.host(2).is_up());
 }
 
 }  // namespace
