@@ -56,7 +56,7 @@ TEST(BadHosts, GetNoMoreTasksOfTheJobAndAllOfOthers) {
       },
       seconds(120)));
   EXPECT_EQ(cluster.show(job).state, JobState::kDone);
-  // Of 200 a third came its way before.
+  // A third of the 200 would go there, and more for the retries, if it were as good as the others.
   EXPECT_LT(begun.size(), 40u);
   EXPECT_GE(begun.size(), 3u);
   const JobId other = cluster.submit(0, kBadHostsGroup, cluster.spec({"work", "500"}, 12));

@@ -101,7 +101,16 @@ TEST_F(BereavedCluster, TheLivingAndTheMerelySilentAreNotForgotten) {
   EXPECT_EQ(living.error().code, Code::kRefused);
   EXPECT_NE(living.error().hint.find("dunlin leave"), std::string::npos);
   EXPECT_EQ(forget(0, NodeId{}).error().code, Code::kNotFound);
-  EXPECT_TRUE(world.host(3).is_up());
+  world.host(3).pause();
+  ASSERT_TRUE(
+      world.run_until([&] { return state_of(3, 0) == MemberState::kSuspect; }, seconds(30)));
+  const Result<client::Answer> silent = forget(0, world.host(3).id());
+  world.host(3).proceed();
+  ASSERT_FALSE(silent.has_value());
+  EXPECT_EQ(silent.error().code, Code::kRefused);
+  EXPECT_NE(silent.error().message.find("may live all the same"), std::string::npos)
+      << silent.error().message;
+  EXPECT_TRUE(world.run_until([&] { return state_of(3, 0) == MemberState::kAlive; }, seconds(30)));
 }
 
 TEST_F(BereavedCluster, AskedAgainItIsAsBefore) {
