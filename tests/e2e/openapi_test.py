@@ -146,6 +146,11 @@ class Api(ClusterTest):
         (self.well if status == 200 else self.badly).add(name)
         return json.loads(data) if kind == "application/json" else data
 
+    def order(self, name, **more):
+        """Lines of progress and signs of life, and at last that it is done."""
+        lines = [json.loads(line) for line in self.call(name, **more).splitlines()]
+        self.assertEqual(lines[-1:], [{"done": True}], f"{name}: {lines}")
+
     def submission(self, *argv, **more):
         return {"id": job_id(self.call("pickGroup")), "spec": {"argv": list(argv), **more}}
 
@@ -241,15 +246,15 @@ class Api(ClusterTest):
         self.assertEqual(self.call("getJob", with_file["id"])["spec"]["argv"], ["cp", "a", "b"])
 
     def ends(self):
-        self.call("drain", body={"node": self.cluster.id_of(2), "wait": True})
+        self.order("drain", body={"node": self.cluster.id_of(2), "wait": True})
         self.call("drain", body={"node": "short"}, status=400)
-        self.call("undrain", body={"node": self.cluster.id_of(2)})
+        self.order("undrain", body={"node": self.cluster.id_of(2)})
         self.call("undrain", body={"odd": 1}, status=400)
         self.forget(3)
         self.call("leave", body={"node": "short"}, status=400)
-        self.call("leave", body={"node": self.cluster.id_of(2), "now": True})
+        self.order("leave", body={"node": self.cluster.id_of(2), "now": True})
         self.call("down", query="odd=1", status=400)
-        self.call("down")
+        self.assertEqual(self.call("down"), {})
 
     def forget(self, node):
         lost = self.cluster.id_of(node)
@@ -258,7 +263,7 @@ class Api(ClusterTest):
         wait_for("its death to be known", lambda: any(
             n["id"] == lost and n["state"] == "dead" for n in self.cluster.json("nodes")), 60)
         self.call("forget", body={"odd": 1}, status=400)
-        self.call("forget", body={"node": lost})
+        self.assertEqual(self.call("forget", body={"node": lost}), {})
 
     def test_every_answer_with_json_is_as_it_is_described(self):
         cluster = self.cluster
@@ -267,7 +272,7 @@ class Api(ClusterTest):
         cluster.good("wait", job)
         for words, name in ((["nodes"], "Nodes"), (["nodes", "n1"], "Nodes"), (["status"], "Status"),
                             (["jobs"], "Jobs"), (["show", job], "JobWithSpec"),
-                            (["tasks", job], "Tasks"), (["outputs", job], "Outputs"),
+                            (["tasks", job], "Tasks"), (["explain", job + ".1"], "Explanation"), (["outputs", job], "Outputs"),
                             (["token", "create"], "TokenCreated"), (["token", "list"], "Tokens"),
                             (["submit", "--", "true"], "Job")):
             answer = json.loads(cluster.good("--json", *words))
