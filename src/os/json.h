@@ -30,24 +30,23 @@ Result<std::vector<Member>> nodes_from_json(std::string_view text);
 std::string only_node(std::string_view list, const NodeId& id);
 std::string status_json(const client::Status& status);
 Result<client::Status> status_from_json(std::string_view text);
-// The body of POST /v1/leave; no node: the one that is asked.
+// The bodies of POST /v1/leave, /v1/drain and /v1/undrain; no node: the one that is asked.
 std::string leave_request_json(const client::LeaveNode& request);
 Result<client::LeaveNode> leave_request_from_json(std::string_view text);
-// Of POST /v1/drain and /v1/undrain.
 std::string drain_request_json(const client::DrainNode& request);
 Result<client::DrainNode> drain_request_from_json(std::string_view text);
-std::string forget_request_json(const client::ForgetNode& request);
-// The node must be named.
-Result<client::ForgetNode> forget_request_from_json(std::string_view text);
 std::string undrain_request_json(const client::UndrainNode& request);
 Result<client::UndrainNode> undrain_request_from_json(std::string_view text);
-// A line of the answer to it.
+// A line of the answer to any of the three.
 struct OrderLine {
   std::string progress;
   bool done = false;
   std::optional<Error> error;
 };
 Result<OrderLine> order_line_from_json(std::string_view text);
+// The body of POST /v1/forget; the node must be named.
+std::string forget_request_json(const client::ForgetNode& request);
+Result<client::ForgetNode> forget_request_from_json(std::string_view text);
 
 // `user` is the caller as the node knows him: part of what --key is hashed from.
 struct GroupChoice {

@@ -14,18 +14,10 @@ void write_supply(JsonWriter& out, const Supply& supply, const Supply& needs) {
   }
   if (needs.room.devices.gpus > 0) out.field("gpus", supply.room.devices.gpus);
   if (!needs.room.devices.resources.empty()) {
-    out.key("resources");
-    out.begin_object();
-    for (const auto& [name, count] : supply.room.devices.resources) out.field(name, count);
-    out.end_object();
+    out.field("resources", supply.room.devices.resources);
   }
   if (!needs.zone.empty()) out.field_or_null("zone", supply.zone);
-  if (!needs.labels.empty()) {
-    out.key("labels");
-    out.begin_object();
-    for (const auto& [name, value] : supply.labels) out.field(name, value);
-    out.end_object();
-  }
+  if (!needs.labels.empty()) out.field("labels", supply.labels);
   out.end_object();
 }
 
@@ -63,21 +55,6 @@ void write_attempt(JsonWriter& out, const AttemptView& attempt) {
   out.end_object();
 }
 
-std::optional<FitVerdict> verdict_from(std::string_view name) {
-  for (std::size_t i = 0; i <= static_cast<std::size_t>(FitVerdict::kLast); ++i) {
-    if (name == name_of(static_cast<FitVerdict>(i))) return static_cast<FitVerdict>(i);
-  }
-  return std::nullopt;
-}
-
-void read_counts(JsonFields& in, const char* key, std::map<std::string, std::uint64_t>& to) {
-  const nlohmann::json* object = in.find(key);
-  if (object == nullptr || !object->is_object()) return;
-  for (const auto& [name, count] : object->items()) {
-    if (count.is_number_unsigned()) to[name] = count.get<std::uint64_t>();
-  }
-}
-
 Supply supply_from(const nlohmann::json& object) {
   JsonFields in(object, "supply");
   Supply supply;
@@ -85,13 +62,9 @@ Supply supply_from(const nlohmann::json& object) {
   in.read("cpus", supply.room.cpus);
   in.read("mem", supply.room.memory);
   in.read("gpus", supply.room.devices.gpus);
-  read_counts(in, "resources", supply.room.devices.resources);
+  in.read("resources", supply.room.devices.resources);
   in.read("zone", supply.zone);
-  const nlohmann::json* labels = in.find("labels");
-  if (labels == nullptr || !labels->is_object()) return supply;
-  for (const auto& [name, value] : labels->items()) {
-    if (value.is_string()) supply.labels[name] = value.get_ref<const std::string&>();
-  }
+  in.read_exact("labels", supply.labels);
   return supply;
 }
 
@@ -113,7 +86,7 @@ NodeVerdict verdict_from(const nlohmann::json& object, Supply& needs) {
   in.read("since", node.since);
   in.read("detail", node.detail);
   in.read("note", node.note);
-  node.verdict = verdict_from(verdict).value_or(FitVerdict::kRefused);
+  node.verdict = fit_verdict_from(verdict).value_or(FitVerdict::kRefused);
   if (const nlohmann::json* asked = in.find("needs")) needs = supply_from(*asked);
   const nlohmann::json* has = in.find("has");
   if (has != nullptr && !has->empty()) node.has = supply_from(*has);

@@ -23,7 +23,7 @@ std::optional<Devices> devices_free(const Member& member, const client::NodeList
   if (member.facts.id == list.self) return list.devices_free;
   const bool is_idle = member.load_at != Instant{} && member.load.running == 0;
   if (!is_idle || !is_present(member)) return std::nullopt;
-  return Devices{member.facts.gpus, {member.facts.resources.begin(), member.facts.resources.end()}};
+  return devices_of(member.facts);
 }
 
 void write_load(JsonWriter& out, const Member& member, const client::NodeList& list) {
@@ -63,10 +63,7 @@ void write_member(JsonWriter& out, const Member& member, const client::NodeList&
   out.field("state", member_state_name(member.state));
   out.field("draining", member.load.draining);
   out.field_or_null("zone", member.facts.zone);
-  out.key("labels");
-  out.begin_object();
-  for (const auto& [name, value] : member.facts.labels) out.field(name, value);
-  out.end_object();
+  out.field("labels", member.facts.labels);
   write_load(out, member, list);
   out.field("version", member.facts.version);
   out.field_or_null("note", member.facts.id == list.self ? list.isolation_note : "");
@@ -95,11 +92,7 @@ Result<Member> member_from(const nlohmann::json& object) {
   in.read("queued", member.load.queued);
   in.read("load_age_ms", age_ms);
   in.read("version", member.facts.version);
-  if (const nlohmann::json* labels = in.find("labels"); labels != nullptr && labels->is_object()) {
-    for (const auto& [name, value] : labels->items()) {
-      if (value.is_string()) member.facts.labels[name] = value.get_ref<const std::string&>();
-    }
-  }
+  in.read_exact("labels", member.facts.labels);
   const auto parsed = NodeId::from_text(id);
   const auto known = member_state_from(state);
   if (!parsed) in.complain("id", "is no node's id");

@@ -49,6 +49,29 @@ void JsonFields::read_exact(const char* key, std::string& to) {
   to = *text;
 }
 
+void JsonFields::read_exact(const char* key, std::map<std::string, std::string>& to) {
+  const nlohmann::json* object = find(key);
+  if (object == nullptr) return;
+  if (!object->is_object()) return complain(key, "must be an object");
+  for (const auto& [name, value] : object->items()) {
+    const auto text = exact_text(value);
+    if (!text) return complain(key, "must be an object of texts");
+    to[name] = *text;
+  }
+}
+
+void JsonFields::read(const char* key, std::map<std::string, std::uint64_t>& to) {
+  const nlohmann::json* object = find(key);
+  if (object == nullptr) return;
+  if (!object->is_object()) return complain(key, "must be an object");
+  for (const auto& [name, value] : object->items()) {
+    if (!value.is_number_unsigned()) {
+      return complain(key, "must be an object of whole numbers");
+    }
+    to[name] = value.get<std::uint64_t>();
+  }
+}
+
 void JsonFields::read(const char* key, std::string& to) {
   const nlohmann::json* found = find(key);
   if (found == nullptr) return;

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -37,6 +38,9 @@ class JsonFields {
   const nlohmann::json* find(const char* key);
   void read(const char* key, std::string& to);
   void read_exact(const char* key, std::string& to);  // see exact_text()
+  // Objects; what they hold is added.
+  void read_exact(const char* key, std::map<std::string, std::string>& to);
+  void read(const char* key, std::map<std::string, std::uint64_t>& to);
   void read(const char* key, bool& to);
   void read(const char* key, WallTime& to);
   void read_ms(const char* key, Duration& to);

@@ -98,29 +98,6 @@ void read_array(JsonFields& in, JobSpec& spec) {
   spec.many = true;
 }
 
-void read_text_map(JsonFields& in, const char* key, std::map<std::string, std::string>& to) {
-  const nlohmann::json* object = in.find(key);
-  if (object == nullptr) return;
-  if (!object->is_object()) return in.complain(key, "must be an object");
-  for (const auto& [name, value] : object->items()) {
-    const auto text = exact_text(value);
-    if (!text) return in.complain(key, "must be an object of texts");
-    to[name] = *text;
-  }
-}
-
-void read_resources(JsonFields& in, std::map<std::string, std::uint64_t>& to) {
-  const nlohmann::json* object = in.find("resources");
-  if (object == nullptr) return;
-  if (!object->is_object()) return in.complain("resources", "must be an object");
-  for (const auto& [name, value] : object->items()) {
-    if (!value.is_number_unsigned()) {
-      return in.complain("resources", "must be an object of whole numbers");
-    }
-    to[name] = value.get<std::uint64_t>();
-  }
-}
-
 void read_nodes(JsonFields& in, const char* key, std::vector<NodeId>& to) {
   in.read_each(key, [&](const nlohmann::json& element) {
     const auto id =
@@ -149,9 +126,9 @@ void read_after(JsonFields& in, std::vector<Dependency>& to) {
 // What says where and when tasks run.
 void read_conditions(JsonFields& in, JobSpec& spec) {
   in.read("gpus", spec.devices.gpus);
-  read_resources(in, spec.devices.resources);
+  in.read("resources", spec.devices.resources);
   in.read("zone", spec.placement.zone);
-  read_text_map(in, "labels", spec.placement.labels);
+  in.read_exact("labels", spec.placement.labels);
   read_nodes(in, "nodes", spec.placement.nodes);
   read_nodes(in, "exclude", spec.placement.excluded);
   read_after(in, spec.after);
@@ -181,7 +158,7 @@ Result<JobSpec> spec_from(const nlohmann::json& object) {
   read_entries(in, spec);
   in.read_each("files", [&](const nlohmann::json& file) { read_file(in, file, spec); });
   read_texts(in, "out", spec.outputs);
-  read_text_map(in, "env", spec.environment);
+  in.read_exact("env", spec.environment);
   in.read_ms("keep_ms", spec.keep);
   in.read("log_limit", spec.log_limit);
   in.read("attended", spec.attended);
@@ -189,17 +166,6 @@ Result<JobSpec> spec_from(const nlohmann::json& object) {
   read_conditions(in, spec);
   if (const Result<void> fine = in.check(true); !fine) return tl::unexpected(fine.error());
   return spec;
-}
-
-void write_text_map(JsonWriter& out, const char* key,
-                    const std::map<std::string, std::string>& map) {
-  out.key(key);
-  out.begin_object();
-  for (const auto& [name, value] : map) {
-    out.key(name);
-    out.exact_value(value);
-  }
-  out.end_object();
 }
 
 void write_nodes(JsonWriter& out, const char* key, const std::vector<NodeId>& nodes) {
@@ -243,12 +209,9 @@ void write_files(JsonWriter& out, const JobSpec& spec) {
 
 void write_conditions(JsonWriter& out, const JobSpec& spec) {
   out.field("gpus", spec.devices.gpus);
-  out.key("resources");
-  out.begin_object();
-  for (const auto& [name, count] : spec.devices.resources) out.field(name, count);
-  out.end_object();
+  out.field("resources", spec.devices.resources);
   out.field_or_null("zone", spec.placement.zone);
-  write_text_map(out, "labels", spec.placement.labels);
+  out.exact_field("labels", spec.placement.labels);
   write_nodes(out, "nodes", spec.placement.nodes);
   write_nodes(out, "exclude", spec.placement.excluded);
   out.key("after");
@@ -293,7 +256,7 @@ std::string spec_json(const JobSpec& spec) {
   write_entries(out, spec);
   write_files(out, spec);
   write_texts(out, "out", spec.outputs);
-  write_text_map(out, "env", spec.environment);
+  out.exact_field("env", spec.environment);
   out.field("keep_ms", spec.keep.milliseconds());
   out.field("log_limit", spec.log_limit);
   out.field("attended", spec.attended);

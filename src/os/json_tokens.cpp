@@ -15,9 +15,7 @@ std::optional<TokenState> token_state_from(std::string_view name) {
 }
 
 void write_token(JsonWriter& out, const client::TokenView& token) {
-  const auto left = [](std::uint32_t uses, std::uint32_t used) {
-    return uses > used ? uses - used : 0;
-  };
+  const std::uint32_t left = token.uses > token.used ? token.uses - token.used : 0;
   out.begin_object();
   out.field("id", token.id.text());
   out.field("role", token.role);
@@ -26,9 +24,29 @@ void write_token(JsonWriter& out, const client::TokenView& token) {
   out.field("expires_at", token.expires_at);
   out.field("uses", token.uses);
   out.field("used", token.used);
-  out.field("uses_left",
-            token.uses == 0 ? std::nullopt : std::optional(left(token.uses, token.used)));
+  out.field("uses_left", token.uses == 0 ? std::nullopt : std::optional(left));
   out.end_object();
+}
+
+Result<client::TokenView> token_view_from(const nlohmann::json& object) {
+  JsonFields in(object, "token");
+  client::TokenView token;
+  std::string id, state;
+  in.read("id", id);
+  in.read("role", token.role);
+  in.read("user", token.user);
+  in.read("state", state);
+  in.read("expires_at", token.expires_at);
+  in.read("uses", token.uses);
+  in.read("used", token.used);
+  const auto known_id = TokenId::from_text(id);
+  const auto known_state = token_state_from(state);
+  if (!known_id) in.complain("id", "is no token's id");
+  if (!known_state) in.complain("state", "is no state of a token");
+  if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
+  token.id = *known_id;
+  token.state = *known_state;
+  return token;
 }
 
 }  // namespace
@@ -102,24 +120,9 @@ Result<client::TokenList> tokens_from_json(std::string_view text) {
   if (!parsed) return tl::unexpected(parsed.error());
   client::TokenList list;
   for (const nlohmann::json& element : *parsed) {
-    client::TokenView token;
-    JsonFields in(element, "token");
-    std::string id, state;
-    in.read("id", id);
-    in.read("role", token.role);
-    in.read("user", token.user);
-    in.read("state", state);
-    in.read("expires_at", token.expires_at);
-    in.read("uses", token.uses);
-    in.read("used", token.used);
-    const auto read_id = TokenId::from_text(id);
-    const auto read_state = token_state_from(state);
-    if (!read_id) in.complain("id", "is no token's id");
-    if (!read_state) in.complain("state", "is no state of a token");
-    if (const Result<void> fine = in.check(); !fine) return tl::unexpected(fine.error());
-    token.id = *read_id;
-    token.state = *read_state;
-    list.tokens.push_back(std::move(token));
+    Result<client::TokenView> token = token_view_from(element);
+    if (!token) return tl::unexpected(token.error());
+    list.tokens.push_back(std::move(*token));
   }
   return list;
 }

@@ -36,6 +36,13 @@ void JsonWriter::exact_value(std::string_view text) {
   end_object();
 }
 
+void JsonWriter::exact_field(std::string_view name, const std::map<std::string, std::string>& map) {
+  key(name);
+  begin_object();
+  for (const auto& [inner, text] : map) exact_field(inner, text);
+  end_object();
+}
+
 void JsonWriter::value(std::string_view text) {
   separate();
   out_ += '"';

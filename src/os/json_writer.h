@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,13 @@ class JsonWriter {
   void value(const std::optional<T>& held) {
     held ? value(*held) : null();
   }
+  // An object; its keys are the map's.
+  template <class T>
+  void value(const std::map<std::string, T>& map) {
+    begin_object();
+    for (const auto& [name, held] : map) field(name, held);
+    end_object();
+  }
 
   template <class T>
   void field(std::string_view name, const T& held) {
@@ -56,6 +64,7 @@ class JsonWriter {
     key(name);
     exact_value(text);
   }
+  void exact_field(std::string_view name, const std::map<std::string, std::string>& map);
   // Null instead of an empty text.
   void field_or_null(std::string_view name, std::string_view text) {
     key(name);
