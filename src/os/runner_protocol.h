@@ -101,6 +101,8 @@ struct RunnerList {
   bool is_last = true;
   std::uint32_t uid = 0;  // of the account that the processes run as
   std::string note;       // what it cannot enforce, for people; empty: nothing
+  // An older runner says no more: its version is to be seen all the same.
+  static constexpr std::size_t kRequiredFields = 4;
   static constexpr auto fields() {
     return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last, &RunnerList::uid,
                   &RunnerList::note>{};

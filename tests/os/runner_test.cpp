@@ -412,11 +412,31 @@ TEST(RunnerLife, ANodeKilledAloneFindsItsProcessesAndEveryByte) {
   node.shut_down();
 }
 
+// What an older one says, without the fields that came later.
+TEST(RunnerProtocol, OfAnOlderRunnersListTheVersionIsRead) {
+  struct OlderList {
+    std::uint32_t protocol = 0;
+    std::vector<RunnerHeldProcess> held;
+    bool is_last = true;
+    std::uint32_t uid = 7;
+    static constexpr auto fields() {
+      using L = OlderList;
+      return Fields<&L::protocol, &L::held, &L::is_last, &L::uid>{};
+    }
+  };
+  const auto report = decode<RunnerReport>(encode(std::variant<OlderList>(OlderList{})));
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  EXPECT_EQ(std::get<RunnerList>(*report).protocol, 0U);
+  EXPECT_EQ(std::get<RunnerList>(*report).uid, 7U);
+}
+
 TEST(RunnerLife, ARunnerThatWasStoppedIsContinuedByTheNextNode) {
   const TemporaryDirectory directory;
   {
     TestNode node(test_options(directory.path()));
     ASSERT_TRUE(node.wait_ready());
+    node.start_shell(1, "echo here; exec sleep 100");  // with nothing to hold it would go by itself
+    ASSERT_TRUE(node.wait([&] { return !node.seen[1].text[0].empty(); }));
   }
   const pid_t runner = number_in(read_text(directory / "runner.lock"));
   ASSERT_GT(runner, 1);
