@@ -8,7 +8,6 @@
 #include "base/assert.h"
 #include "os/bound_sockets.h"
 #include "os/exchange.h"
-#include "os/json.h"
 #include "os/task_ranges.h"
 
 namespace dunlin {
@@ -271,6 +270,12 @@ void SimpleExchange::on_answer(std::uint64_t, Result<client::Answer> answer, boo
   respond(*rendered);
 }
 
+Result<Rendered> Command::render(Result<client::Answer> answer) {
+  const auto done = answer_as<client::Done>(std::move(answer));
+  if (!done) return tl::unexpected(done.error());
+  return Rendered{"{}", {}};
+}
+
 // ---- the API ------------------------------------------------------------------------------------
 
 Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
@@ -293,8 +298,7 @@ Api::Api(uv_loop_t* loop, Submit submit, Gone gone)
                            });
                          },
                      .body_limit = body_limit_of,
-                     .error_body = [](const Error& error) { return error_json(error) + "\n"; },
-                     .authorize = [this](std::string_view shown) { return authorize_(shown); }}) {}
+                     .error_body = [](const Error& error) { return error_json(error) + "\n"; }}) {}
 
 Api::~Api() = default;
 

@@ -34,7 +34,6 @@ class Api {
  public:
   using Submit = std::function<void(client::RequestId, client::Request)>;
   using Gone = std::function<void(client::RequestId)>;
-  using Authorize = std::function<Result<HttpCaller>(std::string_view authorization)>;
 
   // The loop must outlive the Api, and must have run close() to its end before ~Api.
   Api(uv_loop_t* loop, Submit submit, Gone gone);
@@ -44,12 +43,11 @@ class Api {
 
   // Serves at this path. See HttpServer::listen.
   Result<void> listen(const std::string& socket, FileDescriptor bound);
-  // At a plain TCP port too, for those whom `authorize` knows. Once, after listen().
-  Result<void> listen_plain(const std::string& address, FileDescriptor bound, Authorize authorize) {
-    authorize_ = std::move(authorize);
-    return server_.listen_plain(address, std::move(bound));
+  // See HttpServer for these four.
+  Result<void> listen_plain(const std::string& address, FileDescriptor bound,
+                            HttpServer::Authorize authorize) {
+    return server_.listen_plain(address, std::move(bound), std::move(authorize));
   }
-  // A client elsewhere; see HttpServer for this and the next two.
   void adopt(std::unique_ptr<ByteStream> stream, HttpCaller caller) {
     server_.adopt(std::move(stream), std::move(caller));
   }
@@ -92,7 +90,6 @@ class Api {
   uv_loop_t* loop_;
   Submit submit_;
   Gone gone_;
-  Authorize authorize_;
   HttpServer server_;
   uv_timer_t timer_{};
   uv_timer_t life_timer_{};  // runs while there are exchanges

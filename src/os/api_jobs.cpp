@@ -1,4 +1,4 @@
-// POST and GET /v1/jobs; GET /v1/jobs/ID, /tasks, /watch, /explain; POST /v1/jobs/ID/cancel.
+// POST and GET /v1/jobs; GET /v1/jobs/ID, /tasks, /watch, /explain.
 #include "os/exchange.h"
 #include "os/json.h"
 #include "os/json_time.h"
@@ -13,13 +13,6 @@ constexpr std::uint64_t kMaxHoldMs = 60'000;
 
 client::Request of(JobRequest request) {
   return client::Request(std::move(request));
-}
-
-template <class T>
-Result<Rendered> render_job(Result<client::Answer> answer, std::uint16_t group_count) {
-  const auto held = answer_as<T>(std::move(answer));
-  if (!held) return tl::unexpected(held.error());
-  return Rendered{job_json(held->job, group_count), {}};
 }
 
 class Submit : public SimpleExchange {
@@ -119,22 +112,6 @@ class Tasks : public SimpleExchange {
   }
 };
 
-class Cancel : public SimpleExchange {
-  using SimpleExchange::SimpleExchange;
-  Result<client::Request> question() override {
-    const auto id = target_.job();
-    if (!id) return tl::unexpected(id.error());
-    const auto tasks = target_.take_tasks();
-    if (!tasks) return tl::unexpected(tasks.error());
-    const auto number = target_.take_number("order", 0, ~std::uint64_t{0});
-    if (!number) return tl::unexpected(number.error());
-    return of(CancelTasks{*id, *tasks, request_.user, is_root(), *number});
-  }
-  Result<Rendered> render(Result<client::Answer> answer) override {
-    return render_job<Cancelled>(std::move(answer), group_count());
-  }
-};
-
 class Explain : public SimpleExchange {
   using SimpleExchange::SimpleExchange;
   Result<client::Request> question() override {
@@ -202,7 +179,6 @@ const std::vector<Endpoint>& job_endpoints() {
       {"GET", "/v1/jobs/{}/tasks", 0, make_exchange<Tasks>},
       {"GET", "/v1/jobs/{}/watch", 0, make_exchange<Watch>},
       {"GET", "/v1/jobs/{}/explain", 0, make_exchange<Explain>},
-      {"POST", "/v1/jobs/{}/cancel", kMaxJsonBody, make_exchange<Cancel>},
   };
   return all;
 }

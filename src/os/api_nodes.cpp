@@ -37,16 +37,11 @@ class PickGroup : public SimpleExchange {
   }
 };
 
-class Down : public SimpleExchange {
-  using SimpleExchange::SimpleExchange;
+class Down : public Command {
+  using Command::Command;
   Result<client::Request> question() override {
     if (!is_operator()) return not_an_operator("stopping a node");
     return client::StopNode{};
-  }
-  Result<Rendered> render(Result<client::Answer> answer) override {
-    const auto done = answer_as<client::Done>(std::move(answer));
-    if (!done) return tl::unexpected(done.error());
-    return Rendered{"{}", {}};
   }
 };
 
@@ -60,18 +55,13 @@ const char* purpose_of(const client::UndrainNode&) {
   return "letting a node take tasks";
 }
 
-class Forget : public SimpleExchange {
-  using SimpleExchange::SimpleExchange;
+class Forget : public Command {
+  using Command::Command;
   Result<client::Request> question() override {
     if (!is_operator()) return not_an_operator("forgetting a node");
     auto request = forget_request_from_json(as_text(request_.body));
     if (!request) return tl::unexpected(request.error());
     return std::move(*request);
-  }
-  Result<Rendered> render(Result<client::Answer> answer) override {
-    const auto done = answer_as<client::Done>(std::move(answer));
-    if (!done) return tl::unexpected(done.error());
-    return Rendered{"{}", {}};
   }
 };
 

@@ -1,29 +1,54 @@
-// POST /v1/jobs/ID/pause, /resume, /retry, /set; DELETE /v1/jobs/ID.
+// POST /v1/jobs/ID/cancel, /pause, /resume, /retry, /set; DELETE /v1/jobs/ID.
 #include "os/exchange.h"
-#include "os/json.h"
 
 namespace dunlin {
 
 namespace {
 
-class Order : public SimpleExchange {
+// What all orders say: the job, tasks of it or none for all, and the number that tells a repeated
+// order from another.
+struct Aim {
+  JobId job;
+  std::vector<TaskRange> tasks;
+  std::uint64_t number = 0;
+};
+
+Result<Aim> take_aim(Target& target) {
+  const auto id = target.job();
+  if (!id) return tl::unexpected(id.error());
+  auto tasks = target.take_tasks();
+  if (!tasks) return tl::unexpected(tasks.error());
+  const auto number = target.take_number("order", 0, ~std::uint64_t{0});
+  if (!number) return tl::unexpected(number.error());
+  return Aim{*id, std::move(*tasks), *number};
+}
+
+class Cancel : public SimpleExchange {
   using SimpleExchange::SimpleExchange;
   Result<client::Request> question() override {
-    const auto id = target_.job();
-    if (!id) return tl::unexpected(id.error());
-    const auto tasks = target_.take_tasks();
-    if (!tasks) return tl::unexpected(tasks.error());
-    auto what = order();
-    if (!what) return tl::unexpected(what.error());
-    const auto number = target_.take_number("order", 0, ~std::uint64_t{0});
-    if (!number) return tl::unexpected(number.error());
-    OrderJob all{*id, *tasks, request_.user, is_root(), std::move(*what), *number};
+    auto aim = take_aim(target_);
+    if (!aim) return tl::unexpected(aim.error());
+    CancelTasks all{aim->job, std::move(aim->tasks), request_.user, is_root(), aim->number};
     return client::Request(JobRequest(std::move(all)));
   }
   Result<Rendered> render(Result<client::Answer> answer) override {
-    const auto held = answer_as<Ordered>(std::move(answer));
-    if (!held) return tl::unexpected(held.error());
-    return Rendered{job_json(held->job, group_count()), {}};
+    return render_job<Cancelled>(std::move(answer), group_count());
+  }
+};
+
+class Order : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<client::Request> question() override {
+    auto aim = take_aim(target_);
+    if (!aim) return tl::unexpected(aim.error());
+    auto what = order();
+    if (!what) return tl::unexpected(what.error());
+    OrderJob all{aim->job,  std::move(aim->tasks), request_.user,
+                 is_root(), std::move(*what),      aim->number};
+    return client::Request(JobRequest(std::move(all)));
+  }
+  Result<Rendered> render(Result<client::Answer> answer) override {
+    return render_job<Ordered>(std::move(answer), group_count());
   }
 
  protected:
@@ -71,6 +96,7 @@ class Set : public Order {
 
 const std::vector<Endpoint>& order_endpoints() {
   static const std::vector<Endpoint> all = {
+      {"POST", "/v1/jobs/{}/cancel", kMaxJsonBody, make_exchange<Cancel>},
       {"POST", "/v1/jobs/{}/pause", kMaxJsonBody, make_exchange<Pause>},
       {"POST", "/v1/jobs/{}/resume", kMaxJsonBody, make_exchange<Resume>},
       {"POST", "/v1/jobs/{}/retry", kMaxJsonBody, make_exchange<Retry>},

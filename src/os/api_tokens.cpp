@@ -44,8 +44,8 @@ class TokenListing : public SimpleExchange {
   }
 };
 
-class TokenRevocation : public SimpleExchange {
-  using SimpleExchange::SimpleExchange;
+class TokenRevocation : public Command {
+  using Command::Command;
   Result<client::Request> question() override {
     if (!is_operator()) return not_an_operator("revoking tokens");
     const auto id = TokenId::from_text(target_.places[0]);
@@ -54,11 +54,6 @@ class TokenRevocation : public SimpleExchange {
                   "see: dunlin token list");
     }
     return client::EndToken{*id};
-  }
-  Result<Rendered> render(Result<client::Answer> answer) override {
-    const auto done = answer_as<client::Done>(std::move(answer));
-    if (!done) return tl::unexpected(done.error());
-    return Rendered{"{}", {}};
   }
 };
 

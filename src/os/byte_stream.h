@@ -21,6 +21,7 @@ class ByteStream {
   virtual ~ByteStream() = default;
   // Once, before anything else; nothing is read before set_reading(true).
   virtual void open(Events events) = 0;
+  // Does nothing where it is so already.
   virtual void set_reading(bool is_wanted) = 0;
   virtual void send(std::string data) = 0;
   // Bytes given to send() that the kernel has not taken.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "os/api.h"
+#include "os/json.h"
 
 namespace dunlin {
 
@@ -161,5 +162,19 @@ class SimpleExchange : public Exchange {
   virtual Result<client::Request> question() = 0;
   virtual Result<Rendered> render(Result<client::Answer> answer) = 0;
 };
+
+// One of which nothing is to be told but that it is done.
+class Command : public SimpleExchange {
+  using SimpleExchange::SimpleExchange;
+  Result<Rendered> render(Result<client::Answer> answer) final;
+};
+
+// Of an answer that holds a job as it is now.
+template <class T>
+Result<Rendered> render_job(Result<client::Answer> answer, std::uint16_t group_count) {
+  const auto held = answer_as<T>(std::move(answer));
+  if (!held) return tl::unexpected(held.error());
+  return Rendered{job_json(held->job, group_count), {}};
+}
 
 }  // namespace dunlin

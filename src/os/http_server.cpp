@@ -74,7 +74,6 @@ struct HttpServer::Connection {
   Phase phase = Phase::kReading;
   std::uint64_t since = 0;  // of the last step that a deadline counts from
   bool closing = false;
-  bool reading = false;
   bool advancing = false;
   std::string ahead;  // received, not parsed
 
@@ -82,18 +81,18 @@ struct HttpServer::Connection {
   std::size_t body_bytes = 0;  // of the request being received, as counted for all connections
   bool has_asked = false;      // at least one request was whole
   HttpCaller caller;
-  bool is_counted = false;  // among those of its user
 
   // The answer being given.
   ExchangeId exchange = 0;
   bool keep_alive = true;
-  bool is_head = false;
   bool streaming = false;
   bool full = false;
 
   std::size_t unsent() { return stream->unsent(); }
+  bool is_head() const { return reader.method == "HEAD"; }
+  bool is_of_account() const { return caller.uid != kNoAccount; }
   Result<void> admit(HttpServer& owner, std::string_view authorization) {
-    Result<HttpCaller> shown = owner.handlers_.authorize(authorization);
+    Result<HttpCaller> shown = owner.authorize_(authorization);
     if (!shown) return tl::unexpected(shown.error());
     caller = std::move(*shown);
     return {};
@@ -109,14 +108,13 @@ HttpServer::HttpServer(uv_loop_t* loop, Handlers handlers, HttpPatience patience
       read_buffer_(kReadBuffer) {}
 
 HttpServer::~HttpServer() {
-  ASSERT(connections_.empty() && !listening_);
+  ASSERT(connections_.empty() && open_listeners_ == 0);
 }
 
 Result<void> HttpServer::listen(const std::string& path, FileDescriptor bound) {
   uv_pipe_init(loop_, &listener_, 0);
   uv_timer_init(loop_, &sweeper_);
   listener_.data = sweeper_.data = this;
-  listening_ = true;
   path_ = path;
   open_listeners_ = 1;
   const int error = uv_pipe_open(&listener_, bound.release());
@@ -127,8 +125,10 @@ Result<void> HttpServer::listen(const std::string& path, FileDescriptor bound) {
   return listen(reinterpret_cast<uv_stream_t*>(&listener_), path);
 }
 
-Result<void> HttpServer::listen_plain(const std::string& address, FileDescriptor bound) {
-  ASSERT(open_listeners_ == 1 && handlers_.authorize);
+Result<void> HttpServer::listen_plain(const std::string& address, FileDescriptor bound,
+                                      Authorize authorize) {
+  ASSERT(open_listeners_ == 1);
+  authorize_ = std::move(authorize);
   uv_tcp_init(loop_, &plain_listener_);
   plain_listener_.data = this;
   open_listeners_ = 2;
@@ -176,7 +176,6 @@ void HttpServer::accept() {
     return close(c);
   }
   c.caller = {peer.uid, name_of_user(peer.uid), std::nullopt};
-  c.is_counted = true;
   ++connections_of_[peer.uid];
   serve(c, others);
 }
@@ -200,7 +199,7 @@ void HttpServer::adopt(std::unique_ptr<ByteStream> stream, HttpCaller caller) {
 }
 
 void HttpServer::serve(Connection& c, std::size_t others) {
-  const bool has_share = c.is_counted && c.caller.uid != 0 && c.caller.uid != own_uid_;
+  const bool has_share = c.is_of_account() && c.caller.uid != 0 && c.caller.uid != own_uid_;
   if (others >= kMaxHttpConnections ||
       (has_share && connections_of_[c.caller.uid] > kMaxHttpConnectionsOfUser)) {
     return refuse(c, 503, Error{Code::kLimit, "too many connections", "try again in a moment"});
@@ -234,8 +233,6 @@ std::string HttpServer::name_of_user(std::uint32_t uid) {
 void HttpServer::set_reading(Connection& c) {
   const bool wanted =
       !c.closing && (c.phase == Connection::Phase::kLingering || c.ahead.size() < kMaxHttpAhead);
-  if (wanted == c.reading) return;
-  c.reading = wanted;
   c.stream->set_reading(wanted);
 }
 
@@ -302,7 +299,6 @@ void HttpServer::dispatch(Connection& c) {
   c.exchange = next_exchange_++;
   exchanges_[c.exchange] = &c;
   c.keep_alive = c.reader.keep_alive;
-  c.is_head = c.reader.method == "HEAD";
   HttpRequest request;
   request.id = c.exchange;
   request.method = c.reader.method;
@@ -335,7 +331,7 @@ void HttpServer::respond(ExchangeId id, int status, std::string_view content_typ
   if (c == nullptr) return;
   ASSERT(!c->streaming);
   send(*c, whole_answer(status, content_type, body, headers_of(*c, headers), c->keep_alive,
-                        !c->is_head));
+                        !c->is_head()));
   finish(*c);
 }
 
@@ -375,7 +371,7 @@ bool HttpServer::write(ExchangeId id, std::string_view data) {
   if (c == nullptr) return true;
   ASSERT(c->streaming);
   // An empty chunk would end the stream.
-  if (!data.empty() && !c->is_head)
+  if (!data.empty() && !c->is_head())
     send(*c, c->reader.understands_chunks ? chunk_of(data) : std::string(data));
   c->full = c->unsent() > kMaxHttpUnsent;
   return !c->full;
@@ -385,7 +381,7 @@ void HttpServer::end(ExchangeId id) {
   Connection* c = find(id);
   if (c == nullptr) return;
   ASSERT(c->streaming);
-  if (c->reader.understands_chunks && !c->is_head) send(*c, "0\r\n\r\n");
+  if (c->reader.understands_chunks && !c->is_head()) send(*c, "0\r\n\r\n");
   finish(*c);
 }
 
@@ -431,7 +427,8 @@ void HttpServer::close(Connection& c) {
   if (c.closing) return;
   c.closing = true;
   body_bytes_ -= std::exchange(c.body_bytes, 0);
-  if (c.is_counted && --connections_of_[c.caller.uid] == 0) connections_of_.erase(c.caller.uid);
+  if (c.is_of_account() && --connections_of_[c.caller.uid] == 0)
+    connections_of_.erase(c.caller.uid);
   if (c.door == Door::kPlain) --plain_connections_;
   if (c.exchange != 0) {
     const ExchangeId gone = std::exchange(c.exchange, 0);
@@ -466,14 +463,13 @@ void HttpServer::sweep() {
 }
 
 void HttpServer::close() {
-  if (!listening_ || closing_) return;
+  if (open_listeners_ == 0 || closing_) return;
   closing_ = true;
   unlink(path_.c_str());
   for (auto& [key, connection] : connections_) close(*connection);
   uv_close(reinterpret_cast<uv_handle_t*>(&sweeper_), nullptr);
   const auto closed = [](uv_handle_t* handle) {
-    auto& self = *static_cast<HttpServer*>(handle->data);
-    self.listening_ = --self.open_listeners_ > 0;
+    --static_cast<HttpServer*>(handle->data)->open_listeners_;
   };
   if (open_listeners_ == 2) uv_close(reinterpret_cast<uv_handle_t*>(&plain_listener_), closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&listener_), closed);

@@ -85,9 +85,9 @@ class HttpServer {
     HttpRequestReader::BodyLimit body_limit;
     // The body of an error that the server itself answers with.
     std::function<std::string(const Error&)> error_body;
-    // Who sends such an "Authorization:" to the plain port.
-    std::function<Result<HttpCaller>(std::string_view authorization)> authorize;
   };
+  // Who sends such an "Authorization:" to the plain port.
+  using Authorize = std::function<Result<HttpCaller>(std::string_view authorization)>;
 
   // The loop must outlive the server, and have run close() to its end before ~HttpServer; SIGPIPE
   // must be ignored: libuv writes to clients that left. Root and `own_uid` have no share to keep
@@ -100,8 +100,8 @@ class HttpServer {
 
   // At a socket from bind_local_socket(path).
   Result<void> listen(const std::string& path, FileDescriptor bound);
-  // At a TCP socket, too. Once, after listen().
-  Result<void> listen_plain(const std::string& address, FileDescriptor bound);
+  // At a TCP socket, too, for those whom `authorize` knows. Once, after listen().
+  Result<void> listen_plain(const std::string& address, FileDescriptor bound, Authorize authorize);
   // A client elsewhere.
   void adopt(std::unique_ptr<ByteStream> stream, HttpCaller caller);
   // Closes the connections of those who came by a token that is not valid any more.
@@ -131,7 +131,6 @@ class HttpServer {
 
  private:
   struct Connection;
-  struct Write;
 
   Connection* find(ExchangeId id);
   enum class Door { kSocket, kPlain, kSession };
@@ -158,13 +157,13 @@ class HttpServer {
 
   uv_loop_t* loop_;
   Handlers handlers_;
+  Authorize authorize_;
   HttpPatience patience_;
   const std::uint32_t own_uid_;
   uv_pipe_t listener_{};
   uv_tcp_t plain_listener_{};
   uv_timer_t sweeper_{};
   int open_listeners_ = 0;
-  bool listening_ = false;
   bool closing_ = false;
   std::string path_;
   std::vector<char> read_buffer_;  // one for all connections: data is taken within the callback
