@@ -288,8 +288,9 @@ Verdict Node::admit_client(const TokenId& token) const {
   return Verdict::kNotAdmitted;
 }
 
-Result<std::string> Node::user_of_token(const TokenId& token) const {
-  return parts_->admission.record().user_of_token(token, parts_->wall);
+std::string Node::user_of_client(const TokenId& token) const {
+  const TokenRecord* record = parts_->admission.record().find_token(token);
+  return record == nullptr ? std::string() : record->user;
 }
 
 Result<std::string> Node::user_of_bearer(const JoinToken& token) const {
@@ -301,7 +302,7 @@ Result<std::string> Node::user_of_bearer(const JoinToken& token) const {
   if (!psk || !equal_secrets(*psk, token.psk())) {
     return fail(Code::kRefused, "this cluster does not know the token", kHint);
   }
-  return user_of_token(token.id);
+  return parts_->admission.record().user_of_token(token.id, parts_->wall);
 }
 
 bool Node::is_admitted(const NodeId& id) const {

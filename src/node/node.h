@@ -92,10 +92,10 @@ class Node {
   std::optional<Key32> token_psk(const TokenId& token) const;
   // May a client that has proved this token come in?
   Verdict admit_client(const TokenId& token) const;
-  // The user who shows the token itself; likewise.
+  // Who a client is that was let in so.
+  std::string user_of_client(const TokenId& token) const;
+  // The user who shows the token itself; an error when it is none of a user, or no more.
   Result<std::string> user_of_bearer(const JoinToken& token) const;
-  // The user that a client with this token is; an error when it is none of a user, or no more.
-  Result<std::string> user_of_token(const TokenId& token) const;
   // May this identity, which proved the cluster's key, speak with us? Not when it is retired. That
   // our copy of the record has no admission of it is no reason: the key is handed out only after a
   // committed admission, our copy may be older than that, and it is perhaps this very peer without

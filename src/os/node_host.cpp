@@ -1,10 +1,9 @@
 #include "os/node_host.h"
 
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -32,6 +31,17 @@ template <class Handle>
 void close_handle(Handle& handle) {
   auto* raw = reinterpret_cast<uv_handle_t*>(&handle);
   if (raw->type != UV_UNKNOWN_HANDLE && uv_is_closing(raw) == 0) uv_close(raw, nullptr);
+}
+
+// `option`: who said so, for the error.
+Result<SocketAddress> place_of(const std::string& text, const char* option) {
+  const Result<HostPort> place = parse_host_port(text);
+  if (!place) return tl::unexpected(place.error());
+  const auto address = SocketAddress::from_ip(place->host, place->port);
+  if (!address) {
+    return fail(Code::kUsage, std::string(option) + " takes IP:PORT, not '" + text + "'");
+  }
+  return *address;
 }
 
 }  // namespace
@@ -78,8 +88,11 @@ Result<void> NodeHost::start() {
   node_ = std::make_unique<Node>(std::move(config), std::move(*life), std::move(journal),
                                  std::move(recovered), Random(random_seed()), monotonic_now(),
                                  wall_now());
-  keep_identity();
-  return open_doors();
+  const std::vector<Member> reachable = node_->reachable_members();
+  keep_identity(reachable);
+  if (Result<void> open = open_doors(); !open) return open;
+  tell_servers(reachable);
+  return {};
 }
 
 // Whom tasks run as, and whether they are let through to their directories, which lie in this one.
@@ -115,10 +128,8 @@ void NodeHost::make_durable(Journal& journal, Effects& first) {
 }
 
 Result<void> NodeHost::take_places() {
-  const Result<HostPort> place = parse_host_port(options_.listen);
-  if (!place) return tl::unexpected(place.error());
-  const auto address = SocketAddress::from_ip(place->host, place->port);
-  if (!address) return fail(Code::kUsage, "--listen takes IP:PORT, not '" + options_.listen + "'");
+  const Result<SocketAddress> address = place_of(options_.listen, "--listen");
+  if (!address) return tl::unexpected(address.error());
   Result<BoundSockets> bound = bind_sockets(*address);
   if (!bound) return tl::unexpected(bound.error());
   port_ = std::move(*bound);
@@ -129,10 +140,8 @@ Result<void> NodeHost::take_places() {
 }
 
 Result<void> NodeHost::take_plain_port() {
-  const Result<HostPort> place = parse_host_port(options_.http);
-  if (!place) return tl::unexpected(place.error());
-  const auto address = SocketAddress::from_ip(place->host, place->port);
-  if (!address) return fail(Code::kUsage, "--http takes IP:PORT, not '" + options_.http + "'");
+  const Result<SocketAddress> address = place_of(options_.http, "--http");
+  if (!address) return tl::unexpected(address.error());
   Result<FileDescriptor> bound = bind_tcp_socket(*address);
   if (!bound) return tl::unexpected(bound.error());
   http_ = std::move(*bound);
@@ -168,13 +177,29 @@ Result<void> NodeHost::open_doors() {
 }
 
 // A copy for the day when the log is lost: without it the old id could not be retired.
-void NodeHost::keep_identity() {
-  identity_stale_ = false;
-  const IdentityFile identity = identity_of(node_->membership(), node_->reachable_members());
-  const Result<void> written = write_identity(options_.dir, identity);
+void NodeHost::keep_identity(const std::vector<Member>& reachable) {
+  const Result<void> written =
+      write_identity(options_.dir, identity_of(node_->membership(), reachable));
   // Tried again each second, and said once.
   if (!written && !identity_failed_) say(written.error().message);
-  identity_failed_ = identity_stale_ = !written;
+  identity_failed_ = members_stale_ = !written;
+}
+
+// Where clients elsewhere may turn, too.
+void NodeHost::tell_servers(const std::vector<Member>& reachable) {
+  std::string servers;
+  std::size_t count = 0;
+  for (const Member& member : reachable) {
+    if (count++ == kMaxServersTold) break;
+    servers += (servers.empty() ? "" : ",") + member.facts.address;
+  }
+  api_->set_servers(std::move(servers));
+}
+
+void NodeHost::tell_members() {
+  const std::vector<Member> reachable = node_->reachable_members();
+  keep_identity(reachable);
+  tell_servers(reachable);
 }
 
 int NodeHost::run() {
@@ -193,8 +218,7 @@ int NodeHost::run() {
   uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<NodeHost*>(h->data)->end_turn(); });
   uv_check_start(&check_, [](uv_check_t* h) { static_cast<NodeHost*>(h->data)->end_turn(); });
   uv_timer_start(
-      &chores_, [](uv_timer_t* h) { static_cast<NodeHost*>(h->data)->check_storage(); }, 0,
-      kChoresMs);
+      &chores_, [](uv_timer_t* h) { static_cast<NodeHost*>(h->data)->do_chores(); }, 0, kChoresMs);
   start_signals();
   input().tick();
   uv_run(loop_, UV_RUN_DEFAULT);
@@ -277,7 +301,7 @@ void NodeHost::perform(Output& output) {
   for (const PeerAddress& peer : output.peers) {
     transport_->set_peer(peer.id, peer.key, peer.address, peer.boot);
   }
-  if (!output.peers.empty()) identity_stale_ = true;
+  if (!output.peers.empty() || !output.forgotten_peers.empty()) members_stale_ = true;
   for (const NodeId& peer : output.forgotten_peers) transport_->forget_peer(peer);
   if (output.batch) storage_->submit(std::move(*output.batch));
   for (Send& send : output.sends) {
@@ -362,8 +386,7 @@ Transport::Callbacks NodeHost::transport_callbacks() {
   callbacks.token_psk = [this](const TokenId& token) { return node_->token_psk(token); };
   callbacks.admit_client = [this](const TokenId& token) { return node_->admit_client(token); };
   callbacks.on_client = [this](std::unique_ptr<ByteStream> stream, const TokenId& token) {
-    api_->adopt(std::move(stream),
-                {kNoAccount, node_->user_of_token(token).value_or(std::string()), token});
+    api_->adopt(std::move(stream), {kNoAccount, node_->user_of_client(token), token});
   };
   return callbacks;
 }
@@ -385,12 +408,16 @@ RunnerOptions NodeHost::runner_options() const {
   return options;
 }
 
+void NodeHost::do_chores() {
+  check_storage();
+  drop_former_callers();
+  if (members_stale_) tell_members();
+}
+
 void NodeHost::check_storage() {
   const DiskSpace space = storage_->space();
   Node& node = input();
   node.set_disk_space(space.total, space.free);
-  if (identity_stale_) keep_identity();
-  look_after_callers();
   const bool stalled = storage_->stalled_since(monotonic_now()).has_value();
   if (stalled == storage_stalled_) return;
   storage_stalled_ = stalled;
@@ -400,10 +427,9 @@ void NodeHost::check_storage() {
 
 // RFC 6750: "Authorization: Bearer TOKEN".
 Result<HttpCaller> NodeHost::caller_of(std::string_view authorization) const {
-  constexpr std::string_view kScheme = "bearer ";
+  constexpr std::string_view kScheme = "Bearer ";
   const bool is_bearer = authorization.size() > kScheme.size() &&
-                         std::equal(kScheme.begin(), kScheme.end(), authorization.begin(),
-                                    [](char a, char b) { return a == std::tolower(b); });
+                         strncasecmp(authorization.data(), kScheme.data(), kScheme.size()) == 0;
   if (!is_bearer) {
     return fail(Code::kRefused, "a user's token is asked for here",
                 "send it as: Authorization: Bearer TOKEN");
@@ -416,16 +442,9 @@ Result<HttpCaller> NodeHost::caller_of(std::string_view authorization) const {
 }
 
 // Tokens expire and are revoked while their bearers are here.
-void NodeHost::look_after_callers() {
+void NodeHost::drop_former_callers() {
   api_->drop_callers(
       [this](const TokenId& token) { return node_->admit_client(token) == Verdict::kAdmitted; });
-  std::string servers;
-  std::size_t count = 0;
-  for (const Member& member : node_->reachable_members()) {
-    if (count++ == kMaxServersTold) break;
-    servers += (servers.empty() ? "" : ",") + member.facts.address;
-  }
-  api_->set_servers(std::move(servers));
 }
 
 // ---- first words --------------------------------------------------------------------------------

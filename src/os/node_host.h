@@ -60,10 +60,13 @@ class NodeHost {
   void perform_processes(Output& output);
   void arm_timer();
   void deliver_local();
+  void do_chores();
   void check_storage();
-  void look_after_callers();
+  void drop_former_callers();
+  void tell_members();
+  void tell_servers(const std::vector<Member>& reachable);
   Result<HttpCaller> caller_of(std::string_view authorization) const;
-  void keep_identity();
+  void keep_identity(const std::vector<Member>& reachable);
   void on_first_ready();
   void say_ready();
   void make_first_token();
@@ -88,7 +91,7 @@ class NodeHost {
   uv_check_t check_{};
   uv_idle_t idle_{};     // active while local_ holds something
   uv_timer_t timer_{};   // the node's next deadline
-  uv_timer_t chores_{};  // once a second: disk space, stalled writes
+  uv_timer_t chores_{};  // once a second: see do_chores()
   uv_signal_t terminate_{};
   uv_signal_t interrupt_{};
   uv_signal_t hangup_{};
@@ -99,8 +102,8 @@ class NodeHost {
   bool is_ready_ = false;
   bool storage_stalled_ = false;
   bool root_jobs_only_ = false;
-  bool owes_token_ = false;  // the first one, see join_token_file.h
-  bool identity_stale_ = false;
+  bool owes_token_ = false;     // the first one, see join_token_file.h
+  bool members_stale_ = false;  // what was told of them: to clients, and to the identity's copy
   bool identity_failed_ = false;
   std::uint64_t awaited_row_ = 0;  // while starting
   std::string address_;
