@@ -1,5 +1,4 @@
 // dunlin explain JOB[.TASK]
-#include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/job_text.h"

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <array>
 #include <set>
 #include <utility>
@@ -11,7 +10,6 @@
 #include "cli/units.h"
 #include "os/clock.h"
 #include "os/json.h"
-#include "os/task_ranges.h"
 
 namespace dunlin {
 

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/directories.h"
 #include "cli/servers.h"
+#include "cli/units.h"
 #include "cli/up_options.h"
 #include "os/address.h"
 #include "os/node_process.h"

@@ -2,9 +2,7 @@
 // combinations of :::. Few travel inside the job's specification, many as blobs of whole lines.
 #pragma once
 
-#include <cstdio>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>

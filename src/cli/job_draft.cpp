@@ -4,23 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <limits>
 
-#include "base/inner_path.h"
 #include "cli/begin_time.h"
 #include "cli/directories.h"
 #include "cli/units.h"
 #include "os/clock.h"
 #include "os/task_ranges.h"
+#include "sched/sched.h"
 
 namespace dunlin {
 
 namespace {
-
-constexpr std::array<std::string_view, 6> kPlaceholders = {"{}",  "{#}",  "{.}",
-                                                           "{/}", "{//}", "{/.}"};
 
 // Here as below the forms of values were checked when they were read.
 Result<void> take_tasks(const Arguments& args, JobSpec& spec) {
@@ -38,14 +34,12 @@ Result<void> take_tasks(const Arguments& args, JobSpec& spec) {
   return {};
 }
 
+// Where there is one, something else takes its place.
 bool has_placeholder(const JobSpec& spec) {
-  const auto is_in = [](const std::string& word, std::string_view mark) {
-    return word.find(mark) != std::string::npos;
-  };
+  sched::TaskNames names;
+  names.entry = spec.placeholder + "/x.y";
   return std::any_of(spec.argv.begin(), spec.argv.end(), [&](const std::string& word) {
-    return is_in(word, spec.placeholder) ||
-           std::any_of(kPlaceholders.begin() + 1, kPlaceholders.end(),
-                       [&](std::string_view mark) { return is_in(word, mark); });
+    return sched::replace_placeholders(word, spec, names) != word;
   });
 }
 

@@ -1,8 +1,7 @@
 #include "cli/job_text.h"
 
-#include "os/clock.h"
-
 #include "cli/units.h"
+#include "os/clock.h"
 
 namespace dunlin {
 

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "cli/options.h"
-#include "cli/units.h"
 #include "os/node_options.h"
 
 namespace dunlin {
