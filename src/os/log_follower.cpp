@@ -146,6 +146,7 @@ void LogFollower::list(std::uint32_t from, Duration delay) {
   question.tasks = wish_.tasks;
   question.from = from;
   question.limit = kPage;
+  question.with_logs = true;
   const std::uint64_t tag = std::uint64_t{list_generation_} << 32 | kListTag;
   delay.us == 0 ? ways_.ask(tag, std::move(question))
                 : ways_.ask_later(tag, std::move(question), delay);
@@ -161,7 +162,10 @@ void LogFollower::on_tasks(Result<TaskList> page) {
     if (view.attempt == 0) continue;
     if (tasks_.size() >= kMaxFollowedTasks && !tasks_.contains(view.task)) continue;
     tasks_[view.task].attempt = view.attempt;
-    want(view.task);
+  }
+  for (const TaskLogs& logs : page->logs) take_whole(logs);
+  for (const TaskView& view : page->tasks) {
+    if (tasks_.contains(view.task)) want(view.task);
   }
   if (page->next) return list(*page->next, {});
   if (listing_since_final_) {
@@ -187,13 +191,16 @@ void LogFollower::want(std::uint32_t number) {
 void LogFollower::drop_questions() {
   list_generation_ += 1;
   is_listing_ = false;
-  for (const LogKey& key : open_) {
-    Log& log = tasks_[key.first].logs[key.second ? 1 : 0];
-    log.generation = (log.generation + 1) % kGenerations;
-    log.asked = false;
+  for (const LogKey& key : std::set(open_)) {
+    drop_question(key, tasks_[key.first].logs[key.second ? 1 : 0]);
     ready_.insert(key);
   }
-  open_.clear();
+}
+
+void LogFollower::drop_question(LogKey key, Log& log) {
+  if (!std::exchange(log.asked, false)) return;
+  log.generation = (log.generation + 1) % kGenerations;
+  open_.erase(key);
 }
 
 // ---- the logs -----------------------------------------------------------------------------------
@@ -254,6 +261,25 @@ void LogFollower::on_chunk(LogKey key, Result<LogChunk> chunk) {
   }
   const bool is_turn_over = log.empties > 0 && tasks_.size() * 2 > kMaxOpenLogs && !is_final_;
   if (!log.confirmed && !is_turn_over && (!log.ended || is_final_)) ready_.insert(key);
+}
+
+// What came with the list of tasks is the committed attempt's from its beginning to its end.
+void LogFollower::take_whole(const TaskLogs& logs) {
+  const auto task = tasks_.find(logs.task);
+  if (task == tasks_.end()) return;
+  for (const bool is_stderr : {false, true}) {
+    const LogKey key{logs.task, is_stderr};
+    Log& log = task->second.logs[is_stderr ? 1 : 0];
+    if (!wants(is_stderr) || log.confirmed) continue;
+    drop_question(key, log);
+    ready_.erase(key);
+    if (log.attempt != logs.attempt) log.offset = 0;
+    const Bytes& bytes = is_stderr ? logs.err : logs.out;
+    const std::size_t from = std::min<std::size_t>(log.offset, bytes.size());
+    LogChunk chunk{logs.attempt, from, to_bytes(ByteView(bytes).subspan(from)), true, false};
+    take_chunk(key, log, chunk);
+    log.confirmed = listing_since_final_;
+  }
 }
 
 void LogFollower::take_chunk(LogKey key, Log& log, const LogChunk& chunk) {

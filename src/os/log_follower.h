@@ -1,7 +1,8 @@
 // Follows the output of a job's tasks until the job is final: watches the job, learns which tasks
 // have output, reads each of their logs as it grows, and starts a log anew when the task does.
 // Part of an Exchange, which asks the questions and sends the frames. One task (the usual case)
-// costs three questions, all asked at once; many tasks share kMaxOpenLogs.
+// costs three questions, all asked at once. Of many tasks those that wrote little come with their
+// list; the others share kMaxOpenLogs.
 #pragma once
 
 #include <cstdint>
@@ -81,6 +82,8 @@ class LogFollower {
   void on_chunk(LogKey key, Result<LogChunk> chunk);
   void on_log_failure(LogKey key, const Error& error);
   void take_chunk(LogKey key, Log& log, const LogChunk& chunk);
+  void drop_question(LogKey key, Log& log);
+  void take_whole(const TaskLogs& logs);
   void send(FrameKind kind, std::uint32_t task, std::string_view payload);
   void give_up(const Error& error);
   void finish_if_done();

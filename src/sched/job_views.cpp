@@ -270,6 +270,22 @@ LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
   return place;
 }
 
+std::optional<TaskLogs> logs_of(const Job& job, std::uint32_t index) {
+  if (job.columns.state(index) == Closed::kOpen) return std::nullopt;
+  TaskLogs logs{job.numbers()->number_of(index), {}, {}, {}};
+  for (const bool is_stderr : {false, true}) {
+    ReadLog read;
+    read.is_stderr = is_stderr;
+    LogPlace place = place_of(job, index, read, std::nullopt);
+    const bool is_whole =
+        place.exists && place.is_over && place.pieces.empty() && place.rest.offset == 0;
+    if (!is_whole) return std::nullopt;
+    logs.attempt = place.attempt;
+    (is_stderr ? logs.err : logs.out) = std::move(place.rest.bytes);
+  }
+  return logs;
+}
+
 // ---- lists --------------------------------------------------------------------------------------
 
 bool matches_glob(std::string_view glob, std::string_view text) {

@@ -19,6 +19,9 @@ std::vector<AttemptView> attempts_of(const Job& job, std::uint32_t index, const 
 LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
                   const std::optional<std::pair<NodeId, Attempt>>& running);
 
+// Nothing: the task is open, or its output lies elsewhere too.
+std::optional<TaskLogs> logs_of(const Job& job, std::uint32_t index);
+
 // `*` any characters, `?` one; the whole text must match.
 bool matches_glob(std::string_view glob, std::string_view text);
 bool matches(const ListJobs& query, const Job& job, WallTime now);

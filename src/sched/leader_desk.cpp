@@ -300,9 +300,12 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
       coordinator_.complete(job, group, i, view, why);
       bytes += 300 + view.entry.size() + view.detail.size();
       for (const OutputFile& output : view.outputs) bytes += encoded_size(output);
+      std::optional<TaskLogs> logs = what.with_logs ? logs_of(job, i) : std::nullopt;
+      if (logs) bytes += 50 + logs->out.size() + logs->err.size();
       const bool is_full = list.tasks.size() == limit || bytes > kMaxTaskListBytes;
       if (is_full && !list.tasks.empty()) return next_page_from(i);
       list.tasks.push_back(std::move(view));
+      if (logs) list.logs.push_back(std::move(*logs));
     }
   }
   reply(turn, handle, list);

@@ -89,17 +89,31 @@ struct ListTasks {
   std::optional<TaskState> state;
   std::uint32_t from = 0;  // task numbers from this one on: of a page the `next` of the one before
   std::uint32_t limit = 10'000;
+  bool with_logs = false;
   static constexpr auto fields() {
     return Fields<&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::from,
-                  &ListTasks::limit>{};
+                  &ListTasks::limit, &ListTasks::with_logs>{};
+  }
+};
+// All that the committed attempt of a task has written, where the results hold it whole.
+struct TaskLogs {
+  std::uint32_t task = 1;
+  Attempt attempt;
+  Bytes out, err;
+  static constexpr auto fields() {
+    return Fields<&TaskLogs::task, &TaskLogs::attempt, &TaskLogs::out, &TaskLogs::err>{};
   }
 };
 struct TaskList {
   std::vector<TaskView> tasks;
+  // With ListTasks::with_logs: of those of `tasks` that are closed and wrote little.
+  std::vector<TaskLogs> logs;
   // The number from which the next page goes on; none: there are no more. A page may be empty and
   // yet not the last, since not all tasks of a large job are looked through at once.
   std::optional<std::uint32_t> next;
-  static constexpr auto fields() { return Fields<&TaskList::tasks, &TaskList::next>{}; }
+  static constexpr auto fields() {
+    return Fields<&TaskList::tasks, &TaskList::next, &TaskList::logs>{};
+  }
 };
 
 struct CancelTasks {

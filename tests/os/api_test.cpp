@@ -347,6 +347,52 @@ TEST_F(ApiTest, FollowsManyTasks) {
   EXPECT_EQ(frames.back().kind, FrameKind::kEnd);
 }
 
+TEST_F(ApiTest, OfManyFinishedTasksOnlyLongLogsAreReadOneByOne) {
+  submit("abcdefghij", R"(["hang"])", R"(,"array":"1-100")");
+  const JobId id = id_of("abcdefghij");
+  const std::string text(2 * FakeNode::kInline, 'x');
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(id, 7, true, text);
+    for (std::uint32_t n = 1; n <= 100; ++n) {
+      if (n != 7) node.write_log(id, n, false, std::to_string(n));
+      node.finish_task(id, n, TaskState::kDone, Reason::kNone);
+    }
+    node.asked.clear();
+  });
+  const auto frames = frames_of(ask("GET", "/v1/jobs/abcdefghij/logs?follow=1&stream=both").body);
+  EXPECT_EQ(text_of(frames, FrameKind::kStderr, 7), text);
+  EXPECT_EQ(text_of(frames, FrameKind::kStdout, 8), "8");
+  EXPECT_EQ(text_of(frames, FrameKind::kAttempt, 8), "o1e1");
+  server.on_loop([&](FakeNode& node) {
+    std::set<std::uint32_t> read;
+    for (const client::Request& request : node.asked) {
+      const auto* job = std::get_if<JobRequest>(&request);
+      const auto* log = job == nullptr ? nullptr : std::get_if<ReadLog>(job);
+      if (log != nullptr) read.insert(log->task);
+    }
+    EXPECT_EQ(read, std::set<std::uint32_t>{7});
+  });
+}
+
+TEST_F(ApiTest, WhatWasReadWhileATaskRanIsNotSentAgainWithTheList) {
+  submit("abcdefghij", R"(["hang"])", R"(,"array":"1-3")");
+  RawClient client(server.socket);
+  client.send("GET /v1/jobs/abcdefghij/logs?follow=1 HTTP/1.1\r\nConnection: close\r\n\r\n");
+  const JobId id = id_of("abcdefghij");
+  server.on_loop([&](FakeNode& node) { node.write_log(id, 2, false, "early "); });
+  ASSERT_TRUE(client.read_until_text("early "));
+  server.on_loop([&](FakeNode& node) {
+    node.write_log(id, 2, false, "late");
+    for (std::uint32_t n = 1; n <= 3; ++n) {
+      node.finish_task(id, n, TaskState::kDone, Reason::kNone);
+    }
+  });
+  ASSERT_TRUE(client.read_to_end());
+  const auto frames = frames_of(taken_apart(client.received).body);
+  EXPECT_EQ(text_of(frames, FrameKind::kStdout, 2), "early late");
+  EXPECT_EQ(text_of(frames, FrameKind::kAttempt, 2), "o1");
+}
+
 TEST_F(ApiTest, ALogThatStaysUnreadableEndsTheStreamWithAnError) {
   submit("abcdefghij", R"(["true"])");
   server.on_loop([](FakeNode& node) {
@@ -403,7 +449,7 @@ TEST_F(ApiTest, AWatcherOfManyJobsHearsOfEachAndOfThoseThatDoNotExist) {
   const std::string body = R"({"jobs":["abcdefghij","bbcdefghij","zzzzzzzzzz"],"only_final":true})";
   client.send("POST /v1/watch HTTP/1.1\r\nConnection: close\r\nContent-Length: " +
               std::to_string(body.size()) + "\r\n\r\n" + body);
-  ASSERT_TRUE(client.read_until_text("\"id\":\"zzzzzzzzzz\",\"error\""));
+  ASSERT_TRUE(client.read_until_text("\"id\":\"zzzzzzzzzz\",\"goes_on\":false,\"error\""));
   ASSERT_TRUE(client.read_until_text("\"id\":\"bbcdefghij\""));
   EXPECT_EQ(client.received.find("\"id\":\"abcdefghij\""), std::string::npos);
   server.on_loop([](FakeNode& node) {

@@ -22,6 +22,7 @@ namespace dunlin {
 
 class FakeNode {
  public:
+  static constexpr std::size_t kInline = 100;  // bytes of a log that lie in a result
   using Deliver = std::function<void(client::Reply)>;
 
   struct Log {
@@ -304,8 +305,22 @@ class FakeNode {
         break;
       }
       found.tasks.push_back(task);
+      if (list.with_logs) add_logs(*job, task, found);
     }
     reply_job(id, std::move(found));
+  }
+  // As a node does: of what is over and lies in the results alone.
+  void add_logs(const Job& job, const TaskView& task, TaskList& found) const {
+    if (!is_final(task.state) || task.attempt == 0) return;
+    TaskLogs logs{task.task, {}, {}, {}};
+    logs.attempt.number = task.attempt;
+    for (const bool is_stderr : {false, true}) {
+      const auto log = job.logs.find({task.task, is_stderr});
+      if (log == job.logs.end()) continue;
+      if (log->second.cut > 0 || log->second.text.size() > kInline) return;
+      (is_stderr ? logs.err : logs.out) = to_bytes(log->second.text);
+    }
+    found.logs.push_back(std::move(logs));
   }
   void on_job(client::RequestId id, CancelTasks& cancel) {
     Job* job = find(id, cancel.id);

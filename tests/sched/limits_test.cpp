@@ -37,6 +37,27 @@ TEST(Limits, APageOfTasksBeginsAtTheNumberAskedForBeItZero) {
   EXPECT_EQ(page(5), std::vector<std::uint32_t>{});
 }
 
+TEST(Limits, WithTheirTasksComeTheLogsThatTheResultsHoldWhole) {
+  Cluster cluster({});
+  const auto listed = [&](const char* bytes) {
+    const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", bytes, "10"}, 3));
+    EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+    const auto without = cluster.call(0, ListTasks{job, {}, {}});
+    EXPECT_TRUE(std::get<TaskList>(*without).logs.empty());
+    const auto answer = cluster.call(0, ListTasks{job, {}, {}, 0, 10, true});
+    return std::pair(job, std::get<TaskList>(*answer));
+  };
+  const auto [small, list] = listed("300");
+  ASSERT_EQ(list.logs.size(), 3U);
+  EXPECT_EQ(as_text(list.logs[1].out), cluster.read_log(0, small, 2));
+  EXPECT_EQ(list.logs[1].task, 2U);
+  EXPECT_EQ(list.logs[1].attempt.number, 1U);
+  EXPECT_TRUE(list.logs[1].err.empty());
+  const auto [large, others] = listed("200000");
+  EXPECT_EQ(others.tasks.size(), 3U);
+  EXPECT_TRUE(others.logs.empty()) << "they lie in segments";
+}
+
 TEST(Limits, ManyTasksWithAThousandOutputsEachEnd) {
   Cluster cluster({.nodes = 3, .cpus = 8});
   JobSpec spec = cluster.spec({"make-many", "1000", "250"}, 40);
