@@ -2,29 +2,15 @@
 // that leader all the same: trusting it for ever, it would refuse its vote to all others (Q7).
 #include <gtest/gtest.h>
 
-#include "dht/raft.h"
+#include "dht/lone_raft.h"
 
 namespace dunlin {
 namespace {
 
-struct UnknownLeader : public ::testing::Test {
-  NodeId self = named(1), old_leader = named(2), third = named(3), new_leader = named(4);
-  GroupsConfig config;
-  Peers peers;
-  Random random{1};
-  Effects out;
-  std::vector<GroupsEvent> events;
-  Turn turn{Instant{1'000'000}, config, peers, random, out, events, 1};
-  std::unique_ptr<Raft> raft;
-
-  static NodeId named(std::uint8_t n) {
-    NodeId id;
-    id.raw[0] = n;
-    return id;
-  }
+struct UnknownLeader : public ::testing::Test, LoneRaft {
+  NodeId old_leader = named(2), third = named(3), new_leader = named(4);
 
   void SetUp() override {
-    raft = std::make_unique<Raft>(GroupId{0}, self, Generation{1}, turn);
     for (const NodeId& peer : {old_leader, third, new_leader}) peers.heard(peer, 1, 0, turn.now);
     const GroupConfig voters{{{self, 1}, {old_leader, 1}, {third, 1}}, {}, {}};
     raft->receive(
