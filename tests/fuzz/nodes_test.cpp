@@ -15,7 +15,7 @@
 #include "gossip/messages.h"
 #include "node/messages.h"
 #include "sched/messages.h"
-#include "sim/sim_world.h"
+#include "sim/sim_jobs.h"
 #include "store/messages.h"
 
 namespace dunlin::fuzz {
@@ -67,30 +67,9 @@ Bytes arbitrary_frame(Source& source, Lies lies) {
 }
 
 // A job of forty tasks; none when nobody takes it.
-std::optional<JobId> submit_array(sim::SimWorld& world, sim::HostIndex at, std::uint8_t number) {
-  const auto picked = world.call(at, client::Request(client::PickGroup{}));
-  if (!picked) return std::nullopt;
-  const auto& group = std::get<client::PickedGroup>(*picked);
-  SubmitJob job;
-  job.id = JobId::make(group.group, group.group_count, std::array<std::uint8_t, 10>{number, 2, 3});
-  job.user = "u";
-  job.spec.argv = {"simulate", "5s", "out=300"};
-  job.spec.tasks = {{1, 40, 1}};
-  job.spec.many = true;
-  if (!world.call(at, client::Request(JobRequest(job)))) return std::nullopt;
-  return job.id;
-}
-
-bool ends_well(sim::SimWorld& world, sim::HostIndex at, const JobId& id) {
-  JobSummary last;
-  for (int i = 0; i < 100 && !is_final(last.state); ++i) {
-    WatchJob watch;
-    watch.id = id;
-    watch.seen = last.version;
-    const auto answer = world.call(at, client::Request(JobRequest(watch)));
-    if (answer) last = std::get<JobChanged>(std::get<JobAnswer>(*answer)).job;
-  }
-  return last.state == JobState::kDone;
+std::optional<JobId> submit_array(sim::SimWorld& world, sim::HostIndex at) {
+  const Result<JobId> id = sim::submit(world, at, sim::array_of({"simulate", "5s", "out=300"}, 40));
+  return id ? std::optional(*id) : std::nullopt;
 }
 
 // A cluster of three, of which the second tells the first whatever it likes.
@@ -112,7 +91,7 @@ class Attack {
     SCOPED_TRACE(name_);
     EXPECT_TRUE(world_->form(3)) << "the cluster did not form";
     world_->run_for(seconds(15));
-    const std::optional<JobId> job = submit_array(*world_, 0, 1);
+    const std::optional<JobId> job = submit_array(*world_, 0);
     EXPECT_TRUE(job.has_value());
     if (job) source_.jobs.push_back(*job);
     for (sim::HostIndex host = 0; host < 3; ++host) {
@@ -131,8 +110,8 @@ class Attack {
   }
   // Do those that were told no lie run another job?
   bool goes_on() {
-    const std::optional<JobId> job = submit_array(*world_, 2, 2);
-    return job && ends_well(*world_, 2, *job);
+    const std::optional<JobId> job = submit_array(*world_, 2);
+    return job && sim::end_of(*world_, 2, *job).state == JobState::kDone;
   }
 
  private:

@@ -1,7 +1,7 @@
 // A node that is told to drain, in whole clusters: it takes no task, and what it has goes on.
 #include <gtest/gtest.h>
 
-#include "sim/sim_world.h"
+#include "sim/sim_jobs.h"
 
 namespace dunlin::sim {
 namespace {
@@ -25,38 +25,12 @@ struct DrainedCluster : testing::Test {
     for (const std::string& line : world.verdict().lines()) ADD_FAILURE() << line;
   }
 
-  JobId run_array(HostIndex at, std::uint32_t tasks, const std::string& time,
-                  std::uint32_t retries = 0) {
-    const Result<client::Answer> picked = world.call(at, client::Request(client::PickGroup{}));
-    if (!picked) ADD_FAILURE() << picked.error().message;
-    if (!picked) return {};
-    const auto& group = std::get<client::PickedGroup>(*picked);
-    std::array<std::uint8_t, 10> chance{};
-    world.fork_random().fill(chance);
-    SubmitJob job;
-    job.id = JobId::make(group.group, group.group_count, chance);
-    job.user = "u";
-    job.spec.argv = {"simulate", time};
-    job.spec.tasks = {{1, tasks, 1}};
-    job.spec.many = true;
-    job.spec.retries = retries;
-    const Result<client::Answer> answer = world.call(at, client::Request(JobRequest(job)));
-    EXPECT_TRUE(answer.has_value()) << answer.error().message;
-    return job.id;
+  JobId run_array(HostIndex at, std::uint32_t tasks, const std::string& time) {
+    const Result<JobId> id = submit(world, at, array_of({"simulate", time}, tasks));
+    EXPECT_TRUE(id.has_value()) << id.error().message;
+    return id.value_or(JobId{});
   }
-  JobSummary end_of(HostIndex at, const JobId& id) {
-    JobSummary last;
-    for (int i = 0; i < 1000 && !is_final(last.state); ++i) {
-      WatchJob watch;
-      watch.id = id;
-      watch.seen = last.version;
-      const Result<client::Answer> answer = world.call(at, client::Request(JobRequest(watch)));
-      if (!answer) ADD_FAILURE() << answer.error().message;
-      if (!answer) return last;
-      last = std::get<JobChanged>(std::get<JobAnswer>(*answer)).job;
-    }
-    return last;
-  }
+  JobSummary end_of(HostIndex at, const JobId& id) { return sim::end_of(world, at, id); }
   Result<client::Answer> drain(HostIndex at, HostIndex node, Duration deadline = {},
                                bool wait = false) {
     return world.call(at, client::Request(client::DrainNode{world.host(node).id(), deadline, wait}),
