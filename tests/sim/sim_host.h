@@ -67,8 +67,9 @@ class SimHost {
   HostIndex index() const { return index_; }
   const std::string& name() const { return name_; }
   Phase phase() const { return phase_; }
+  // By a client of its own, in this life.
+  bool was_told_to_leave() const { return leaving_; }
   bool is_up() const { return node_ != nullptr; }
-  bool is_paused() const { return paused_; }
   End last_end() const { return last_end_; }
   const std::string& last_words() const { return last_words_; }
   const Node* node() const { return node_.get(); }

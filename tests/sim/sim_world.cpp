@@ -266,7 +266,9 @@ void SimWorld::on_reply(SimHost& host, const client::Reply& reply) {
   if (put == nullptr || host.node() == nullptr) return;
   std::size_t members = 0;
   for (const auto& [id, member] : host.node()->gossip().members()) {
-    if (id == host.id() && member.load.draining) continue;  // leaves: it keeps nothing
+    // It keeps nothing then. Its order to leave may have been refused, as one to drain is not.
+    const bool leaves = host.was_told_to_leave() && member.load.draining;
+    if (id == host.id() && leaves) continue;
     const bool may_live =
         member.state == MemberState::kAlive || member.state == MemberState::kSuspect;
     members += may_live ? 1 : 0;
