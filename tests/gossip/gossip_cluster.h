@@ -256,7 +256,6 @@ class GossipCluster {
     return count;
   }
 
-  std::vector<GossipEvent> events_at(std::size_t i) const { return hosts_[i].events; }
   template <class Event>
   std::size_t count_events(std::size_t i) const {
     return static_cast<std::size_t>(std::ranges::count_if(

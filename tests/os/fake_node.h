@@ -95,10 +95,6 @@ class FakeNode {
     recount(id);
   }
 
-  std::size_t count_asked(std::size_t index) const {
-    return static_cast<std::size_t>(std::count_if(
-        asked.begin(), asked.end(), [&](const auto& request) { return request.index() == index; }));
-  }
   std::size_t watching() const { return watchers.size(); }
   std::vector<OrderJob> orders;  // as they were asked for
 

@@ -130,7 +130,6 @@ class SimDisk {
   bool has_rot() const { return !now_.rotten.empty(); }
   // A byte there was flipped, and not written again since.
   bool is_rotten(const FileExtent& extent) const;
-  std::size_t row_count() const { return now_.rows.size(); }
   const std::map<std::string, Bytes>& facts() const { return now_.facts; }
   const std::map<std::string, Bytes>& files() const { return now_.files; }
 
