@@ -2,18 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "sched/bad_hosts.h"
+#include "sched/named.h"
 #include "sched_cluster.h"
 
 namespace dunlin::sched::testing {
 namespace {
 
 constexpr GroupId kBadHostsGroup{0};
-
-NodeId named(std::uint8_t n) {
-  NodeId id;
-  id.raw[0] = n;
-  return id;
-}
 
 TEST(BadHosts, AreThoseOnWhichThreeTasksFailedThatSucceededElsewhere) {
   BadHosts hosts;
@@ -61,7 +56,7 @@ TEST(BadHosts, GetNoMoreTasksOfTheJobAndAllOfOthers) {
   EXPECT_GE(begun.size(), 3u);
   const JobId other = cluster.submit(0, kBadHostsGroup, cluster.spec({"work", "500"}, 12));
   ASSERT_TRUE(cluster.run_until([&] { return !cluster.processes(2).empty(); }, seconds(5)));
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(other); }, seconds(20)));
+  ASSERT_TRUE(cluster.ends(other, seconds(20)));
   EXPECT_EQ(cluster.violations(), std::vector<std::string>{});
 }
 

@@ -178,6 +178,27 @@ TEST(Checkers, SeeAFinalTaskThatChanges) {
   EXPECT_EQ(cluster.violations().size(), 1u);
 }
 
+TEST(Checkers, SeeATaskThatIsOpenAgainThoughNoRetrySaysSo) {
+  Cluster cluster({});
+  const JobId id = cluster.make_id(GroupId{0});
+  const auto submit = [&] {
+    cluster.check_entry(GroupId{0}, encode_command(SubmitCommand{
+                                        id, "u", "", encode(cluster.spec({"x"}, 2)), {1}, {}, 2}));
+  };
+  submit();
+  NodeResults results{id, cluster.id(0), 1, 0, {}};
+  results.batch.plain.push_back({{0, 2, {1, 1, 1}}, {2}, {}, {}, {}});
+  cluster.check_entry(GroupId{0}, encode_command(CompleteCommand{{results}}));
+  cluster.check_entry(GroupId{0}, encode_command(DeleteCommand{id}));
+  ASSERT_TRUE(cluster.violations().empty());
+  submit();
+  ASSERT_EQ(cluster.violations().size(), 2u);
+  cluster.check_entry(GroupId{0}, encode_command(RetryCommand{id, {{0, 1}}, true, {}, 0}));
+  EXPECT_EQ(cluster.violations().size(), 3u) << "the other one is open too";
+  cluster.check_entry(GroupId{0}, encode_command(RetryCommand{id, {{1, 1}}, false, {}, 0}));
+  EXPECT_EQ(cluster.violations().size(), 4u) << "it was done, and only what failed is retried";
+}
+
 TEST(Checkers, SeeAnEpochThatGoesBackAndAnAttemptThatIsStartedTwice) {
   Cluster cluster({});
   cluster.check_epoch(0, "epoch/1", 7);

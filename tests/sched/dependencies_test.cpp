@@ -27,9 +27,6 @@ struct Dependencies : public ::testing::Test {
     spec.after = {{first, any}};
     return cluster.submit(2, group, spec);
   }
-  bool ends(const JobId& job, Duration most = seconds(60)) {
-    return cluster.run_until([&] { return cluster.is_final(job); }, most);
-  }
 };
 
 TEST_F(Dependencies, AJobBeginsWhenTheOtherIsDone) {
@@ -39,7 +36,7 @@ TEST_F(Dependencies, AJobBeginsWhenTheOtherIsDone) {
     cluster.run_for(milliseconds(1500));
     EXPECT_EQ(cluster.show(second).reason, Reason::kDependency);
     EXPECT_EQ(cluster.show(second).tasks.waiting, 3u);
-    ASSERT_TRUE(ends(second, seconds(6)));
+    ASSERT_TRUE(cluster.ends(second, seconds(6)));
     EXPECT_EQ(cluster.show(second).state, JobState::kDone);
     EXPECT_EQ(cluster.show(first).state, JobState::kDone);
   }
@@ -47,9 +44,9 @@ TEST_F(Dependencies, AJobBeginsWhenTheOtherIsDone) {
 
 TEST_F(Dependencies, OneThatIsOverAlreadyCountsAtOnce) {
   const JobId first = cluster.submit(0, near, cluster.spec({"work", "10"}));
-  ASSERT_TRUE(ends(first));
+  ASSERT_TRUE(cluster.ends(first));
   const JobId second = submit_after(far, first);
-  EXPECT_TRUE(ends(second, seconds(5)));
+  EXPECT_TRUE(cluster.ends(second, seconds(5)));
   EXPECT_EQ(cluster.show(second).state, JobState::kDone);
 }
 
@@ -58,18 +55,18 @@ TEST_F(Dependencies, AJobIsCancelledWhenTheOtherFails) {
   const JobId second = submit_after(far, first);
   const JobId third = submit_after(near, second);
   const JobId whatever = submit_after(far, first, true);
-  ASSERT_TRUE(ends(second, seconds(6)));
+  ASSERT_TRUE(cluster.ends(second, seconds(6)));
   EXPECT_EQ(cluster.show(second).state, JobState::kCancelled);
   EXPECT_EQ(cluster.show(second).reason, Reason::kDependencyFailed);
-  ASSERT_TRUE(ends(third, seconds(6)));
+  ASSERT_TRUE(cluster.ends(third, seconds(6)));
   EXPECT_EQ(cluster.show(third).reason, Reason::kDependencyFailed);
-  ASSERT_TRUE(ends(whatever, seconds(6)));
+  ASSERT_TRUE(cluster.ends(whatever, seconds(6)));
   EXPECT_EQ(cluster.show(whatever).state, JobState::kDone);
 }
 
 TEST_F(Dependencies, OneThatIsThereNoMoreCancelsTheJob) {
   const JobId second = submit_after(far, cluster.make_id(near));
-  ASSERT_TRUE(ends(second, seconds(10)));
+  ASSERT_TRUE(cluster.ends(second, seconds(10)));
   EXPECT_EQ(cluster.show(second).reason, Reason::kDependencyFailed);
 }
 
@@ -82,7 +79,7 @@ TEST_F(Dependencies, OutliveBothCoordinators) {
   cluster.restart(1);
   EXPECT_EQ(cluster.show(second).reason, Reason::kDependency);
   cluster.crash(0);
-  ASSERT_TRUE(ends(second, seconds(90)));
+  ASSERT_TRUE(cluster.ends(second, seconds(90)));
   EXPECT_EQ(cluster.show(second).state, JobState::kDone);
   EXPECT_EQ(cluster.show(first).state, JobState::kDone);
 }
@@ -93,11 +90,11 @@ TEST_F(Dependencies, AJobIsKeptUntilAllHaveHeardHowItEnded) {
   const JobId first = cluster.submit(0, near, brief);
   const JobId second = submit_after(far, first);
   cluster.lead(far, std::nullopt);
-  ASSERT_TRUE(ends(first));
+  ASSERT_TRUE(cluster.ends(first));
   cluster.run_for(seconds(300));
   EXPECT_NE(cluster.job(first), nullptr);
   cluster.lead(far, 1);
-  ASSERT_TRUE(ends(second, seconds(60)));
+  ASSERT_TRUE(cluster.ends(second, seconds(60)));
   EXPECT_EQ(cluster.show(second).state, JobState::kDone);
   EXPECT_TRUE(cluster.run_until([&] { return cluster.job(first) == nullptr; }, seconds(400)));
 }

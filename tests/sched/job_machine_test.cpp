@@ -4,17 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "sched/job_views.h"
+#include "sched/named.h"
 
 namespace dunlin::sched {
 namespace {
 
 constexpr GroupId kGroup{1};
-
-NodeId node(std::uint8_t n) {
-  NodeId id;
-  id.raw[0] = n;
-  return id;
-}
 
 struct Log {
   JobMachine machine;
@@ -30,11 +25,11 @@ struct Log {
     spec.tasks = {{1, tasks, 1}};
     spec.many = tasks > 1;
     spec.retries = retries;
-    apply(SubmitCommand{id, "u", "", encode(spec), {1'000'000}, {node(1)}, tasks});
+    apply(SubmitCommand{id, "u", "", encode(spec), {1'000'000}, {named(1)}, tasks});
   }
   const Job& job() { return *machine.find(kGroup, id); }
   void plain(std::uint32_t first, std::uint32_t count, Attempt attempt, std::uint8_t on = 1) {
-    NodeResults results{id, node(on), 1, 0, {}};
+    NodeResults results{id, named(on), 1, 0, {}};
     PlainResults run;
     run.run = {first, count, attempt};
     run.finished = {1'000'500};
@@ -42,7 +37,7 @@ struct Log {
     apply(CompleteCommand{{results}});
   }
   void result(std::uint32_t index_of, Attempt attempt, Reason reason, std::uint8_t on = 1) {
-    NodeResults results{id, node(on), 1, 0, {}};
+    NodeResults results{id, named(on), 1, 0, {}};
     TaskResult task;
     task.index = index_of;
     task.attempt = attempt;
@@ -54,7 +49,7 @@ struct Log {
   }
   void lost(std::uint32_t first, std::uint32_t count, Attempt attempt, std::uint8_t on,
             bool node_lost) {
-    apply(LostCommand{id, node(on), node_lost, {{first, count, attempt}}, {1'000'900}, {}});
+    apply(LostCommand{id, named(on), node_lost, {{first, count, attempt}}, {1'000'900}, {}});
   }
 };
 
@@ -66,7 +61,7 @@ TEST(JobMachine, TheFirstSuccessClosesATaskAndLaterEndsAreDiscarded) {
   log.plain(0, 1, {1, 7, 1}, 3);
   EXPECT_EQ(log.job().head.done, 1u);
   EXPECT_EQ(log.job().head.failed, 0u);
-  EXPECT_EQ(view_of(log.job(), 0).node, node(1));
+  EXPECT_EQ(view_of(log.job(), 0).node, named(1));
   EXPECT_TRUE(log.job().details.empty());
 }
 
@@ -107,8 +102,8 @@ TEST(JobMachine, LossesUseUpNoRetryAndThreeLostNodesFailTheTask) {
   EXPECT_EQ(log.job().head.failed, 1u);
   const TaskView view = view_of(log.job(), 0);
   EXPECT_EQ(view.reason, Reason::kCrashLimit);
-  EXPECT_EQ(view.detail, "suspected of killing its hosts: " + node(1).short_text() + ", " +
-                             node(2).short_text() + ", " + node(3).short_text());
+  EXPECT_EQ(view.detail, "suspected of killing its hosts: " + named(1).short_text() + ", " +
+                             named(2).short_text() + ", " + named(3).short_text());
 }
 
 TEST(JobMachine, ATaskThatLivingNodesLoseAgainAndAgainFailsInTheEnd) {
@@ -137,7 +132,7 @@ TEST(JobMachine, ANodeLostAgainAndAgainIsOneAndWhatWaitedOnItIsNotSuspected) {
   for (std::uint32_t n = 1; n <= 9; ++n) log.lost(0, 1, {1, 5, n}, 4, true);
   for (std::uint8_t n = 1; n <= 9; ++n) {
     const TaskRun run{1, 1, {1, 5, n}};
-    log.apply(LostCommand{log.id, node(n), true, {run}, {1'000'900}, {run}});
+    log.apply(LostCommand{log.id, named(n), true, {run}, {1'000'900}, {run}});
   }
   EXPECT_EQ(log.job().head.failed, 0u);
   EXPECT_EQ(log.job().details.at(0).lost_on.size(), 1u);
@@ -148,11 +143,11 @@ TEST(JobMachine, ACancelledAttemptKeepsItsNodeItsStartAndItsNumber) {
   Log log;
   log.submit(3);
   log.lost(1, 1, {1, 5, 1}, 2, false);
-  const CancelledOn on{node(7), {1'000'200}, {{0, 1, {1, 5, 1}}, {1, 1, {1, 6, 2}}}};
+  const CancelledOn on{named(7), {1'000'200}, {{0, 1, {1, 5, 1}}, {1, 1, {1, 6, 2}}}};
   log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {on}});
   const TaskView view = view_of(log.job(), 1);
   EXPECT_EQ(view.state, TaskState::kCancelled);
-  EXPECT_EQ(view.node, node(7));
+  EXPECT_EQ(view.node, named(7));
   EXPECT_EQ(view.attempt, 2u);
   EXPECT_EQ(view.started_at.ms, 1'000'200);
   EXPECT_EQ(view.finished_at.ms, 1'000'600);
@@ -192,7 +187,7 @@ TEST(JobMachine, WhatComesLateOfAFormerJobOfTheSameIdIsDiscarded) {
   log.submit(2);
   log.plain(0, 1, former);
   log.result(1, former, Reason::kNone);
-  log.apply(LogsCommand{log.id, node(1), 1, {{0, former, {{false, 0, BlobRef{}, 0, 9}}}}});
+  log.apply(LogsCommand{log.id, named(1), 1, {{0, former, {{false, 0, BlobRef{}, 0, 9}}}}});
   EXPECT_EQ(log.job().head.open(), 2u);
   EXPECT_TRUE(log.job().details.empty());
   log.plain(0, 2, {log.job().head.round, 5, 1});
@@ -298,7 +293,7 @@ TEST(JobMachine, ALogsMessageThatComesTwiceAddsNothing) {
   piece.offset = 0;
   piece.length = 10;
   piece.segment.length = 10;
-  const LogsCommand logs{log.id, node(1), 1, {{0, {1, 5, 1}, {piece}}}};
+  const LogsCommand logs{log.id, named(1), 1, {{0, {1, 5, 1}, {piece}}}};
   log.apply(logs);
   log.apply(logs);
   EXPECT_EQ(log.job().details.at(0).attempts.at(0).pieces.size(), 1u);
@@ -310,11 +305,11 @@ TEST(JobMachine, APieceThatBeginsWithKnownBytesBringsTheOthers) {
   LogPiece piece;
   piece.length = 10;
   piece.segment.length = 40;
-  log.apply(LogsCommand{log.id, node(1), 1, {{0, {1, 5, 1}, {piece}}}});
+  log.apply(LogsCommand{log.id, named(1), 1, {{0, {1, 5, 1}, {piece}}}});
   // After a restart the node packs what it was not told to be safe once more, and what came since.
   piece.at = 7;
   piece.length = 25;
-  log.apply(LogsCommand{log.id, node(1), 2, {{0, {1, 5, 1}, {piece}}}});
+  log.apply(LogsCommand{log.id, named(1), 2, {{0, {1, 5, 1}, {piece}}}});
   const auto& pieces = log.job().details.at(0).attempts.at(0).pieces;
   ASSERT_EQ(pieces.size(), 2u);
   EXPECT_EQ(pieces[1].offset, 10u);
@@ -329,7 +324,7 @@ LogsCommand logs_of(const JobId& job, const Attempt& attempt, std::uint8_t on) {
   piece.length = 5;
   piece.segment = {BlobId{}, 5};
   logs.pieces.push_back(piece);
-  return {job, node(on), 1, {logs}};
+  return {job, named(on), 1, {logs}};
 }
 
 // A start leaves no trace in the log: when it is lost with the coordinator, the next epoch's
@@ -345,7 +340,7 @@ TEST(JobMachine, TwoAttemptsOfOneNumberAreNeverTakenForEachOther) {
   EXPECT_EQ(place_of(log.job(), 0, read, std::nullopt).attempt, second);
   read.of = first;
   EXPECT_EQ(place_of(log.job(), 0, read, std::nullopt).attempt, first);
-  const std::pair running{node(3), Attempt{1, 8, 1}};
+  const std::pair running{named(3), Attempt{1, 8, 1}};
   EXPECT_EQ(place_of(log.job(), 0, read, running).attempt, first);
   read.of = {};
   EXPECT_EQ(place_of(log.job(), 0, read, running).attempt, running.second);
@@ -362,7 +357,7 @@ TEST(JobMachine, LateOutputOfAnAttemptGivenUpIsNotTheTasksOutput) {
     }
     log.apply(logs_of(log.id, {1, 4, 1}, 1));
     const TaskView view = view_of(log.job(), 0);
-    EXPECT_EQ(view.node, node(2));
+    EXPECT_EQ(view.node, named(2));
     EXPECT_EQ(view.exit_code, is_success ? 0 : 7);
     EXPECT_EQ(view.reason, is_success ? Reason::kNone : Reason::kExit);
     const LogPlace place = place_of(log.job(), 0, ReadLog{}, std::nullopt);

@@ -6,14 +6,6 @@
 namespace dunlin::sched::testing {
 namespace {
 
-TaskView task(Cluster& cluster, const JobId& job, std::uint32_t number) {
-  const Result<JobAnswer> answer =
-      cluster.call(0, ListTasks{job, {{number, number, 1}}, std::nullopt, 0, 10});
-  if (!answer) return {};
-  const TaskList& list = std::get<TaskList>(*answer);
-  return list.tasks.empty() ? TaskView{} : list.tasks[0];
-}
-
 TEST(Retries, FurtherAttemptsFollowAFailureWithDoublingBackoff) {
   Cluster cluster({});
   JobSpec spec = cluster.spec({"flaky", "3", "1"});
@@ -24,10 +16,10 @@ TEST(Retries, FurtherAttemptsFollowAFailureWithDoublingBackoff) {
   const JobSummary waiting = cluster.show(job);
   EXPECT_EQ(waiting.state, JobState::kRunning);
   EXPECT_EQ(waiting.tasks.waiting, 1u);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+  ASSERT_TRUE(cluster.ends(job, seconds(60)));
   EXPECT_GE(cluster.now().us, seconds(14).us);
   EXPECT_LT(cluster.now().us, seconds(16).us);
-  const TaskView view = task(cluster, job, 1);
+  const TaskView view = cluster.task(job, 1);
   EXPECT_EQ(view.state, TaskState::kDone);
   EXPECT_EQ(view.attempt, 4u);
 }
@@ -37,7 +29,7 @@ TEST(Retries, AreUsedUpThenTheTaskFailsForGood) {
   JobSpec spec = cluster.spec({"flaky", "9", "1"});
   spec.retries = 2;
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  ASSERT_TRUE(cluster.ends(job, seconds(20)));
   EXPECT_EQ(cluster.starts(job), 3u);
   EXPECT_EQ(cluster.show(job).exit_code, 1);
 }
@@ -65,10 +57,10 @@ TEST(TimeLimit, EndsWithTermAndThenWithKill) {
   spec.time_limit = seconds(2);
   spec.grace = seconds(3);
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  ASSERT_TRUE(cluster.ends(job, seconds(20)));
   EXPECT_GE(cluster.now().us, seconds(5).us);
   EXPECT_LT(cluster.now().us, seconds(6).us);
-  const TaskView view = task(cluster, job, 1);
+  const TaskView view = cluster.task(job, 1);
   EXPECT_EQ(view.reason, Reason::kTimeLimit);
   EXPECT_EQ(view.signal, 9);
 }
@@ -98,7 +90,7 @@ TEST(Cancel, EndsEveryProcessOfTheJobEvenAStubbornOne) {
   const JobSummary over = cluster.show(job);
   EXPECT_EQ(over.state, JobState::kCancelled);
   EXPECT_EQ(over.tasks.cancelled, 30u);
-  const TaskView first = task(cluster, job, 1);
+  const TaskView first = cluster.task(job, 1);
   EXPECT_EQ(first.attempt, 1u);
   EXPECT_TRUE(first.node.has_value());
   EXPECT_GT(first.started_at.ms, 0);
@@ -124,7 +116,7 @@ TEST(Cancel, OfSomeTasksLeavesTheOthers) {
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "1000"}, 20));
   cluster.run_for(milliseconds(100));
   ASSERT_TRUE(cluster.call(0, CancelTasks{job, {{1, 2, 1}, {19, 20, 1}}, "u", false}).has_value());
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+  ASSERT_TRUE(cluster.ends(job, seconds(10)));
   const JobSummary summary = cluster.show(job);
   EXPECT_EQ(summary.tasks.cancelled, 4u);
   EXPECT_EQ(summary.tasks.done, 16u);
@@ -246,9 +238,9 @@ TEST(Submit, AJobOfAnotherUserNeverRunsWhereTasksRunAsRoot) {
     Cluster cluster({.nodes = 2, .root_jobs_only = {0}, .root_jobs_only_is_told = is_told});
     const JobSpec spec = cluster.spec({"work", "1"}, 20);
     const JobId job = cluster.submit(0, GroupId{1}, spec, "ann");
-    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+    ASSERT_TRUE(cluster.ends(job, seconds(30)));
     for (std::uint32_t number = 1; number <= 20; ++number) {
-      EXPECT_EQ(task(cluster, job, number).node, cluster.id(1));
+      EXPECT_EQ(cluster.task(job, number).node, cluster.id(1));
     }
     cluster.submit(0, GroupId{1}, cluster.spec({"work", "9000"}, 4), "root");
     EXPECT_TRUE(cluster.run_until([&] { return cluster.processes(0).size() == 2; }, seconds(5)));
@@ -260,7 +252,7 @@ TEST(Submit, AJobThatOnlyRootCouldRunWaitsAndSaysWhy) {
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "1"}), "ann");
   cluster.run_for(seconds(3));
   EXPECT_EQ(cluster.show(job).reason, Reason::kImpossible);
-  EXPECT_NE(task(cluster, job, 1).detail.find("--run-as"), std::string::npos);
+  EXPECT_NE(cluster.task(job, 1).detail.find("--run-as"), std::string::npos);
 }
 
 TEST(Many, AnArrayWithStepsGivesEachTaskItsNumber) {
@@ -279,8 +271,8 @@ TEST(Many, AnArrayWithStepsGivesEachTaskItsNumber) {
     }
   }
   EXPECT_EQ(numbers, (std::set<std::string>{"0", "2", "4", "6", "9"}));
-  EXPECT_EQ(task(cluster, job, 4).state, TaskState::kRunning);
-  EXPECT_EQ(task(cluster, job, 3).state, TaskState::kWaiting);  // there is none
+  EXPECT_EQ(cluster.task(job, 4).state, TaskState::kRunning);
+  EXPECT_EQ(cluster.task(job, 3).state, TaskState::kWaiting);  // there is none
 }
 
 TEST(Many, EachLineReachesItsTaskWhetherItTravelsWithTheJobOrAsABlob) {
@@ -329,9 +321,9 @@ TEST(Submit, AKeyIsOneJobAlthoughTheLeaderDiesBetween) {
 TEST(Start, AMissingExecutableHasItsReason) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"missing"}));
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  ASSERT_TRUE(cluster.ends(job, seconds(5)));
   EXPECT_EQ(cluster.show(job).exit_code, 127);
-  EXPECT_EQ(task(cluster, job, 1).reason, Reason::kMissingExecutable);
+  EXPECT_EQ(cluster.task(job, 1).reason, Reason::kMissingExecutable);
 }
 
 TEST(Start, AFileThatCannotBeHadFailsTheTask) {
@@ -342,8 +334,8 @@ TEST(Start, AFileThatCannotBeHadFailsTheTask) {
   nowhere.length = 5;
   spec.files.push_back({"input", 0644, 5, {nowhere}});
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
-  EXPECT_EQ(task(cluster, job, 1).reason, Reason::kFileMissing);
+  ASSERT_TRUE(cluster.ends(job, seconds(5)));
+  EXPECT_EQ(cluster.task(job, 1).reason, Reason::kFileMissing);
 }
 
 TEST(Outputs, AreKeptAsBlobsWithTheResult) {
@@ -351,8 +343,8 @@ TEST(Outputs, AreKeptAsBlobsWithTheResult) {
   JobSpec spec = cluster.spec({"make", "out.bin", "2500000"});
   spec.outputs = {"*.bin"};
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
-  const TaskView view = task(cluster, job, 1);
+  ASSERT_TRUE(cluster.ends(job, seconds(5)));
+  const TaskView view = cluster.task(job, 1);
   ASSERT_EQ(view.outputs.size(), 1u);
   EXPECT_EQ(view.outputs[0].size, 2'500'000u);
   EXPECT_EQ(view.outputs[0].content.size(), 3u);
@@ -361,7 +353,7 @@ TEST(Outputs, AreKeptAsBlobsWithTheResult) {
 TEST(Logs, SmallOutputRidesInTheResult) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "3000", "10"}));
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  ASSERT_TRUE(cluster.ends(job, seconds(5)));
   EXPECT_EQ(cluster.put_bytes(), 0u);
   EXPECT_EQ(cluster.read_log(2, job, 1).size(), 3000u);
 }
@@ -369,7 +361,7 @@ TEST(Logs, SmallOutputRidesInTheResult) {
 TEST(Logs, LargeOutputLiesInSegmentsAndReadsBackWhole) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "3000000", "10"}));
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  ASSERT_TRUE(cluster.ends(job, seconds(20)));
   const std::string text = cluster.read_log(2, job, 1);
   ASSERT_EQ(text.size(), 3'000'000u);
   for (std::size_t i = 0; i < text.size(); i += 997) ASSERT_EQ(text[i], 'a' + i % 26);
@@ -441,9 +433,9 @@ TEST(Logs, ATaskThatWritesForEverIsCutAndFillsNothing) {
   JobSpec spec = cluster.spec({"print", "50000000", "10"});
   spec.log_limit = 2'000'000;
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+  ASSERT_TRUE(cluster.ends(job, seconds(60)));
   EXPECT_LE(cluster.put_bytes(), 2'100'000u);
-  EXPECT_TRUE(task(cluster, job, 1).log_truncated);
+  EXPECT_TRUE(cluster.task(job, 1).log_truncated);
   const std::string text = cluster.read_log(0, job, 1);
   EXPECT_EQ(text.size(), 2'000'000u + 5u);
   EXPECT_NE(text.find("[cut]"), std::string::npos);
@@ -545,7 +537,7 @@ TEST(Handback, ANodeThatEndsGivesItsTasksToOthersWithoutUsingUpARetry) {
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
   cluster.hand_back(2);
   EXPECT_TRUE(cluster.run_until([&] { return cluster.processes(2).empty(); }, seconds(2)));
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  EXPECT_TRUE(cluster.ends(job, seconds(20)));
   EXPECT_EQ(cluster.show(job).tasks.done, 12u);
   EXPECT_EQ(cluster.starts(job), 16u);
 }

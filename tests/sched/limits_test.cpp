@@ -63,7 +63,7 @@ TEST(Limits, ManyTasksWithAThousandOutputsEachEnd) {
   JobSpec spec = cluster.spec({"make-many", "1000", "250"}, 40);
   spec.outputs = {"*"};
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(120)));
+  EXPECT_TRUE(cluster.ends(job, seconds(120)));
   EXPECT_EQ(cluster.job(job)->head.done, 40u);
   EXPECT_EQ(first_task(cluster, job).outputs.size(), 1000u);
   for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
@@ -75,7 +75,7 @@ TEST(Limits, MoreOutputsThanAResultMayNameFailTheTaskWithALine) {
     JobSpec spec = cluster.spec({"make-many", files, length});
     spec.outputs = {"*"};
     const JobId job = cluster.submit(0, GroupId{1}, spec);
-    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+    ASSERT_TRUE(cluster.ends(job, seconds(60)));
     const TaskView view = first_task(cluster, job);
     EXPECT_EQ(view.state, TaskState::kFailed);
     EXPECT_EQ(view.reason, Reason::kDisk);
@@ -115,7 +115,7 @@ TEST(Limits, AGroupWhoseRecordsAreLongTakesNoMoreUntilSomeAreDeleted) {
   JobSpec talkative = cluster.spec({"print", "3000", "80"}, 60);
   talkative.keep = {};
   const JobId first = cluster.submit(0, group, talkative);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(first); }, seconds(30)));
+  ASSERT_TRUE(cluster.ends(first, seconds(30)));
   const JobId second = cluster.submit(0, group, talkative);
   ASSERT_TRUE(cluster.run_until(
       [&] {
@@ -127,7 +127,7 @@ TEST(Limits, AGroupWhoseRecordsAreLongTakesNoMoreUntilSomeAreDeleted) {
       cluster.call(0, SubmitJob{cluster.make_id(group), "u", "", cluster.spec({"work", "1"})});
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kLimit);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(second); }, kLeastKeep * 2));
+  EXPECT_TRUE(cluster.ends(second, kLeastKeep * 2));
   EXPECT_EQ(cluster.show(second).state, JobState::kDone);
   for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
 }
@@ -135,7 +135,7 @@ TEST(Limits, AGroupWhoseRecordsAreLongTakesNoMoreUntilSomeAreDeleted) {
 TEST(Limits, OutputRidesInResultsOnlyWhileTheJobsRecordIsShort) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "4000", "1"}, 6000));
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(300)));
+  ASSERT_TRUE(cluster.ends(job, seconds(300)));
   std::size_t inlined = 0;
   std::size_t apart = 0;
   for (const auto& [index, detail] : cluster.job(job)->details) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sched/messages.h"
+#include "sched/named.h"
 #include "sched/sched.h"
 
 namespace dunlin::sched {
@@ -53,11 +54,6 @@ class LoneScheduler {
     SchedConfig config;
     config.cpus = cpus;
     return config;
-  }
-  static NodeId named(std::uint8_t n) {
-    NodeId id;
-    id.raw[0] = n;
-    return id;
   }
   NodeId self_ = named(1), peer_ = named(2);
   Instant now_{1000};

@@ -24,14 +24,6 @@ struct Orders : public ::testing::Test {
     EXPECT_TRUE(answer.has_value()) << answer.error().message;
     return answer ? std::get<Ordered>(*answer).job : JobSummary{};
   }
-  TaskView task(const JobId& job, std::uint32_t number) {
-    const Result<JobAnswer> answer =
-        cluster.call(2, ListTasks{job, {{number, number, 1}}, std::nullopt, 0, 1});
-    return answer ? std::get<TaskList>(*answer).tasks.at(0) : TaskView{};
-  }
-  bool ends(const JobId& job, Duration most = seconds(60)) {
-    return cluster.run_until([&] { return cluster.is_final(job); }, most);
-  }
 };
 
 // ---- pause, freeze, resume ----------------------------------------------------------------------
@@ -46,12 +38,12 @@ TEST_F(Orders, APausedJobStartsNothingAndGoesOnWhenItIsResumed) {
   EXPECT_EQ(paused.reason, Reason::kPaused);
   EXPECT_EQ(paused.tasks.running, 0u);
   EXPECT_GT(paused.tasks.waiting, 0u);
-  EXPECT_EQ(task(job, 40).state, TaskState::kWaiting);
-  EXPECT_EQ(task(job, 40).reason, Reason::kPaused);
+  EXPECT_EQ(cluster.task(job, 40).state, TaskState::kWaiting);
+  EXPECT_EQ(cluster.task(job, 40).reason, Reason::kPaused);
   cluster.run_for(seconds(20));
   EXPECT_EQ(cluster.show(job).tasks.done, paused.tasks.done);
   ordered(job, ResumeTasks{});
-  EXPECT_TRUE(ends(job));
+  EXPECT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).tasks.done, 40u);
 }
 
@@ -65,7 +57,7 @@ TEST_F(Orders, AJobStaysPausedUnderTheNextCoordinator) {
   EXPECT_EQ(cluster.show(job).state, JobState::kPaused);
   EXPECT_EQ(cluster.show(job).tasks.done, done);
   ordered(job, ResumeTasks{});
-  EXPECT_TRUE(ends(job));
+  EXPECT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).tasks.done, 40u);
 }
 
@@ -77,13 +69,13 @@ TEST_F(Orders, FrozenTasksStandStillAndTheirTimeLimitsToo) {
   ordered(job, PauseTasks{true});
   cluster.run_for(seconds(1));
   EXPECT_EQ(cluster.show(job).tasks.paused, 4u);
-  EXPECT_EQ(task(job, 1).state, TaskState::kPaused);
+  EXPECT_EQ(cluster.task(job, 1).state, TaskState::kPaused);
   cluster.run_for(seconds(30));
   EXPECT_EQ(cluster.show(job).tasks.paused, 4u);
   ordered(job, ResumeTasks{});
-  EXPECT_TRUE(ends(job, seconds(10)));
+  EXPECT_TRUE(cluster.ends(job, seconds(10)));
   EXPECT_EQ(cluster.show(job).tasks.done, 4u);
-  EXPECT_EQ(task(job, 1).attempt, 1u);
+  EXPECT_EQ(cluster.task(job, 1).attempt, 1u);
 }
 
 TEST_F(Orders, FrozenTasksCanBeCancelled) {
@@ -110,7 +102,7 @@ TEST_F(Orders, TasksArePausedOneByOne) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kConflict);
   ordered(job, ResumeTasks{});
-  EXPECT_TRUE(ends(job));
+  EXPECT_TRUE(cluster.ends(job));
 }
 
 // ---- retry --------------------------------------------------------------------------------------
@@ -119,37 +111,37 @@ TEST_F(Orders, FailedTasksRunAgainUnderTheSameIdAndTheirAttemptsGoOn) {
   JobSpec spec = cluster.spec({"flaky", "2", "50"}, 3);
   spec.retries = 1;
   const JobId job = cluster.submit(0, group, spec);
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).tasks.failed, 3u);
   const JobSummary again = ordered(job, RetryTasks{});
   EXPECT_FALSE(is_final(again.state));
   EXPECT_EQ(again.tasks.failed, 0u);
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).state, JobState::kDone);
-  EXPECT_EQ(task(job, 2).attempt, 3u);
+  EXPECT_EQ(cluster.task(job, 2).attempt, 3u);
 }
 
 TEST_F(Orders, RetriesBeginAnewInTheNextRound) {
   JobSpec spec = cluster.spec({"flaky", "3", "50"}, 1);
   spec.retries = 1;
   const JobId job = cluster.submit(0, group, spec);
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   ordered(job, RetryTasks{});
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).state, JobState::kDone);
-  EXPECT_EQ(task(job, 1).attempt, 4u);
+  EXPECT_EQ(cluster.task(job, 1).attempt, 4u);
 }
 
 TEST_F(Orders, CancelledTasksRunAgainAndWhatIsDoneStaysDone) {
   const JobId job = cluster.submit(0, group, cluster.spec({"work", "100"}, 30));
   cluster.run_for(milliseconds(250));
   ASSERT_TRUE(cluster.call(1, CancelTasks{job, {}, "u", false}).has_value());
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   const std::uint32_t done = cluster.show(job).tasks.done;
   EXPECT_LT(done, 30u);
   const JobSummary again = ordered(job, RetryTasks{});
   EXPECT_EQ(again.tasks.done, done);
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).tasks.done, 30u);
   EXPECT_EQ(cluster.show(job).state, JobState::kDone);
 }
@@ -159,20 +151,20 @@ TEST_F(Orders, WithAllEveryTaskRunsAgainOnceTheJobIsOver) {
   const Result<JobAnswer> early = order(job, RetryTasks{true});
   ASSERT_FALSE(early.has_value());
   EXPECT_EQ(early.error().code, Code::kConflict);
-  ASSERT_TRUE(ends(job));
-  EXPECT_EQ(task(job, 4).attempt, 1u);
+  ASSERT_TRUE(cluster.ends(job));
+  EXPECT_EQ(cluster.task(job, 4).attempt, 1u);
   ordered(job, RetryTasks{true});
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   EXPECT_EQ(cluster.show(job).tasks.done, 6u);
-  EXPECT_EQ(task(job, 4).attempt, 2u);
+  EXPECT_EQ(cluster.task(job, 4).attempt, 2u);
 }
 
 TEST_F(Orders, OutputIsThatOfTheNewestRoundAndEarlierOnesStayReadable) {
   const JobId job = cluster.submit(0, group, cluster.spec({"print", "40", "100"}, 2));
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   ordered(job, RetryTasks{true});
-  ASSERT_TRUE(ends(job));
-  EXPECT_EQ(task(job, 2).attempt, 2u);
+  ASSERT_TRUE(cluster.ends(job));
+  EXPECT_EQ(cluster.task(job, 2).attempt, 2u);
   EXPECT_EQ(cluster.read_log(1, job, 2).size(), 40u);
   ReadLog first;
   first.id = job;
@@ -189,35 +181,35 @@ TEST_F(Orders, OneTaskOfARunningJobIsRetriedWhileOthersGoOn) {
   ASSERT_TRUE(cluster.call(1, CancelTasks{job, {{2, 2, 1}}, "u", false}).has_value());
   cluster.run_for(milliseconds(500));
   ordered(job, RetryTasks{});
-  ASSERT_TRUE(ends(job, seconds(20)));
+  ASSERT_TRUE(cluster.ends(job, seconds(20)));
   EXPECT_EQ(cluster.show(job).tasks.done, 4u);
-  EXPECT_EQ(task(job, 1).attempt, 1u);
-  EXPECT_EQ(task(job, 2).attempt, 2u);
+  EXPECT_EQ(cluster.task(job, 1).attempt, 1u);
+  EXPECT_EQ(cluster.task(job, 2).attempt, 2u);
 }
 
 TEST_F(Orders, ARetryOutlivesItsCoordinator) {
   const JobId job = cluster.submit(0, group, cluster.spec({"exit", "3", "300"}, 8));
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   ordered(job, RetryTasks{});
   cluster.run_for(milliseconds(200));
   cluster.crash(0);
-  ASSERT_TRUE(ends(job, seconds(60)));
+  ASSERT_TRUE(cluster.ends(job, seconds(60)));
   EXPECT_EQ(cluster.show(job).tasks.failed, 8u);
-  EXPECT_GE(task(job, 3).attempt, 2u);
+  EXPECT_GE(cluster.task(job, 3).attempt, 2u);
 }
 
 TEST_F(Orders, AnOrderThatIsAskedForAgainIsCarriedOutOnce) {
   const JobId job = cluster.submit(0, group, cluster.spec({"exit", "3", "100"}, 2));
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   const OrderJob retry{job, {}, "u", false, RetryTasks{}, 77};
   ASSERT_TRUE(cluster.call(1, retry).has_value());
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   ASSERT_TRUE(cluster.call(2, retry).has_value());
   cluster.run_for(seconds(2));
-  EXPECT_EQ(task(job, 1).attempt, 2u);
+  EXPECT_EQ(cluster.task(job, 1).attempt, 2u);
   ASSERT_TRUE(cluster.call(1, OrderJob{job, {}, "u", false, RetryTasks{}, 78}).has_value());
-  ASSERT_TRUE(ends(job));
-  EXPECT_EQ(task(job, 1).attempt, 3u);
+  ASSERT_TRUE(cluster.ends(job));
+  EXPECT_EQ(cluster.task(job, 1).attempt, 3u);
 }
 
 // ---- delete, set --------------------------------------------------------------------------------
@@ -227,7 +219,7 @@ TEST_F(Orders, AFinishedJobIsDeletedAtOnceAndNoOther) {
   const Result<JobAnswer> early = order(job, DeleteJob{});
   ASSERT_FALSE(early.has_value());
   EXPECT_EQ(early.error().code, Code::kConflict);
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   EXPECT_EQ(ordered(job, DeleteJob{}).state, JobState::kDone);
   const Result<JobAnswer> gone = cluster.call(2, ShowJob{job, false});
   ASSERT_FALSE(gone.has_value());
@@ -248,8 +240,8 @@ TEST_F(Orders, ANewTimeLimitHoldsForWhatRunsToo) {
   const JobId job = cluster.submit(0, group, cluster.spec({"work", "60000"}, 3));
   cluster.run_for(seconds(2));
   ordered(job, ChangeJob{std::nullopt, std::nullopt, seconds(5), std::nullopt});
-  ASSERT_TRUE(ends(job, seconds(20)));
-  EXPECT_EQ(task(job, 1).reason, Reason::kTimeLimit);
+  ASSERT_TRUE(cluster.ends(job, seconds(20)));
+  EXPECT_EQ(cluster.task(job, 1).reason, Reason::kTimeLimit);
 }
 
 TEST_F(Orders, ANewLimitLetsMoreRunAtOnce) {
@@ -262,7 +254,7 @@ TEST_F(Orders, ANewLimitLetsMoreRunAtOnce) {
   cluster.run_for(milliseconds(800));
   EXPECT_EQ(cluster.show(job).tasks.running, 4u);
   EXPECT_EQ(cluster.show(job).priority, 7);
-  EXPECT_TRUE(ends(job));
+  EXPECT_TRUE(cluster.ends(job));
 }
 
 // ---- max-fails, crash-limit, begin --------------------------------------------------------------
@@ -271,14 +263,14 @@ TEST_F(Orders, WithTooManyFailedTasksTheRestIsCancelledAndTheJobFails) {
   JobSpec spec = cluster.spec({"exit", "3", "100"}, 50);
   spec.max_fails = 2;
   const JobId job = cluster.submit(0, group, spec);
-  ASSERT_TRUE(ends(job));
+  ASSERT_TRUE(cluster.ends(job));
   const JobSummary summary = cluster.show(job);
   EXPECT_EQ(summary.state, JobState::kFailed);
   EXPECT_EQ(summary.reason, Reason::kMaxFails);
   EXPECT_GE(summary.tasks.failed, 3u);
   EXPECT_LE(summary.tasks.failed, 20u);
   EXPECT_EQ(summary.tasks.failed + summary.tasks.cancelled, 50u);
-  EXPECT_EQ(task(job, 50).reason, Reason::kMaxFails);
+  EXPECT_EQ(cluster.task(job, 50).reason, Reason::kMaxFails);
 }
 
 TEST_F(Orders, AJobBeginsAtItsTime) {

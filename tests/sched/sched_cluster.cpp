@@ -395,13 +395,19 @@ void Cluster::check_entry(GroupId group, const Bytes& payload) {
   }
 }
 
-// A retry alone may open what was closed, and what was done only where it says so.
+// A retry alone may open what was closed, of the tasks that it names, and what was done only where
+// it says so.
 void Cluster::note_reopened(GroupId group, const RetryCommand& command) {
   const Job* job = reference_.find(group, command.job);
   if (job == nullptr) return;
+  const auto is_named = [&](std::uint32_t i) {
+    return command.tasks.empty() ||
+           std::any_of(command.tasks.begin(), command.tasks.end(),
+                       [&](const IndexRun& run) { return run.first <= i && i < run.end(); });
+  };
   for (std::uint32_t i = 0; i < job->head.total; ++i) {
     const auto known = closed_.find({command.job, i});
-    if (known == closed_.end() || job->columns.state(i) != Closed::kOpen) continue;
+    if (known == closed_.end() || job->columns.state(i) != Closed::kOpen || !is_named(i)) continue;
     if (known->second == Closed::kDone && !command.all) continue;
     closed_.erase(known);
   }

@@ -92,6 +92,10 @@ class Cluster {
   JobId submit(std::size_t host, GroupId group, const JobSpec& spec, const std::string& user = "u");
   JobSummary show(const JobId& job);
   bool is_final(const JobId& job) const;
+  // Runs until it is.
+  bool ends(const JobId& job, Duration most = seconds(60));
+  // Of one of its tasks, by number; of one that it does not have: nothing.
+  TaskView task(const JobId& job, std::uint32_t number);
   // By the groups' logs, wherever they were applied first.
   const Job* job(const JobId& job) const;
   std::string read_log(std::size_t host, const JobId& job, std::uint32_t task,
@@ -121,7 +125,6 @@ class Cluster {
   // The group's leader goes on leading, and takes no proposal.
   void refuse(GroupId group, bool refuses) { groups_[group].refuses = refuses; }
   BlobRef store(const Bytes& blob);
-  void set_blob_failures(double rate) { blob_failures_ = rate; }
 
   // ---- what is to be seen ---------------------------------------------------------------------
   // Each frame that sets out for another host, and each entry that is in a group's log.
@@ -140,14 +143,11 @@ class Cluster {
   std::size_t put_bytes() const { return put_bytes_; }
   std::size_t most_localizing() const { return most_localizing_; }
   std::size_t fetches() const { return fetches_; }
-  const std::set<NodeId>& watched(std::size_t host) const { return hosts_[host].watched; }
-  std::size_t largest_kept_output() const { return largest_output_; }
   const std::vector<std::string>& violations() const { return violations_; }
   // Every replica that applied everything holds the same state.
   void check_replicas();
   // For the test of the checkers themselves.
   void check_entry(GroupId group, const Bytes& payload);
-  void note_reopened(GroupId group, const RetryCommand& command);
   void check_epoch(std::size_t host, const std::string& key, Term epoch);
   void check_start(std::size_t host, const ProcessLabel& label);
 
@@ -162,7 +162,6 @@ class Cluster {
     std::map<GroupId, std::size_t> checkpointed;
     std::map<GroupId, std::size_t> applied;
     std::vector<SimProcess> running;  // in the runner
-    std::set<NodeId> watched;
     SchedMemberState state = SchedMemberState::kAlive;
     Instant ticked = Instant::never();
     Instant tick_at = Instant::never();
@@ -203,12 +202,13 @@ class Cluster {
   void on(std::size_t host, const FetchBlob& fetch);
   void on(std::size_t host, const LocalizeBlob& local);
   void on(std::size_t host, const PutBlob& put);
-  void on(std::size_t host, const WatchPeers& watch);
+  void on(std::size_t, const WatchPeers&) {}
   void on(std::size_t, const Unfinished&) {}
   void on(std::size_t, const LoadChanged&) {}
   void on(std::size_t, const SchedFatal& fatal) { violations_.push_back(fatal.text); }
   void try_ask(std::uint64_t ask);
   void apply_next(GroupId group, std::size_t host);
+  void note_reopened(GroupId group, const RetryCommand& command);
   void tell_members();
   void checkpoint(std::size_t host);
   void tick(std::size_t host);
@@ -244,8 +244,6 @@ class Cluster {
   std::size_t put_bytes_ = 0;
   std::size_t most_localizing_ = 0;
   std::size_t fetches_ = 0;
-  std::size_t largest_output_ = 0;
-  double blob_failures_ = 0;
 
   // Checkers.
   JobMachine reference_;

@@ -126,19 +126,11 @@ BlobRef Cluster::store(const Bytes& blob) {
 
 void Cluster::on(std::size_t host, const PutBlob& put) {
   later(host, milliseconds(1), [this, put](Scheduler& s, Effects& out) {
-    if (random_.chance(blob_failures_)) {
-      s.on_blob_stored(now_, put.token, fail(Code::kTimeout, "slow"), out);
-      return;
-    }
     const BlobRef ref{blob_id_of(put.data), static_cast<std::uint32_t>(put.data.size())};
     put_bytes_ += put.data.size();
     blobs_[ref.id] = put.data;
     s.on_blob_stored(now_, put.token, ref, out);
   });
-}
-
-void Cluster::on(std::size_t host, const WatchPeers& watch) {
-  hosts_[host].watched = watch.peers;
 }
 
 void Cluster::try_ask(std::uint64_t number) {
@@ -217,6 +209,22 @@ JobSummary Cluster::show(const JobId& job) {
     if (!hosts_[i].scheduler) continue;
     const Result<JobAnswer> answer = call(i, ShowJob{job, false});
     if (answer) return std::get<JobView>(*answer).job;
+  }
+  return {};
+}
+
+bool Cluster::ends(const JobId& job, Duration most) {
+  return run_until([&] { return is_final(job); }, most);
+}
+
+TaskView Cluster::task(const JobId& job, std::uint32_t number) {
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    if (!hosts_[i].scheduler) continue;
+    const ListTasks query{job, {{number, number, 1}}, std::nullopt, 0, 1};
+    const Result<JobAnswer> answer = call(i, query);
+    if (!answer) continue;
+    const TaskList& list = std::get<TaskList>(*answer);
+    return list.tasks.empty() ? TaskView{} : list.tasks[0];
   }
   return {};
 }

@@ -180,7 +180,6 @@ void Cluster::deliver(std::size_t host, ProcessKey key) {
       process->to_write -= size;
     }
   }
-  largest_output_ = std::max(largest_output_, process->output[0].size());
   if (!hosts_[host].scheduler) return;
   for (std::size_t stream = 0; stream < 2; ++stream) {
     process = find(host, key);

@@ -26,7 +26,7 @@ TEST(Staging, TroubleOfOneNodeIsNotTheTasksFailure) {
     JobSpec spec = cluster.spec({"work", "200"}, 40);
     ship_file(cluster, spec, 3);
     const JobId job = cluster.submit(1, GroupId{1}, spec);
-    EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+    EXPECT_TRUE(cluster.ends(job, seconds(30)));
     EXPECT_EQ(cluster.show(job).tasks.done, 40u);
     EXPECT_EQ(cluster.starts(job), 40u);
     for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
@@ -44,7 +44,7 @@ TEST(Staging, ANodeInTroubleTriesAgainSeldomAndGoesOnWhenItIsOver) {
   EXPECT_FALSE(cluster.is_final(job));
   EXPECT_LE(cluster.entries(GroupId{1}) - before, 30u);
   cluster.trouble_staging(0, std::nullopt);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(180)));
+  EXPECT_TRUE(cluster.ends(job, seconds(180)));
   EXPECT_EQ(cluster.show(job).tasks.done, 4u);
 }
 
@@ -57,7 +57,7 @@ TEST(Staging, ThousandsOfPiecesArriveAndFewAreAskedForAtOnce) {
     jobs.push_back(cluster.submit(0, GroupId{1}, spec));
   }
   for (const JobId& job : jobs) {
-    EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+    EXPECT_TRUE(cluster.ends(job, seconds(30)));
     EXPECT_EQ(cluster.show(job).tasks.done, 1u);
   }
   EXPECT_EQ(cluster.most_localizing(), 256u);
@@ -84,9 +84,9 @@ TEST(Staging, ANodeThatDrainsGivesBackWhatWaitsForItsFiles) {
   JobSpec spec = cluster.spec({"work", "500"}, 8);
   ship_file(cluster, spec, 1);
   const JobId job = cluster.submit(0, GroupId{1}, spec);
-  EXPECT_FALSE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  EXPECT_FALSE(cluster.ends(job, seconds(20)));
   cluster.set_draining(1, true);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(5)));
+  EXPECT_TRUE(cluster.ends(job, seconds(5)));
   EXPECT_EQ(cluster.show(job).tasks.done, 8u);
 }
 
@@ -119,7 +119,7 @@ TEST(Disk, ANodeWhoseDiskIsAlmostFullTakesNoTasksUntilThereIsRoom) {
   cluster.set_disk(0, 1000, 60);
   const JobId second = cluster.submit(1, GroupId{1}, cluster.spec({"work", "1000"}, 20));
   EXPECT_TRUE(cluster.run_until([&] { return !cluster.processes(0).empty(); }, seconds(15)));
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(second); }, seconds(60)));
+  EXPECT_TRUE(cluster.ends(second, seconds(60)));
 }
 
 TEST(Room, ATaskTooBigForANodesMemoryBlocksNobodyElseThere) {

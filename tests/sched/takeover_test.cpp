@@ -15,7 +15,7 @@ TEST(Takeover, RestartsNoneOfAHundredLongTasks) {
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "60000"}, 100));
   ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 100; }, seconds(5)));
   cluster.lead(GroupId{1}, 3);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(70)));
+  EXPECT_TRUE(cluster.ends(job, seconds(70)));
   EXPECT_EQ(cluster.starts(job), 100u);
   EXPECT_EQ(cluster.show(job).tasks.done, 100u);
   EXPECT_TRUE(cluster.violations().empty());
@@ -51,7 +51,7 @@ TEST(Takeover, RunsAgainOnlyWhatTheDeadCoordinatorsHostHeld) {
   const std::size_t held = cluster.processes(1).size();
   EXPECT_GT(held, 0u);
   cluster.crash(1);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(90)));
+  EXPECT_TRUE(cluster.ends(job, seconds(90)));
   EXPECT_EQ(cluster.starts(job), 80u + held);
   EXPECT_EQ(cluster.show(job).tasks.done, 80u);
   EXPECT_TRUE(cluster.violations().empty());
@@ -96,7 +96,7 @@ TEST(Takeover, AnIdleNodeThatDiesUnansweredIsAskedNoMoreWhenTheJobsAreOver) {
   ASSERT_LT(idle, 4u);
   cluster.crash(idle, seconds(20));
   cluster.lead(GroupId{1}, leader);  // in a new term: it asks all who were probed
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+  ASSERT_TRUE(cluster.ends(job, seconds(10)));
   cluster.run_for(seconds(40));
   const std::size_t messages = cluster.messages();
   cluster.run_for(seconds(20));
@@ -119,7 +119,7 @@ TEST(Takeover, ALimitHoldsWhileWhatTheDeadNodeRunsIsNotKnown) {
       },
       seconds(7));
   EXPECT_EQ(most, 6u - lost);
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+  ASSERT_TRUE(cluster.ends(job, seconds(30)));
   EXPECT_EQ(cluster.job(job)->head.done, 100u);
 }
 
@@ -175,7 +175,7 @@ TEST(Takeover, ManyInARowLoseAndDoubleNothing) {
     cluster.run_for(milliseconds(170));
     cluster.lead(GroupId{1}, static_cast<std::size_t>(i) % 3);
   }
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
+  EXPECT_TRUE(cluster.ends(job, seconds(60)));
   EXPECT_EQ(cluster.starts(job), 200u);
   EXPECT_TRUE(cluster.violations().empty());
 }
@@ -187,7 +187,7 @@ TEST(Restart, OfTheNodeProcessAloneGoesOnWithItsTasks) {
   cluster.crash_process(2);
   cluster.run_for(milliseconds(800));
   cluster.restart(2);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(40)));
+  EXPECT_TRUE(cluster.ends(job, seconds(40)));
   EXPECT_EQ(cluster.starts(job), 30u);
   EXPECT_TRUE(cluster.violations().empty());
 }
@@ -214,7 +214,7 @@ TEST(Restart, OfANodeProcessTakenForDeadGoesOnWithItsTasksAndEndsTheNewerAttempt
   cluster.lead(GroupId{1}, 1);
   cluster.run_for(seconds(20));
   EXPECT_EQ(pids(), before);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(250)));
+  EXPECT_TRUE(cluster.ends(job, seconds(250)));
   EXPECT_EQ(cluster.starts(job), 15 + before.size()) << "none began a third time";
   EXPECT_EQ(cluster.show(job).tasks.done, 15u);
   EXPECT_TRUE(cluster.violations().empty());
@@ -240,7 +240,7 @@ TEST(Restart, AnAttemptThatGoesOnMayFailAndIsRunAgain) {
   cluster.crash_process(2, seconds(4));
   cluster.run_for(seconds(15));
   cluster.restart(2);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(200)));
+  EXPECT_TRUE(cluster.ends(job, seconds(200)));
   EXPECT_EQ(cluster.show(job).tasks.failed, 15u);
   EXPECT_TRUE(cluster.violations().empty());
 }
@@ -252,7 +252,7 @@ TEST(Restart, OfTheCoordinatorsOwnProcessGoesOnWithItsTasks) {
   cluster.crash_process(0);
   cluster.run_for(seconds(25));
   cluster.restart(0);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+  EXPECT_TRUE(cluster.ends(job, seconds(10)));
   EXPECT_EQ(cluster.starts(job), 10u);
   EXPECT_EQ(cluster.read_log(0, job, 4).size(), 100u);
   EXPECT_TRUE(cluster.violations().empty());
@@ -270,7 +270,7 @@ TEST(Restart, OfTheNodeProcessAloneKeepsTheTimeLimit) {
   cluster.crash_process(0);
   cluster.run_for(seconds(1));
   cluster.restart(0);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(8)));
+  EXPECT_TRUE(cluster.ends(job, seconds(8)));
   EXPECT_GE((cluster.now() - started).milliseconds(), 9'900);
   EXPECT_LT((cluster.now() - started).milliseconds(), 11'000);
   EXPECT_EQ(cluster.job(job)->head.reason, Reason::kTimeLimit);
@@ -285,7 +285,7 @@ TEST(Restart, OfAHostLosesItsTasksWithoutUsingUpARetry) {
   cluster.crash(2);
   cluster.run_for(milliseconds(300));
   cluster.restart(2);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(40)));
+  EXPECT_TRUE(cluster.ends(job, seconds(40)));
   EXPECT_EQ(cluster.starts(job), 30u + held);
   EXPECT_EQ(cluster.show(job).tasks.done, 30u);
   EXPECT_TRUE(cluster.violations().empty());
@@ -304,7 +304,7 @@ TEST(Loss, ATaskThatKillsThreeHostsFailsAndNamesThem) {
     cluster.crash(host);
     cluster.run_for(seconds(5));
   }
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(20)));
+  EXPECT_TRUE(cluster.ends(job, seconds(20)));
   const JobSummary summary = cluster.show(job);
   EXPECT_EQ(summary.state, JobState::kFailed);
   EXPECT_EQ(summary.reason, Reason::kCrashLimit);
@@ -320,7 +320,7 @@ TEST(Loss, OfANodeWhoseResultsTheGroupHadNoRoomForRunsItsTasksAgain) {
   cluster.crash(2);
   cluster.run_for(milliseconds(100));
   cluster.refuse(GroupId{1}, false);
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(30)));
+  EXPECT_TRUE(cluster.ends(job, seconds(30)));
   EXPECT_EQ(cluster.show(job).tasks.done, 3u);
   EXPECT_EQ(cluster.starts(job), 4u);
   EXPECT_TRUE(cluster.violations().empty());

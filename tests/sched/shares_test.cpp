@@ -92,7 +92,7 @@ TEST(Order, ALargeTaskIsNotStarvedBySmallOnes) {
     large.cpus = 8;
     const JobId job = cluster.submit(0, kOrderGroup, large, user);
     ASSERT_TRUE(cluster.run_until([&] { return cluster.starts(job) == 1; }, seconds(120))) << user;
-    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(10)));
+    ASSERT_TRUE(cluster.ends(job, seconds(10)));
   }
 }
 
