@@ -1,14 +1,9 @@
 """Where tasks run, and what they are given there: labels, resources, gpus, directories; explain."""
 
 import pathlib
-import random
-import string
 import unittest
 
 from dunlin_cluster import ClusterTest, wait_for
-
-LETTERS = string.ascii_lowercase + string.digits
-
 
 class Placement(ClusterTest):
     nodes = 2
@@ -25,18 +20,8 @@ class Placement(ClusterTest):
             node["labels"] == {"disk": "ssd"} and node["state"] == "alive"
             for node in self.cluster.json("nodes")))
 
-    def submit(self, argv, count=1, **spec):
-        """By the API: the id is minted here."""
-        picked = self.cluster.api("GET", "/v1/pick-group")
-        start = next(a + b for i, a in enumerate(string.ascii_lowercase)
-                     for j, b in enumerate(LETTERS)
-                     if (i * 36 + j) % picked["group_count"] == picked["group"])
-        job = start + "".join(random.choices(LETTERS, k=8))
-        spec["argv"] = argv
-        if count > 1:
-            spec["array"] = f"1-{count}"
-        self.cluster.api("POST", "/v1/jobs", {"id": job, "spec": spec})
-        return job
+    def submit(self, *words):
+        return self.cluster.good("submit", "--quiet", *words).strip()
 
     def explain(self, job):
         told = self.cluster.json("explain", job)
@@ -49,16 +34,17 @@ class Placement(ClusterTest):
         shared.mkdir()
 
         # One place or the other.
-        for spec, where in (({"labels": {"disk": "ssd"}}, second), ({"zone": "east"}, second),
-                            ({"nodes": [first]}, first), ({"exclude": [second]}, first)):
-            job = self.submit(["true"], 6, **spec)
+        for option, where in (("--label=disk=ssd", second), ("--zone=east", second),
+                              (f"--node={first}", first), (f"--exclude={second}", first)):
+            job = self.submit(option, "--array", "1-6", "--", "true")
             cluster.good("wait", job)
-            self.assertEqual({task["node"] for task in cluster.json("tasks", job)}, {where}, spec)
+            self.assertEqual({task["node"] for task in cluster.json("tasks", job)}, {where}, option)
 
         # A named resource bounds what runs at once; a file for each that runs shows how many do.
         script = ("touch on.$DUNLIN_TASK_ID; ls on.* | wc -l; "
                   "until [ -e go ]; do sleep 0.05; done; rm on.$DUNLIN_TASK_ID")
-        job = self.submit(["sh", "-c", script], 4, resources={"license": 1}, chdir=str(shared))
+        job = self.submit("--array", "1-4", "-r", "license=1", "--chdir", str(shared), "--", "sh", "-c",
+                          script)
         wait_for("two at once", lambda: len(list(shared.glob("on.*"))) == 2)
         told, nodes = self.explain(job)
         self.assertEqual(told["state"], "queued")
@@ -77,19 +63,19 @@ class Placement(ClusterTest):
 
         # Gpus by their numbers; none for who asked for none.
         gpus = "echo gpus=$CUDA_VISIBLE_DEVICES"
-        job = self.submit(["sh", "-c", gpus], gpus=2)
+        job = self.submit("--gpus", "2", "--", "sh", "-c", gpus)
         cluster.good("wait", job)
         self.assertEqual(cluster.good("logs", job), "gpus=0,1\n")
-        job = self.submit(["sh", "-c", gpus + "; env | grep -c CUDA"], nodes=[second])
+        job = self.submit("--node", second, "--", "sh", "-c", gpus + "; env | grep -c CUDA")
         cluster.good("wait", job)
         self.assertEqual(cluster.good("logs", job), "gpus=\n1\n")
 
         # A directory of the host; its own is named besides.
-        job = self.submit(["sh", "-c", 'pwd; test "$PWD" != "$DUNLIN_WORKDIR" && echo own'],
-                          chdir=str(shared))
+        job = self.submit("--chdir", str(shared), "--", "sh", "-c",
+                          'pwd; test "$PWD" != "$DUNLIN_WORKDIR" && echo own')
         cluster.good("wait", job)
         self.assertEqual(cluster.good("logs", job), f"{shared}\nown\n")
-        job = self.submit(["true"], chdir=str(shared / "gone"))
+        job = self.submit("--chdir", str(shared / "gone"), "--", "true")
         self.assertEqual(cluster.run("wait", job).returncode, 1)
         told, _ = self.explain(job)
         self.assertEqual(told["reason"], "file_missing")
@@ -97,17 +83,17 @@ class Placement(ClusterTest):
         self.assertEqual([a["outcome"] for a in told["attempts"]], ["failed"])
 
         # What no node has; and a node that is gone.
-        job = self.submit(["true"], gpus=3)
+        job = self.submit("--gpus", "3", "--", "true")
         told, nodes = self.explain(job)
         self.assertEqual(told["reason"], "impossible")
         self.assertIn("3 gpus", told["detail"])
         self.assertEqual(nodes[second]["has"]["gpus"], 2)
         self.assertIn("lacks", cluster.good("explain", job))
         cluster.good("cancel", job)
-        job = self.submit(["true"], gpus=1)
+        job = self.submit("--gpus", "1", "--", "true")
         cluster.good("wait", job)
         cluster.kill(2)
-        job = self.submit(["true"], gpus=1)
+        job = self.submit("--gpus", "1", "--", "true")
 
         def is_unreachable():
             _, nodes = self.explain(job)
