@@ -78,7 +78,6 @@ void Coordinator::applied_outcome(Turn& turn, GroupId group, const OutcomeComman
   if (!at) return;
   at->led.unasked.erase(command.dependency);
   if (at->job.is_final()) {
-    for (std::uint32_t index = 0; index < at->job.head.total; ++index) at->led.finish(index);
     finish_job(turn, *at);
     return;
   }

@@ -95,6 +95,7 @@ void Coordinator::applied_retry(Turn& turn, GroupId id, const RetryCommand& comm
     led = std::make_unique<LedJob>(*job, id, false);
   } else {
     led->reopen(*job);
+    led->revise(*job->spec());
   }
   Led at{group, id, *job, *led};
   led->asked_at = turn.now;

@@ -370,6 +370,8 @@ void Coordinator::restore(Turn& turn, Led& at, std::vector<IndexRun> tasks) {
 // The job is final. What nodes still hold of it is unwanted; without any the job is led no more.
 void Coordinator::finish_job(Turn& turn, Led& at) {
   ASSERT(at.job.is_final());
+  // A retry opens only what is over, and the job may stay led until the last process has ended.
+  at.led.finish_all();
   note_watchers(turn, at.group, at.job);
   withdraw_offers(turn, at);
   for (auto& [node, holding] : at.led.nodes) {

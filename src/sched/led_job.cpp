@@ -228,6 +228,11 @@ void LedJob::finish(std::uint32_t index) {
   set_soft(index, Soft::kFinal);
 }
 
+void LedJob::finish_all() {
+  if (count(Soft::kFinal) == total_) return;
+  for (std::uint32_t index = 0; index < total_; ++index) finish(index);
+}
+
 bool LedJob::is_held() const {
   return std::any_of(nodes.begin(), nodes.end(), [](const auto& entry) {
     const Holding& holding = entry.second;

@@ -92,8 +92,9 @@ class LedJob {
   // Everything kUnknown is free: each node that could hold it has answered. Backoffs go on from the
   // failures that the log knows, or no task would be tried again while the lead often changes.
   void resolve_unknown(const Job& job, Instant now, WallTime wall);
-  // Takes the task's final state over from the log.
+  // Takes the task's final state over from the log; that of all tasks, once the job is final.
   void finish(std::uint32_t index);
+  void finish_all();
 
   // ---- nodes ----------------------------------------------------------------------------------
   std::map<NodeId, Holding> nodes;

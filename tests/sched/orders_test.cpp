@@ -107,6 +107,17 @@ TEST_F(Orders, TasksArePausedOneByOne) {
 
 // ---- retry --------------------------------------------------------------------------------------
 
+TEST_F(Orders, WhatIsCancelledRunsAgainAlthoughItStillHasItsGrace) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"stubborn", "3000"}, 20));
+  cluster.run_for(milliseconds(500));
+  ASSERT_TRUE(cluster.call(1, CancelTasks{job, {}, "u", false}).has_value());
+  cluster.run_for(milliseconds(500));
+  ASSERT_GT(cluster.running(job), 0u);
+  ordered(job, RetryTasks{});
+  EXPECT_TRUE(cluster.ends(job));
+  EXPECT_EQ(cluster.show(job).tasks.done, 20u);
+}
+
 TEST_F(Orders, FailedTasksRunAgainUnderTheSameIdAndTheirAttemptsGoOn) {
   JobSpec spec = cluster.spec({"flaky", "2", "50"}, 3);
   spec.retries = 1;
