@@ -405,6 +405,7 @@ void Coordinator::applied_cancel(Turn& turn, GroupId id, const CancelCommand& co
     if (run.first < total) tasks.push_back({run.first, std::min(run.count, total - run.first)});
   }
   restore(turn, *at, std::move(tasks));
+  ask_for_bound(turn, *at);
   changed(turn, *at);
 }
 

@@ -66,6 +66,7 @@ void Coordinator::applied_hold(Turn& turn, GroupId group, const HoldCommand& com
   review_hold(turn, *at);
   if (at->led.bindable() > 0) start_again(turn, *at);
   if (at->led.bindable() == 0) withdraw_offers(turn, *at);
+  ask_for_bound(turn, *at);
   for (const auto& [node, holding] : at->led.nodes) {
     if (!holding.bound.is_empty()) freeze(turn, *at, node);
   }

@@ -208,9 +208,13 @@ std::optional<std::uint32_t> LedJob::wanted_bound(std::uint32_t cluster_cpus) co
   std::uint64_t window = std::max<std::uint64_t>({kLeastWindow, idle, pulls});
   // Beyond its --limit nothing of the job is bound whatever the bound is.
   window = std::min<std::uint64_t>(window, limit_room());
-  if (free_below_ >= (window + 1) / 2) return std::nullopt;
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(total_, bound_below_ + window - free_below_));
+  if (free_below_ >= (window + 1) / 2 || free_below_ == count(Soft::kFree)) return std::nullopt;
+  // What is paused or over takes no place: a long run of it must not take many commits to pass.
+  std::uint32_t below = bound_below_;
+  for (std::uint64_t lacking = window - free_below_; lacking > 0 && below < total_; ++below) {
+    if (soft_[below] == Soft::kFree) --lacking;
+  }
+  return below;
 }
 
 void LedJob::resolve_unknown(const Job& job, Instant now, WallTime wall) {

@@ -105,6 +105,19 @@ TEST_F(Orders, TasksArePausedOneByOne) {
   EXPECT_TRUE(cluster.ends(job));
 }
 
+TEST_F(Orders, WhatIsHeldOfALongArrayHoldsUpNothingBehindIt) {
+  const JobId paused = cluster.submit(0, group, cluster.spec({"work", "100"}, 20'000));
+  ordered(paused, PauseTasks{}, {{1, 19'940, 1}});
+  const JobId cancelled = cluster.submit(0, group, cluster.spec({"work", "100"}, 20'000));
+  ASSERT_TRUE(cluster.call(1, CancelTasks{cancelled, {{1, 19'940, 1}}, "u", false}).has_value());
+  cluster.run_for(seconds(60));
+  EXPECT_GE(cluster.show(paused).tasks.done, 60u);
+  EXPECT_TRUE(cluster.is_final(cancelled));
+  ordered(paused, ResumeTasks{}, {{1, 20, 1}});
+  cluster.run_for(seconds(20));
+  EXPECT_GE(cluster.show(paused).tasks.done, 80u);
+}
+
 // ---- retry --------------------------------------------------------------------------------------
 
 TEST_F(Orders, WhatIsCancelledRunsAgainAlthoughItStillHasItsGrace) {
