@@ -119,7 +119,7 @@ void Executor::describe(Turn& turn, HeldJob& job, const Bytes& bytes, LogIndex r
     if (process.exit) {
       ended.push_back(key);
     } else {
-      set_time_limit(turn, job, process);
+      set_time_limit(job, process);
     }
   }
   for (const ProcessKey key : ended) {

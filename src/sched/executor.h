@@ -140,8 +140,10 @@ class Executor {
     Instant started;
     WallTime started_at;
     Instant kill_at = Instant::never();
-    // Stands still, with so much of its time limit left; of an adopted one nobody knows yet.
+    // Stands still since then, with so much of its time limit left; of an adopted one nobody knows
+    // yet.
     std::optional<bool> is_frozen = false;
+    Instant frozen_at;
     Duration time_left;
     bool has_room = true;    // its room is counted as used
     bool is_ending = false;  // has had its TERM
@@ -211,7 +213,7 @@ class Executor {
   void forget_process(Turn& turn, ProcessKey key, bool release);
   void terminate(Turn& turn, ProcessKey key, Process& process);
   // executor_freezing.cpp
-  void set_time_limit(Turn& turn, const HeldJob& job, Process& process);
+  void set_time_limit(const HeldJob& job, Process& process);
   void set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_frozen);
   void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);

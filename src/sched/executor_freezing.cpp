@@ -6,11 +6,11 @@
 namespace dunlin::sched {
 
 // As the spec has it now, from the start on.
-void Executor::set_time_limit(Turn& turn, const HeldJob& job, Process& process) {
+void Executor::set_time_limit(const HeldJob& job, Process& process) {
   if (process.is_ending || process.exit) return;
   const Duration limit = job.spec->time_limit;
   if (process.is_frozen == true) {
-    process.time_left = limit - (turn.now - process.started);
+    process.time_left = limit - (process.frozen_at - process.started);
     return;
   }
   process.kill_at = limit.us > 0 ? process.started + limit : Instant::never();
@@ -23,6 +23,7 @@ void Executor::set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_
   process.is_frozen = is_frozen;
   turn.effects.signals.push_back({key, is_frozen ? kSignalStop : kSignalContinue});
   if (is_frozen) {
+    process.frozen_at = turn.now;
     process.time_left = process.kill_at - turn.now;
     process.kill_at = Instant::never();
     return;

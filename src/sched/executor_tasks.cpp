@@ -99,7 +99,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   process.user = job.user;
   process.started = turn.now;
   process.started_at = turn.wall;
-  set_time_limit(turn, job, process);
+  set_time_limit(job, process);
   take_room(turn.now, job.user, job.task);
   // An older attempt that is being ended here may still linger.
   const auto rival = job.processes.find(task.first);

@@ -118,6 +118,20 @@ TEST_F(Orders, WhatIsHeldOfALongArrayHoldsUpNothingBehindIt) {
   EXPECT_GE(cluster.show(paused).tasks.done, 80u);
 }
 
+TEST_F(Orders, WhatIsSetWhileTasksAreFrozenLeavesThemTheirTime) {
+  JobSpec spec = cluster.spec({"work", "60000"}, 4);
+  spec.time_limit = seconds(30);
+  const JobId job = cluster.submit(0, group, spec);
+  cluster.run_for(seconds(1));
+  ordered(job, PauseTasks{true});
+  cluster.run_for(seconds(45));
+  ordered(job, ChangeJob{5, std::nullopt, std::nullopt, std::nullopt});
+  cluster.run_for(seconds(5));
+  ordered(job, ResumeTasks{});
+  EXPECT_TRUE(cluster.ends(job, seconds(20)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 4u);
+}
+
 // ---- retry --------------------------------------------------------------------------------------
 
 TEST_F(Orders, WhatIsCancelledRunsAgainAlthoughItStillHasItsGrace) {
