@@ -5,6 +5,21 @@
 
 namespace dunlin::sched {
 
+namespace {
+
+bool is_watched_by(const Job& job, const JobId& watcher) {
+  const auto& watchers = job.head.watchers;
+  return std::find(watchers.begin(), watchers.end(), watcher) != watchers.end();
+}
+
+Error too_many_watchers(const JobId& job) {
+  return {Code::kLimit,
+          std::to_string(kMaxWatchers) + " jobs wait for job " + job.text() + " already",
+          {}};
+}
+
+}  // namespace
+
 // An entry that is committed answers the request that proposed it, and no other one: two orders
 // about a job may be under way at once.
 void LeaderDesk::commit(Turn& turn, std::uint64_t handle, const Command& command) {
@@ -26,8 +41,8 @@ void LeaderDesk::committed(Turn& turn, std::uint64_t handle) {
   const Job* job = machine_.find(request.group, request.job);
   if (const auto* what = std::get_if<SubmitJob>(&request.what)) {
     settle_submit(turn, handle, request, *what);
-  } else if (std::holds_alternative<AwaitJob>(request.what)) {
-    reply(turn, handle, Awaited{});
+  } else if (const auto* await = std::get_if<AwaitJob>(&request.what)) {
+    settle_await(turn, handle, *await);
   } else if (std::holds_alternative<TellOutcome>(request.what)) {
     reply(turn, handle, OutcomeTaken{});
   } else if (request.before != nullptr && job == nullptr) {
@@ -43,6 +58,18 @@ void LeaderDesk::committed(Turn& turn, std::uint64_t handle) {
     reply(turn, handle, Ordered{summary(request.group, *job)});
   } else {
     reply(turn, handle, Cancelled{summary(request.group, *job)});
+  }
+}
+
+// Other entries may have come between: the job is deleted, or as many wait for it as may.
+void LeaderDesk::settle_await(Turn& turn, std::uint64_t handle, const AwaitJob& what) {
+  const Job* job = machine_.find(requests_.at(handle).group, what.id);
+  if (job == nullptr) {
+    refuse(turn, handle, {Code::kNotFound, "job " + what.id.text() + " was deleted", {}});
+  } else if (is_watched_by(*job, what.watcher)) {
+    reply(turn, handle, Awaited{});
+  } else {
+    refuse(turn, handle, too_many_watchers(what.id));
   }
 }
 
@@ -156,16 +183,12 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const O
 // ---- other jobs ---------------------------------------------------------------------------------
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const AwaitJob& what) {
-  const auto& watchers = job.head.watchers;
-  if (std::find(watchers.begin(), watchers.end(), what.watcher) != watchers.end()) {
+  if (is_watched_by(job, what.watcher)) {
     reply(turn, handle, Awaited{});
     return;
   }
-  if (watchers.size() >= kMaxWatchers) {
-    refuse(turn, handle,
-           {Code::kLimit,
-            std::to_string(kMaxWatchers) + " jobs wait for job " + job.id.text() + " already",
-            {}});
+  if (job.head.watchers.size() >= kMaxWatchers) {
+    refuse(turn, handle, too_many_watchers(job.id));
     return;
   }
   commit(turn, handle, WatcherCommand{job.id, what.watcher, false});

@@ -50,6 +50,20 @@ TEST_F(Dependencies, OneThatIsOverAlreadyCountsAtOnce) {
   EXPECT_EQ(cluster.show(second).state, JobState::kDone);
 }
 
+TEST_F(Dependencies, NoJobWaitsForOneThatIsDeletedMeanwhile) {
+  for (int i = 0; i < 40; ++i) {
+    const JobId first = cluster.submit(0, near, cluster.spec({"work", "10"}));
+    ASSERT_TRUE(cluster.ends(first));
+    JobSpec spec = cluster.spec({"work", "100"});
+    spec.after = {{first, false}};
+    const JobId second = cluster.make_id(far);
+    cluster.ask(1, SubmitJob{second, "u", "", spec});
+    cluster.run_for(microseconds(100 * i));
+    cluster.ask(0, OrderJob{first, {}, "u", false, DeleteJob{}});
+    EXPECT_TRUE(cluster.ends(second, seconds(10))) << i;
+  }
+}
+
 TEST_F(Dependencies, AJobIsCancelledWhenTheOtherFails) {
   const JobId first = cluster.submit(0, near, cluster.spec({"exit", "1", "1000"}));
   const JobId second = submit_after(far, first);
