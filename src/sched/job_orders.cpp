@@ -9,6 +9,8 @@ namespace dunlin::sched {
 
 namespace {
 
+constexpr std::uint64_t kHeldBytes = 12;  // written of a run of tasks that are held, at most
+
 // Every index of these runs that the job has; all of them where none is listed.
 template <class Each>
 void for_each_task(const Job& job, const std::vector<IndexRun>& runs, const Each& each) {
@@ -19,32 +21,6 @@ void for_each_task(const Job& job, const std::vector<IndexRun>& runs, const Each
   }
   for (const IndexRun& run : runs) {
     for (std::uint32_t i = run.first; i < total && i - run.first < run.count; ++i) each(i);
-  }
-}
-
-// Puts `hold` on the run, whatever was on its tasks before.
-void put_hold(std::vector<HeldRun>& held, const IndexRun& run, Hold hold) {
-  std::vector<HeldRun> changed;
-  for (const HeldRun& before : held) {
-    const std::uint32_t left_end = std::min(before.end(), run.first);
-    if (before.first < left_end) {
-      changed.push_back({before.first, left_end - before.first, before.hold});
-    }
-    const std::uint32_t right = std::max(before.first, run.end());
-    if (right < before.end()) changed.push_back({right, before.end() - right, before.hold});
-  }
-  if (hold != Hold::kNone) changed.push_back({run.first, run.count, hold});
-  std::sort(changed.begin(), changed.end(),
-            [](const HeldRun& a, const HeldRun& b) { return a.first < b.first; });
-  held.clear();
-  for (const HeldRun& next : changed) {
-    const bool joins =
-        !held.empty() && held.back().end() == next.first && held.back().hold == next.hold;
-    if (joins) {
-      held.back().count += next.count;
-    } else {
-      held.push_back(next);
-    }
   }
 }
 
@@ -60,18 +36,21 @@ bool is_waited_for(const Job& job, const JobId& dependency) {
 
 void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command) {
   Job* job = changeable(group, command.job);
-  if (job == nullptr || job->is_final() || !take_order(*job, command.order)) return;
+  if (job == nullptr || job->is_final() || job->has_obeyed(command.order)) return;
   JobHead& head = job->head;
-  if (command.tasks.empty()) {
-    head.hold = command.hold;
-    head.held.clear();
-  } else if (head.hold == Hold::kNone) {
-    std::vector<HeldRun> held = head.held;
-    for (const IndexRun& run : command.tasks) {
-      if (is_within({run.first, run.count, {}}, head.total)) put_hold(held, run, command.hold);
-    }
-    if (held.size() <= kMaxHeldRuns) head.held = std::move(held);
+  std::vector<HeldRun> held;
+  if (!command.tasks.empty()) {
+    std::vector<IndexRun> tasks = command.tasks;
+    std::erase_if(tasks, [&](const IndexRun& run) {
+      return !is_within({run.first, run.count, {}}, head.total);
+    });
+    held = held_after(head.held, std::move(tasks), command.hold);
+    if (head.hold != Hold::kNone || held.size() > kMaxHeldRuns) return;  // it is not obeyed
+    grow(group, *job, kHeldBytes * (held.size() - std::min(held.size(), head.held.size())));
   }
+  take_order(*job, command.order);
+  if (command.tasks.empty()) head.hold = command.hold;
+  head.held = std::move(held);
   head.held_at = index;
   note_change(group, index, *job);
 }

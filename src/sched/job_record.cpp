@@ -63,6 +63,39 @@ bool Job::has_obeyed(std::uint64_t order) const {
   return std::find(head.orders.begin(), head.orders.end(), order) != head.orders.end();
 }
 
+std::vector<HeldRun> held_after(const std::vector<HeldRun>& held, std::vector<IndexRun> tasks,
+                                Hold hold) {
+  std::vector<HeldRun> changed;
+  std::sort(tasks.begin(), tasks.end());
+  // What is left of those before, between the tasks: both lists ascend.
+  auto task = tasks.begin();
+  for (const HeldRun& before : held) {
+    std::uint32_t from = before.first;
+    while (task != tasks.end() && task->end() <= from) ++task;
+    for (auto over = task; over != tasks.end() && over->first < before.end(); ++over) {
+      if (from < over->first) changed.push_back({from, over->first - from, before.hold});
+      from = std::max(from, over->end());
+    }
+    if (from < before.end()) changed.push_back({from, before.end() - from, before.hold});
+  }
+  for (const IndexRun& run : tasks) {
+    if (hold != Hold::kNone) changed.push_back({run.first, run.count, hold});
+  }
+  std::sort(changed.begin(), changed.end(),
+            [](const HeldRun& a, const HeldRun& b) { return a.first < b.first; });
+  std::vector<HeldRun> joined;
+  for (const HeldRun& next : changed) {
+    const bool joins =
+        !joined.empty() && joined.back().end() >= next.first && joined.back().hold == next.hold;
+    if (joins) {
+      joined.back().count = std::max(joined.back().end(), next.end()) - joined.back().first;
+    } else {
+      joined.push_back(next);
+    }
+  }
+  return joined;
+}
+
 void Job::change_spec(const JobSpec& changed, LogIndex entry) {
   spec_bytes = encode(changed);
   spec_.reset();

@@ -89,6 +89,10 @@ struct HeldRun {
   }
 };
 
+// What is held once `hold` is put on these tasks, whatever was on them before; kNone releases them.
+std::vector<HeldRun> held_after(const std::vector<HeldRun>& held, std::vector<IndexRun> tasks,
+                                Hold hold);
+
 struct JobHead {
   std::string user, key, name;
   std::int32_t priority = 0;

@@ -78,6 +78,7 @@ class LeaderDesk {
   void commit(Turn& turn, std::uint64_t handle, const Command& command);
   void committed(Turn& turn, std::uint64_t handle);
   void settle_await(Turn& turn, std::uint64_t handle, const AwaitJob& what);
+  void settle_order(Turn& turn, std::uint64_t handle, const Job& job, const OrderJob& what);
   void wait(Turn& turn, std::uint64_t handle, Duration hold);
   void reply(Turn& turn, std::uint64_t handle, const GroupAnswer& answer);
   void refuse(Turn& turn, std::uint64_t handle, Error error);

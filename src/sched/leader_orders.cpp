@@ -54,8 +54,8 @@ void LeaderDesk::committed(Turn& turn, std::uint64_t handle) {
            {Code::kConflict,
             "job " + request.job.text() + " is kept: another job waits to hear how it ended",
             "try again in a moment"});
-  } else if (std::holds_alternative<OrderJob>(request.what)) {
-    reply(turn, handle, Ordered{summary(request.group, *job)});
+  } else if (const auto* order = std::get_if<OrderJob>(&request.what)) {
+    settle_order(turn, handle, *job, *order);
   } else {
     reply(turn, handle, Cancelled{summary(request.group, *job)});
   }
@@ -71,6 +71,23 @@ void LeaderDesk::settle_await(Turn& turn, std::uint64_t handle, const AwaitJob& 
   } else {
     refuse(turn, handle, too_many_watchers(what.id));
   }
+}
+
+// What came between may have left the order without effect. A job that ended meanwhile has nothing
+// to be held.
+void LeaderDesk::settle_order(Turn& turn, std::uint64_t handle, const Job& job,
+                              const OrderJob& what) {
+  const bool is_hold = std::holds_alternative<PauseTasks>(what.order) ||
+                       std::holds_alternative<ResumeTasks>(what.order);
+  const bool is_done =
+      what.number == 0 || job.has_obeyed(what.number) || (is_hold && job.is_final());
+  if (is_done) {
+    reply(turn, handle, Ordered{summary(requests_.at(handle).group, job)});
+    return;
+  }
+  refuse(turn, handle,
+         {Code::kConflict, "job " + job.id.text() + " was changed by another order meanwhile",
+          "look at it, and try again"});
 }
 
 bool LeaderDesk::may_order(Turn& turn, std::uint64_t handle, const Job& job,
@@ -109,7 +126,7 @@ Result<Command> ordered(const Job& job, const std::vector<IndexRun>& tasks, Hold
     return fail(Code::kConflict, "job " + job.id.text() + " is paused as a whole",
                 "resume or pause the job");
   }
-  if (tasks.size() > kMaxHeldRuns - std::min(kMaxHeldRuns, job.head.held.size())) {
+  if (held_after(job.head.held, tasks, hold).size() > kMaxHeldRuns) {
     return fail(Code::kLimit,
                 "more than " + std::to_string(kMaxHeldRuns) + " separate ranges are paused",
                 "pause the job as a whole");

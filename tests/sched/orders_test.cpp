@@ -132,6 +132,35 @@ TEST_F(Orders, WhatIsSetWhileTasksAreFrozenLeavesThemTheirTime) {
   EXPECT_EQ(cluster.show(job).tasks.done, 4u);
 }
 
+TEST_F(Orders, AsManySeparateRangesArePausedAsAreKeptAndMoreAreRefused) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "600000"}, 10'000));
+  ordered(job, PauseTasks{}, {{1001, 10'000, 1}});
+  // Each of them cuts one in two, and comes between.
+  ASSERT_FALSE(order(job, PauseTasks{true}, {{1002, 5500, 2}}).has_value());
+  EXPECT_EQ(cluster.job(job)->hold_of(1001), Hold::kPaused);
+  ordered(job, PauseTasks{true}, {{1002, 5000, 2}});
+  EXPECT_EQ(cluster.job(job)->hold_of(1001), Hold::kFrozen);
+  EXPECT_EQ(cluster.job(job)->hold_of(1002), Hold::kPaused);
+  EXPECT_EQ(cluster.job(job)->hold_of(4999), Hold::kFrozen);
+  const Result<JobAnswer> refused = order(job, PauseTasks{true}, {{5002, 6000, 2}});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kLimit);
+  ordered(job, ResumeTasks{}, {{1001, 9000, 1}});
+  EXPECT_EQ(cluster.job(job)->head.held, (std::vector<HeldRun>{{9000, 1000, Hold::kPaused}}));
+}
+
+TEST_F(Orders, OfTwoOrdersAtOnceNoneIsAcknowledgedThatHadNoEffect) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "600000"}, 10));
+  const OrderJob all{job, {}, "u", false, PauseTasks{}};
+  const OrderJob one{job, {{9, 9, 1}}, "u", false, PauseTasks{true}};
+  const std::uint64_t first = cluster.ask(0, all);
+  const std::uint64_t second = cluster.ask(0, one);
+  cluster.run_for(seconds(1));
+  ASSERT_TRUE(cluster.answers.at(first).has_value());
+  ASSERT_FALSE(cluster.answers.at(second).has_value());
+  EXPECT_EQ(cluster.answers.at(second).error().code, Code::kConflict);
+}
+
 // ---- retry --------------------------------------------------------------------------------------
 
 TEST_F(Orders, WhatIsCancelledRunsAgainAlthoughItStillHasItsGrace) {
