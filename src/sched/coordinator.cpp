@@ -126,7 +126,7 @@ Instant Coordinator::attended_until(const LedJob& led) {
 void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
   LedGroup* group = led_group(message.group);
   if (group == nullptr) return;
-  Bind answer{message.group, group->term, message.job, message.pull, {}, 0, std::nullopt};
+  Bind answer{message.group, group->term, message.job, message.pull, {}, 0, {}};
   std::optional<Led> at = find(message.group, message.job);
   const bool is_avoided = at && at->led.hosts.avoided().contains(from);
   if (!at || at->job.is_final() || is_avoided || message.boot < members_.boot(from)) {
@@ -143,6 +143,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
     at->led.note_want(want);
     holding.last_tasks = at->led.bind(at->job, from, group->term, want);
     holding.bound_at = turn.wall;
+    holding.last_held_at = at->job.head.held_at;
     holding.offered = at->led.bindable();
     if (group->check_at == Instant::never()) group->check_at = turn.now + seconds(2);
     due(group->check_at);
@@ -152,6 +153,7 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
   if (at->job.bytes > kMostInlineOfJob) answer.most_inline = kLeastInline;
   answer.tasks = holding.last_tasks;
   answer.allowed = holding.offered;
+  answer.held_at = holding.last_held_at;
   answer.revised = at->job.head.revised;
   if (message.revised != answer.revised && !answer.tasks.empty()) answer.spec = at->job.spec_bytes;
   turn.send(from, answer);

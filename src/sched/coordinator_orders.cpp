@@ -51,9 +51,17 @@ void Coordinator::describe(Turn& turn, const Led& at, NodeId node) const {
 
 void Coordinator::freeze(Turn& turn, const Led& at, NodeId node) const {
   const JobHead& head = at.job.head;
-  Freeze order{at.id, at.group.term, at.job.id, head.held_at, head.hold == Hold::kFrozen, {}};
+  Freeze order{at.id,
+               at.group.term,
+               at.job.id,
+               head.held_at,
+               head.hold == Hold::kFrozen,
+               {},
+               head.hold != Hold::kNone,
+               {}};
   for (const HeldRun& run : head.held) {
     if (run.hold == Hold::kFrozen) order.tasks.push_back({run.first, run.count});
+    order.paused.push_back({run.first, run.count});
   }
   turn.send(node, order);
 }

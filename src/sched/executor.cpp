@@ -94,8 +94,8 @@ bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex ac
   job.spec.reset();
   job.numbers.reset();
   job.revised = job.held_at = 0;
-  job.is_frozen = false;
-  job.frozen_runs.clear();
+  job.is_paused = false;
+  job.paused.clear();
   job.typical = job.refusal = {};
   job.refused_until = {};
   staging_.forget(id);
@@ -275,6 +275,7 @@ void Executor::obey(Turn& turn, const Bind& message) {
     job.held.add(run);
     job.ready.push_back(run);
   }
+  if (message.held_at < job.held_at) give_back_paused(turn, job);
   const bool needs_more = job.spec && !(job.spec->files.empty() && job.spec->entry_blocks.empty());
   if (needs_more && job.running == 0 && !job.ready.empty()) unstaged_.insert(message.job);
   if (job.task.cpus == 0 && !message.tasks.empty()) {

@@ -124,10 +124,10 @@ class Executor {
     Instant refused_until;
     LogIndex accepted = 0;  // which job of this id; 0: not told yet
     std::uint32_t most_inline = kMaxInlineOutput;
-    LogIndex revised = 0;    // of `spec`
-    LogIndex held_at = 0;    // of the last Freeze obeyed
-    bool is_frozen = false;  // all of it; else these:
-    std::vector<IndexRun> frozen_runs;
+    LogIndex revised = 0;  // of `spec`
+    LogIndex held_at = 0;  // of the last Freeze obeyed; by which all of it may not begin, or these:
+    bool is_paused = false;
+    std::vector<IndexRun> paused;
     Instant idle_since = Instant::never();
   };
   struct Process {
@@ -215,6 +215,7 @@ class Executor {
   // executor_freezing.cpp
   void set_time_limit(const HeldJob& job, Process& process);
   void set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_frozen);
+  void give_back_paused(Turn& turn, HeldJob& job);
   void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
   TaskResult result_of(const Process& process) const;

@@ -1,9 +1,21 @@
-// Tasks that are to stand still for a while, and their time limits with them.
+// Tasks that are to stand still for a while, and their time limits with them; and those that may
+// not begin meanwhile.
 #include <algorithm>
 
 #include "sched/executor.h"
 
 namespace dunlin::sched {
+
+namespace {
+
+// The runs ascend.
+bool is_among(const std::vector<IndexRun>& runs, std::uint32_t index) {
+  const auto run = std::partition_point(runs.begin(), runs.end(),
+                                        [&](const IndexRun& r) { return r.end() <= index; });
+  return run != runs.end() && run->first <= index;
+}
+
+}  // namespace
 
 // As the spec has it now, from the start on.
 void Executor::set_time_limit(const HeldJob& job, Process& process) {
@@ -36,21 +48,44 @@ void Executor::set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_
   process_due(process.kill_at);
 }
 
+// What is bound and has not begun: it begins once it is resumed, here or elsewhere, and keeps no
+// room until then.
+void Executor::give_back_paused(Turn& turn, HeldJob& job) {
+  std::deque<TaskRun> kept;
+  bool is_any_given_back = false;
+  for (const TaskRun& run : job.ready) {
+    for (std::uint32_t index = run.first; index < run.end(); ++index) {
+      if (job.is_paused || is_among(job.paused, index)) {
+        job.held.remove({index, 1, run.attempt});
+        is_any_given_back = true;
+      } else if (!kept.empty() && kept.back().end() == index &&
+                 kept.back().attempt == run.attempt) {
+        ++kept.back().count;
+      } else {
+        kept.push_back({index, 1, run.attempt});
+      }
+    }
+  }
+  if (!is_any_given_back) return;
+  job.ready = std::move(kept);
+  lists_due_.insert(job.group);
+  status_at_ = std::min(status_at_, turn.now);
+}
+
 void Executor::obey(Turn& turn, const Freeze& message) {
   const auto at = jobs_.find(message.job);
   if (at == jobs_.end() || message.held_at < at->second.held_at) return;
   HeldJob& job = at->second;
   job.held_at = message.held_at;
-  job.is_frozen = message.all;
-  job.frozen_runs = message.tasks;
+  job.is_paused = message.pauses_all;
+  job.paused = message.paused;
   for (const auto& [index, key] : job.processes) {
-    const bool is_meant =
-        job.is_frozen || std::any_of(job.frozen_runs.begin(), job.frozen_runs.end(),
-                                     [index = index](const IndexRun& run) {
-                                       return run.first <= index && index < run.end();
-                                     });
+    const bool is_meant = message.all || is_among(message.tasks, index);
     set_frozen(turn, key, processes_.at(key), is_meant);
   }
+  give_back_paused(turn, job);
+  claim(turn, message.job, job);
+  fill(turn);
 }
 
 }  // namespace dunlin::sched

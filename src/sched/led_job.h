@@ -49,6 +49,7 @@ struct Holding {
   std::uint64_t last_pull = 0;
   std::uint64_t pull_before = 0;
   std::vector<TaskRun> last_tasks;  // what answered it
+  LogIndex last_held_at = 0;        // JobHead::held_at by then
   std::uint32_t offered = 0;        // tasks it may still pull, as far as it was told
   WallTime bound_at;                // the last binding
 

@@ -53,10 +53,11 @@ struct Bind {
   // So many bytes of each stream may ride in a result of the job from now on.
   std::uint32_t most_inline = kMaxInlineOutput;
   LogIndex revised = 0;  // JobHead::revised: of the spec, whether it is here or not
+  LogIndex held_at = 0;  // JobHead::held_at when they were bound: none of them was held by then
   static constexpr auto fields() {
     using B = Bind;
     return Fields<&B::group, &B::epoch, &B::job, &B::pull, &B::tasks, &B::allowed, &B::spec,
-                  &B::accepted, &B::most_inline, &B::revised>{};
+                  &B::accepted, &B::most_inline, &B::revised, &B::held_at>{};
   }
 };
 
@@ -125,7 +126,8 @@ struct AskHeld {
   }
 };
 
-// Which tasks of the job stand still from now on, and so which do not. A level: later ones replace
+// Which tasks of the job stand still from now on, and so which do not; and which of those that have
+// not begun are to begin elsewhere, or later, since they are paused. A level: later ones replace
 // it, and it is repeated until Status shows it.
 struct Freeze {
   GroupId group;
@@ -134,9 +136,12 @@ struct Freeze {
   LogIndex held_at = 0;  // JobHead::held_at
   bool all = false;
   std::vector<IndexRun> tasks;
+  bool pauses_all = false;
+  std::vector<IndexRun> paused;  // frozen ones too
   static constexpr auto fields() {
     using F = Freeze;
-    return Fields<&F::group, &F::epoch, &F::job, &F::held_at, &F::all, &F::tasks>{};
+    return Fields<&F::group, &F::epoch, &F::job, &F::held_at, &F::all, &F::tasks, &F::pauses_all,
+                  &F::paused>{};
   }
 };
 

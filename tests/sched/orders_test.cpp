@@ -118,6 +118,23 @@ TEST_F(Orders, WhatIsHeldOfALongArrayHoldsUpNothingBehindIt) {
   EXPECT_GE(cluster.show(paused).tasks.done, 80u);
 }
 
+TEST_F(Orders, WhatIsBoundAndHasNotBegunBeginsOnceTheJobIsResumed) {
+  for (std::size_t host = 0; host < 3; ++host) cluster.slow_staging(host, seconds(3));
+  const Bytes text = to_bytes(as_bytes("input"));
+  for (const bool freezes : {false, true}) {
+    JobSpec spec = cluster.spec({"work", "300"}, 4);
+    spec.files = {{"in" + std::to_string(freezes), 0644, text.size(), {cluster.store(text)}}};
+    const JobId job = cluster.submit(0, group, spec);
+    cluster.run_for(seconds(1));
+    ordered(job, PauseTasks{freezes});
+    cluster.run_for(seconds(20));
+    EXPECT_EQ(cluster.starts(job), 0u) << freezes;
+    ordered(job, ResumeTasks{});
+    EXPECT_TRUE(cluster.ends(job));
+    EXPECT_EQ(cluster.show(job).tasks.done, 4u);
+  }
+}
+
 TEST_F(Orders, WhatIsSetWhileTasksAreFrozenLeavesThemTheirTime) {
   JobSpec spec = cluster.spec({"work", "60000"}, 4);
   spec.time_limit = seconds(30);
