@@ -30,6 +30,18 @@ Error unknown(const JobId& job) {
   return {Code::kNotFound, "there is no job " + job.text(), "see: dunlin jobs --all"};
 }
 
+// A job that was changed since is still the one that was submitted: what may change tells no
+// difference any more.
+JobSpec as_changed(const Job& job, JobSpec spec) {
+  if (job.head.revised == job.head.accepted) return spec;
+  const std::shared_ptr<const JobSpec> now = job.spec();
+  spec.priority = now->priority;
+  spec.limit = now->limit;
+  spec.time_limit = now->time_limit;
+  spec.keep = now->keep;
+  return spec;
+}
+
 // An attended job ends when those it runs for are gone, whoever else may look at it.
 bool is_attendance(const GroupRequest& request) {
   const auto* watch = std::get_if<WatchJob>(&request);
@@ -143,7 +155,7 @@ void LeaderDesk::settle_submit(Turn& turn, std::uint64_t handle, const Request& 
     return;
   }
   const bool is_same = job->head.user == what.user && job->head.key == what.key &&
-                       job->spec_bytes == encode(what.spec);
+                       job->spec_bytes == encode(as_changed(*job, what.spec));
   if (is_same) {
     reply(turn, handle, Submitted{summary(request.group, *job)});
     return;

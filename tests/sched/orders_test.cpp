@@ -341,6 +341,19 @@ TEST_F(Orders, ANewLimitLetsMoreRunAtOnce) {
   EXPECT_TRUE(cluster.ends(job));
 }
 
+TEST_F(Orders, AJobThatWasChangedIsStillTheOneThatWasSubmitted) {
+  const JobId id = cluster.make_id(group);
+  const SubmitJob once{id, "u", "key", cluster.spec({"work", "600000"})};
+  ASSERT_TRUE(cluster.call(0, once).has_value());
+  ordered(id, ChangeJob{5, 2, seconds(700), seconds(9000)});
+  EXPECT_TRUE(cluster.call(1, once).has_value());
+  SubmitJob other = once;
+  other.spec.argv[1] = "20";
+  const Result<JobAnswer> refused = cluster.call(1, other);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kConflict);
+}
+
 // ---- max-fails, crash-limit, begin --------------------------------------------------------------
 
 TEST_F(Orders, WithTooManyFailedTasksTheRestIsCancelledAndTheJobFails) {
