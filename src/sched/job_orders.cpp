@@ -24,6 +24,18 @@ void for_each_task(const Job& job, const std::vector<IndexRun>& runs, const Each
   }
 }
 
+// Why the first task failed that is still closed as failed.
+Reason reason_of_failed(const Job& job) {
+  if (job.head.failed == 0) return Reason::kNone;
+  for (const auto& [index, detail] : job.details) {
+    if (job.columns.state(index) != Closed::kFailed) continue;
+    for (const AttemptRecord& record : detail.attempts) {
+      if (record.attempt == detail.superseded) return record.reason;
+    }
+  }
+  return Reason::kNone;
+}
+
 bool is_waited_for(const Job& job, const JobId& dependency) {
   const auto& met = job.head.met;
   if (std::find(met.begin(), met.end(), dependency) != met.end()) return false;
@@ -76,7 +88,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& comman
   if (command.all && command.tasks.empty()) ++head.whole_rounds;
   head.is_cancelled = false;
   head.cancelled_by.clear();
-  head.reason = Reason::kNone;
+  head.reason = reason_of_failed(*job);
   head.exit_code.reset();
   if (was_final) {
     head.hold = Hold::kNone;

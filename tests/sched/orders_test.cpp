@@ -191,6 +191,17 @@ TEST_F(Orders, WhatIsCancelledRunsAgainAlthoughItStillHasItsGrace) {
   EXPECT_EQ(cluster.show(job).tasks.done, 20u);
 }
 
+TEST_F(Orders, AJobOfWhichAPartIsRetriedKeepsTheReasonOfTheRest) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"flaky", "1", "50"}, 3));
+  ASSERT_TRUE(cluster.ends(job));
+  EXPECT_EQ(cluster.show(job).reason, Reason::kExit);
+  ordered(job, RetryTasks{}, {{2, 2, 1}});
+  ASSERT_TRUE(cluster.ends(job));
+  EXPECT_EQ(cluster.show(job).state, JobState::kFailed);
+  EXPECT_EQ(cluster.show(job).reason, Reason::kExit);
+  EXPECT_EQ(cluster.show(job).tasks.failed, 2u);
+}
+
 TEST_F(Orders, FailedTasksRunAgainUnderTheSameIdAndTheirAttemptsGoOn) {
   JobSpec spec = cluster.spec({"flaky", "2", "50"}, 3);
   spec.retries = 1;
