@@ -109,8 +109,8 @@ void reopen(Job& job, std::uint32_t index) {
   touch(job, index);
 }
 
-void end_after_failures(Job& job) {
-  if (job.is_final() || job.head.open() == 0) return;
+void end_after_failures(Job& job, std::uint32_t failed_before) {
+  if (job.is_final() || job.head.open() == 0 || job.head.failed <= failed_before) return;
   const std::optional<std::uint32_t> most = job.spec()->max_fails;
   if (!most || job.head.failed <= *most) return;
   for (std::uint32_t i = 0; i < job.head.total; ++i) cancel_open(job, i, job.head.finished);

@@ -20,8 +20,9 @@ void close(Job& job, std::uint32_t index, Closed state, const TaskColumns::Row& 
 void cancel_open(Job& job, std::uint32_t index, WallTime at);
 // Opens a closed task anew; its retries begin anew too.
 void reopen(Job& job, std::uint32_t index);
-// With more failed tasks than the job may have, all others are cancelled.
-void end_after_failures(Job& job);
+// With more failed tasks than the job may have, all others are cancelled: once one fails that had
+// not when there were `failed_before`, since a retry begins with what failed in earlier rounds.
+void end_after_failures(Job& job, std::uint32_t failed_before);
 // Once no task is open the job is final, and stays so until a new round is opened.
 void settle(Job& job);
 // False: the order was carried out before, and its sender did not hear of that.

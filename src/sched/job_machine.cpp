@@ -312,6 +312,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
     Job* job = changeable(group, results.job);
     if (job == nullptr || job->is_final()) continue;
     if (!is_well_formed(results.batch, job->head.total)) continue;
+    const std::uint32_t failed_before = job->head.failed;
     for (const PlainResults& plain : results.batch.plain) apply_plain(*job, results.node, plain);
     if (!results.batch.others.empty()) {
       const std::uint32_t retries = job->spec()->retries;
@@ -321,7 +322,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
       }
     }
     raise_bound(*job, results.bound_below);
-    end_after_failures(*job);
+    end_after_failures(*job, failed_before);
     note_change(group, index, *job);
   }
 }
@@ -329,6 +330,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
 void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command) {
   Job* job = changeable(group, command.job);
   if (job == nullptr || job->is_final()) return;
+  const std::uint32_t failed_before = job->head.failed;
   for (const TaskRun& run : command.attempts) {
     if (!is_within(run, job->head.total)) continue;
     for (std::uint32_t i = 0; i < run.count; ++i) {
@@ -336,7 +338,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
     }
     grow(group, *job, kAttemptBytes * run.count);
   }
-  end_after_failures(*job);
+  end_after_failures(*job, failed_before);
   note_change(group, index, *job);
 }
 

@@ -79,6 +79,26 @@ TEST(JobMachine, AFailureCountsOnlyForAnAttemptNotYetSuperseded) {
   EXPECT_EQ(log.job().head.exit_code, 7);
 }
 
+TEST(JobMachine, WhatFailedBeforeARetryEndsNothingOfIt) {
+  Log log;
+  JobSpec spec;
+  spec.argv = {"x"};
+  spec.tasks = {{1, 4, 1}};
+  spec.many = true;
+  spec.max_fails = 0;
+  log.apply(SubmitCommand{log.id, "u", "", encode(spec), {1'000'000}, {named(1)}, 4});
+  log.result(0, {1, 5, 1}, Reason::kExit);
+  ASSERT_EQ(log.job().head.state, JobState::kFailed);
+  ASSERT_EQ(log.job().head.cancelled, 3u);
+  log.apply(RetryCommand{log.id, {{1, 3}}, false, {named(1)}, 4});
+  const LogIndex round = log.job().head.round;
+  log.plain(1, 1, {round, 6, 1});
+  EXPECT_EQ(log.job().head.open(), 2u);
+  log.result(2, {round, 6, 1}, Reason::kExit);
+  EXPECT_EQ(log.job().head.open(), 0u);
+  EXPECT_EQ(log.job().head.reason, Reason::kMaxFails);
+}
+
 TEST(JobMachine, ALateSuccessOfALostAttemptClosesTheTask) {
   Log log;
   log.submit(1);
