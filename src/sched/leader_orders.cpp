@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sched/leader_desk.h"
+#include "sched/validate.h"
 
 namespace dunlin::sched {
 
@@ -149,10 +150,7 @@ Result<Command> ordered(const Job& job, const ChangeJob& change,
   if (!tasks.empty()) {
     return fail(Code::kUsage, "a job is changed as a whole", "name it without tasks");
   }
-  const auto is_negative = [](const std::optional<Duration>& time) { return time && time->us < 0; };
-  if (is_negative(change.time_limit) || is_negative(change.keep)) {
-    return fail(Code::kUsage, "a duration is negative");
-  }
+  if (const Result<void> valid = validate(change); !valid) return tl::unexpected(valid.error());
   return ChangeCommand{job.id, change};
 }
 

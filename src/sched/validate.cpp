@@ -64,16 +64,26 @@ Result<void> validate_tasks(const JobSpec& spec) {
   return {};
 }
 
+Result<void> validate_time(Duration time) {
+  if (time.us < 0) return usage("a duration is negative");
+  if (time <= kLongestTime) return {};
+  return fail(Code::kLimit, "a duration is longer than 100 years");
+}
+
+Result<void> validate_times(const JobSpec& spec) {
+  for (const Duration time : {spec.backoff, spec.time_limit, spec.grace, spec.keep}) {
+    if (Result<void> result = validate_time(time); !result) return result;
+  }
+  if (spec.begin.ms < 0) return usage("the time to begin is negative");
+  if (spec.begin <= kLastTime) return {};
+  return fail(Code::kLimit, "the time to begin lies behind the year 9999");
+}
+
 Result<void> validate_resources(const JobSpec& spec) {
   if (spec.cpus == 0 || spec.cpus > kMaxTaskCpus) {
     return usage("a task needs 1 to " + std::to_string(kMaxTaskCpus) + " cpus");
   }
   if (spec.retries > kMaxRetries) return over("too many retries", kMaxRetries);
-  const std::initializer_list<Duration> times = {spec.backoff, spec.time_limit, spec.grace,
-                                                 spec.keep};
-  if (std::any_of(times.begin(), times.end(), [](Duration d) { return d.us < 0; })) {
-    return usage("a duration is negative");
-  }
   return {};
 }
 
@@ -135,13 +145,20 @@ Result<void> validate_files(const JobSpec& spec) {
 }  // namespace
 
 Result<void> validate(const JobSpec& spec) {
-  for (const auto check : {validate_command, validate_tasks, validate_resources,
+  for (const auto check : {validate_command, validate_tasks, validate_resources, validate_times,
                            validate_conditions, validate_files}) {
     if (Result<void> result = check(spec); !result) return result;
   }
   if (spec.name.size() > kMaxName) return over("the job's name is too long", kMaxName);
   if (encode(spec).size() > kMaxSpecBytes) {
     return over("the job's description is too long", kMaxSpecBytes, "ship long content as files");
+  }
+  return {};
+}
+
+Result<void> validate(const ChangeJob& change) {
+  for (const std::optional<Duration>& time : {change.time_limit, change.keep}) {
+    if (Result<void> result = validate_time(time.value_or(Duration{})); !result) return result;
   }
   return {};
 }

@@ -16,8 +16,12 @@ constexpr std::uint32_t kMaxTaskGpus = 1024;
 constexpr std::size_t kMaxConditions = 64;     // labels and resources; nodes named
 constexpr std::size_t kMaxDependencies = 256;  // jobs that one waits for
 
+constexpr Duration kLongestTime = seconds(100LL * 365 * 24 * 3600);
+constexpr WallTime kLastTime{253'402'300'799'999};  // 9999-12-31
+
 // kUsage with a line that says what to mend, or kLimit with the limit.
 Result<void> validate(const JobSpec& spec);
 Result<void> validate(const SubmitJob& request);
+Result<void> validate(const ChangeJob& change);
 
 }  // namespace dunlin::sched

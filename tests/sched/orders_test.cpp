@@ -365,6 +365,19 @@ TEST_F(Orders, AJobThatWasChangedIsStillTheOneThatWasSubmitted) {
   EXPECT_EQ(refused.error().code, Code::kConflict);
 }
 
+TEST_F(Orders, TimesBeyondAllReasonAreRefused) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "600000"}));
+  const ChangeJob forever{std::nullopt, std::nullopt, std::nullopt, Duration{INT64_MAX}};
+  const Result<JobAnswer> refused = order(job, forever);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kLimit);
+  JobSpec spec = cluster.spec({"work", "1"});
+  spec.begin = {INT64_MAX};
+  const Result<JobAnswer> late = cluster.call(0, SubmitJob{cluster.make_id(group), "u", "", spec});
+  ASSERT_FALSE(late.has_value());
+  EXPECT_EQ(late.error().code, Code::kLimit);
+}
+
 // ---- max-fails, crash-limit, begin --------------------------------------------------------------
 
 TEST_F(Orders, WithTooManyFailedTasksTheRestIsCancelledAndTheJobFails) {
