@@ -73,9 +73,11 @@ struct LostCommand {
   std::vector<TaskRun> attempts;
   WallTime at;
   std::vector<TaskRun> waiting;
+  WallTime since =
+      {};  // when the first of them began, as far as is known; 0: it is not, or none had
   static constexpr auto fields() {
     using L = LostCommand;
-    return Fields<&L::job, &L::node, &L::node_lost, &L::attempts, &L::at, &L::waiting>{};
+    return Fields<&L::job, &L::node, &L::node_lost, &L::attempts, &L::at, &L::waiting, &L::since>{};
   }
 };
 

@@ -143,6 +143,8 @@ void Coordinator::on(Turn& turn, NodeId from, const Pull& message) {
     at->led.note_want(want);
     holding.last_tasks = at->led.bind(at->job, from, group->term, want);
     holding.bound_at = turn.wall;
+    const bool is_first = at->led.first_bound.ms == 0 && !holding.last_tasks.empty();
+    if (is_first) at->led.first_bound = turn.wall;
     holding.last_held_at = at->job.head.held_at;
     holding.offered = at->led.bindable();
     if (group->check_at == Instant::never()) group->check_at = turn.now + seconds(2);

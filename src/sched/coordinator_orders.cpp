@@ -106,6 +106,7 @@ void Coordinator::applied_retry(Turn& turn, GroupId id, const RetryCommand& comm
     led->reopen(*job);
     led->revise(*job->spec());
   }
+  if (job->head.started.ms == 0) led->first_start = led->first_bound = {};
   Led at{group, id, *job, *led};
   led->asked_at = turn.now;
   led->breadth = std::max<std::size_t>(kLeastBreadth, job->head.probed.size());

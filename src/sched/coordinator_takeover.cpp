@@ -311,9 +311,10 @@ void Coordinator::propose_loss(Turn& turn, Led& at, NodeId node, Holding& holdin
     const std::vector<TaskRun> parts = holding.waiting.common(run);
     waiting.insert(waiting.end(), parts.begin(), parts.end());
   }
-  holding.losing_token = propose(turn, at.id, at.group,
-                                 LostCommand{at.job.id, node, holding.node_lost, std::move(runs),
-                                             turn.wall, std::move(waiting)});
+  holding.losing_token =
+      propose(turn, at.id, at.group,
+              LostCommand{at.job.id, node, holding.node_lost, std::move(runs), turn.wall,
+                          std::move(waiting), holding.first_start(holding.losing)});
 }
 
 void Coordinator::drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs) {

@@ -195,6 +195,12 @@ void Coordinator::note_begun(const Led& at, Holding& holding, const JobStatus& s
   }
   const std::size_t told = std::min(status.starts.size(), kMaxToldStarts);
   holding.starts.assign(status.starts.begin(), status.starts.begin() + static_cast<long>(told));
+  WallTime& first = at.led.first_start;
+  for (const TaskStart& start : holding.starts) {
+    const bool is_earlier = first.ms == 0 || start.at < first;
+    const bool is_known = start.index < at.job.head.total;
+    if (is_earlier && is_known && at.job.counts(start.index, start.attempt)) first = start.at;
+  }
 }
 
 // ---- what only the leader knows -----------------------------------------------------------------
@@ -242,7 +248,9 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
   }
   if (counts.running + counts.paused > 0) {
     summary.state = JobState::kRunning;
-    if (summary.started_at.ms == 0) summary.started_at = job.head.submitted;
+    for (const WallTime known : {led.first_start, led.first_bound, job.head.submitted}) {
+      if (summary.started_at.ms == 0) summary.started_at = known;
+    }
     return;
   }
   summary.reason = members_.feasible(wanted_by(job)) == 0 ? Reason::kImpossible

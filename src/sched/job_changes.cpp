@@ -34,6 +34,9 @@ void close(Job& job, std::uint32_t index, Closed state, const Row& row) {
   if (state == Closed::kDone) ++head.done;
   if (state == Closed::kFailed) ++head.failed;
   if (state == Closed::kCancelled) ++head.cancelled;
+  if (state != Closed::kCancelled && head.state == JobState::kWaiting) {
+    head.state = JobState::kRunning;
+  }
   const std::int64_t finished = head.submitted.ms + row.finished_ms;
   head.finished.ms = std::max(head.finished.ms, finished);
   touch(job, index);
@@ -41,7 +44,6 @@ void close(Job& job, std::uint32_t index, Closed state, const Row& row) {
 
 void note_start(Job& job, WallTime started) {
   if (job.head.started.ms == 0 || started < job.head.started) job.head.started = started;
-  if (job.head.state == JobState::kWaiting) job.head.state = JobState::kRunning;
 }
 
 void settle(Job& job) {

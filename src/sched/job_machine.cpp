@@ -131,7 +131,7 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   ++detail.closed;
   detail.superseded = attempt;
   touch(job, index);
-  note_start(job, command.at);
+  note_start(job, command.since.ms == 0 ? command.at : command.since);
   auto& nodes = detail.lost_on;
   const bool was_waiting =
       std::any_of(command.waiting.begin(), command.waiting.end(), [&](const TaskRun& run) {

@@ -45,6 +45,20 @@ WallTime Holding::started_at(std::uint32_t index, const Attempt& attempt) const 
   return waiting.contains(index, attempt) ? WallTime{} : bound_at;
 }
 
+WallTime Holding::first_start(const AttemptRuns& attempts) const {
+  WallTime first;
+  for (const TaskStart& start : starts) {
+    const bool is_earlier = first.ms == 0 || start.at < first;
+    if (is_earlier && attempts.contains(start.index, start.attempt)) first = start.at;
+  }
+  if (first.ms != 0) return first;
+  std::uint32_t still_waiting = 0;
+  for (const TaskRun& run : attempts.runs()) {
+    for (const TaskRun& part : waiting.common(run)) still_waiting += part.count;
+  }
+  return still_waiting < attempts.size() ? bound_at : WallTime{};
+}
+
 LedJob::LedJob(const Job& job, GroupId led_group, bool may_be_running)
     : group(led_group),
       total_(job.head.total),

@@ -56,6 +56,8 @@ struct Holding {
   // When the node started what it holds; until it has told, when that was bound to it. 0: not yet,
   // or not known yet.
   WallTime started_at(std::uint32_t index, const Attempt& attempt) const;
+  // The same of whichever of these attempts began first.
+  WallTime first_start(const AttemptRuns& attempts) const;
 };
 
 class LedJob {
@@ -107,6 +109,8 @@ class LedJob {
   bool is_dropping(std::uint32_t index) const;  // some node was told to end an attempt at it
 
   BadHosts hosts;  // which of them the job avoids
+  // When its first task began, as nodes have told and the log does not say yet; and was bound.
+  WallTime first_start, first_bound;
 
   // ---- probing --------------------------------------------------------------------------------
   Instant next_probe = Instant::never();

@@ -14,7 +14,9 @@ TEST(Retries, FurtherAttemptsFollowAFailureWithDoublingBackoff) {
   const JobId job = cluster.submit(0, GroupId{1}, spec);
   cluster.run_for(milliseconds(500));
   const JobSummary waiting = cluster.show(job);
-  EXPECT_EQ(waiting.state, JobState::kRunning);
+  EXPECT_EQ(waiting.state, JobState::kWaiting);
+  EXPECT_EQ(waiting.reason, Reason::kBackoff);
+  EXPECT_GT(waiting.started_at.ms, 0);
   EXPECT_EQ(waiting.tasks.waiting, 1u);
   ASSERT_TRUE(cluster.ends(job, seconds(60)));
   EXPECT_GE(cluster.now().us, seconds(14).us);

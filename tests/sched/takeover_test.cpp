@@ -10,6 +10,34 @@
 namespace dunlin::sched::testing {
 namespace {
 
+TEST(LostHost, TheJobWaitsAndKeepsTheTimeOfItsFirstStart) {
+  Cluster cluster({.nodes = 3});
+  JobSpec spec = cluster.spec({"work", "60000"});
+  spec.placement.nodes = {cluster.id(2)};
+  spec.begin = {cluster.wall().ms + 20'000};
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(30)));
+  cluster.run_for(seconds(5));
+  const JobSummary running = cluster.show(job);
+  EXPECT_EQ(running.state, JobState::kRunning);
+  EXPECT_GE(running.started_at.ms, spec.begin.ms);
+  EXPECT_LT(running.started_at.ms, spec.begin.ms + 2000);
+  cluster.crash(2);
+  cluster.run_for(seconds(20));
+  const JobSummary waiting = cluster.show(job);
+  EXPECT_EQ(waiting.state, JobState::kWaiting);
+  EXPECT_EQ(waiting.tasks.queued, 1u);
+  EXPECT_NE(waiting.reason, Reason::kNone);
+  EXPECT_EQ(waiting.started_at.ms, running.started_at.ms);
+  cluster.restart(2);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(30)));
+  cluster.run_for(seconds(2));
+  EXPECT_EQ(cluster.show(job).state, JobState::kRunning);
+  EXPECT_EQ(cluster.show(job).started_at.ms, running.started_at.ms);
+  ASSERT_TRUE(cluster.ends(job, seconds(90)));
+  EXPECT_EQ(cluster.show(job).started_at.ms, running.started_at.ms);
+}
+
 TEST(Takeover, RestartsNoneOfAHundredLongTasks) {
   Cluster cluster({.nodes = 5, .cpus = 20});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "60000"}, 100));
