@@ -69,7 +69,7 @@ class Coordinator {
   SubmitCommand submission(const SubmitJob& request, const JobSpec& spec, WallTime at) const;
   CancelCommand cancellation(GroupId group, const Job& job, std::vector<IndexRun> tasks,
                              WallTime at, std::string by) const;
-  // kConflict where it makes no sense now.
+  // kConflict where it makes no sense now, kLimit where it was ordered too often.
   Result<Command> retry(GroupId group, const Job& job, std::vector<IndexRun> tasks, bool all) const;
   // A client asked for the job then, and waits for the answer until then.
   void attend(GroupId group, const JobId& job, Instant from, Instant until);

@@ -87,6 +87,12 @@ Result<Command> Coordinator::retry(GroupId, const Job& job, std::vector<IndexRun
     return fail(Code::kConflict, "job " + job.id.text() + " is not over",
                 "wait for it, or cancel it first; without --all what failed is run again now");
   }
+  if (!job.is_final() && job.head.later_rounds.size() >= kMaxLaterRounds) {
+    return fail(Code::kLimit,
+                "tasks of job " + job.id.text() + " were retried " +
+                    std::to_string(kMaxLaterRounds) + " times while others went on",
+                "wait until the job is over");
+  }
   const std::shared_ptr<const JobSpec> spec = job.spec();
   const std::size_t breadth = std::min<std::size_t>(2 * std::size_t{job.head.total}, kMaxProbed);
   return RetryCommand{job.id, std::move(tasks), all,

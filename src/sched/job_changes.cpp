@@ -95,13 +95,13 @@ void cancel_open(Job& job, std::uint32_t index, WallTime at) {
   close(job, index, Closed::kCancelled, row);
 }
 
-void reopen(Job& job, std::uint32_t index) {
+void reopen(Job& job, std::uint32_t index, std::uint32_t round) {
   JobHead& head = job.head;
   const Closed state = job.columns.state(index);
   if (state == Closed::kDone) --head.done;
   if (state == Closed::kFailed) --head.failed;
   if (state == Closed::kCancelled) --head.cancelled;
-  job.columns.reopen(index);
+  job.columns.reopen(index, round);
   const auto known = job.details.find(index);
   if (known != job.details.end()) {
     known->second.earlier = known->second.closed;

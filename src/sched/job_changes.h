@@ -18,8 +18,8 @@ void note_start(Job& job, WallTime started);
 void close(Job& job, std::uint32_t index, Closed state, const TaskColumns::Row& row);
 // Ends it as cancelled if it is open.
 void cancel_open(Job& job, std::uint32_t index, WallTime at);
-// Opens a closed task anew; its retries begin anew too.
-void reopen(Job& job, std::uint32_t index);
+// Opens a closed task anew; its retries begin anew too. `round`: of JobHead::later_rounds, or 0.
+void reopen(Job& job, std::uint32_t index, std::uint32_t round);
 // With more failed tasks than the job may have, all others are cancelled: once one fails that had
 // not when there were `failed_before`, since a retry begins with what failed in earlier rounds.
 void end_after_failures(Job& job, std::uint32_t failed_before);

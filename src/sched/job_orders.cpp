@@ -9,7 +9,9 @@ namespace dunlin::sched {
 
 namespace {
 
-constexpr std::uint64_t kHeldBytes = 12;  // written of a run of tasks that are held, at most
+// What is written of a run of tasks that are held, and of a later round, at most.
+constexpr std::uint64_t kHeldBytes = 12;
+constexpr std::uint64_t kRoundBytes = 9;
 
 // Every index of these runs that the job has; all of them where none is listed.
 template <class Each>
@@ -34,6 +36,18 @@ Reason reason_of_failed(const Job& job) {
     }
   }
   return Reason::kNone;
+}
+
+// A job that was over, and of which tasks are open again since this entry.
+void start_over(Job& job, LogIndex index) {
+  JobHead& head = job.head;
+  head.reopened = index;
+  head.later_rounds.clear();
+  head.hold = Hold::kNone;
+  head.held.clear();
+  head.state = head.done > 0 ? JobState::kRunning : JobState::kWaiting;
+  if (head.done == 0) head.started = {};
+  head.finished = {};
 }
 
 bool is_waited_for(const Job& job, const JobId& dependency) {
@@ -69,36 +83,35 @@ void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command
 
 void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& command) {
   Job* job = changeable(group, command.job);
-  if (job == nullptr || (command.all && !job->is_final())) return;
-  if (!take_order(*job, command.order)) return;
+  if (job == nullptr) return;
   JobHead& head = job->head;
   const bool was_final = job->is_final();
+  if (!was_final && (command.all || head.later_rounds.size() >= kMaxLaterRounds)) return;
+  if (!take_order(*job, command.order)) return;
+  // Of an open job other tasks may be under way, whose attempts go on to count.
+  const auto round = static_cast<std::uint32_t>(was_final ? 0 : head.later_rounds.size() + 1);
   bool any = false;
   for_each_task(*job, command.tasks, [&](std::uint32_t i) {
     const Closed state = job->columns.state(i);
     if (state == Closed::kOpen || (state == Closed::kDone && !command.all)) return;
-    reopen(*job, i);
+    reopen(*job, i, round);
     any = true;
-    // Of an open job other tasks may be under way, whose attempts go on to count.
-    if (!was_final) job->details[i].opened = index;
   });
   if (!any) return;
   head.round = index;
-  if (was_final) head.reopened = index;
+  if (was_final) {
+    start_over(*job, index);
+    name_nodes(*job, command.probed);
+    open_[group].insert(command.job);
+  } else {
+    head.later_rounds.push_back(index);
+    grow(group, *job, kRoundBytes);
+  }
   if (command.all && command.tasks.empty()) ++head.whole_rounds;
   head.is_cancelled = false;
   head.cancelled_by.clear();
   head.reason = reason_of_failed(*job);
   head.exit_code.reset();
-  if (was_final) {
-    head.hold = Hold::kNone;
-    head.held.clear();
-    head.state = head.done > 0 ? JobState::kRunning : JobState::kWaiting;
-    if (head.done == 0) head.started = {};
-    head.finished = {};
-    name_nodes(*job, command.probed);
-    open_[group].insert(command.job);
-  }
   raise_bound(*job, command.bound_below);
   note_change(group, index, *job);
 }

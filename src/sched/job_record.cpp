@@ -46,8 +46,13 @@ std::uint32_t Job::next_attempt(std::uint32_t index) const {
 
 bool Job::counts(std::uint32_t index, const Attempt& attempt) const {
   if (columns.state(index) != Closed::kOpen || attempt.round > head.round) return false;
-  const TaskDetail* known = details.empty() ? nullptr : detail(index);
-  return attempt.round >= std::max(head.reopened, known == nullptr ? 0 : known->opened);
+  return attempt.round >= opened(index);
+}
+
+LogIndex Job::opened(std::uint32_t index) const {
+  const std::uint32_t round = columns.opened_by(index);
+  const bool is_later = round > 0 && round <= head.later_rounds.size();
+  return is_later ? head.later_rounds[round - 1] : head.reopened;
 }
 
 Hold Job::hold_of(std::uint32_t index) const {

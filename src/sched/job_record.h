@@ -23,8 +23,9 @@ constexpr std::size_t kMaxAttemptRecords = 32;     // kept of one task; the olde
 constexpr std::size_t kMaxStreamPieces = 100'000;  // kept of one attempt; later ones are not taken
 constexpr std::uint32_t kMaxLosses = 1000;         // attempts lost on living nodes before it fails
 constexpr std::size_t kMaxHeldRuns = 4096;         // of tasks paused one by one
-constexpr std::size_t kMaxOrders = 16;        // of a job, the last ones, told from repeated ones
-constexpr std::size_t kMaxWatchers = 10'000;  // jobs that wait for one
+constexpr std::size_t kMaxOrders = 16;         // of a job, the last ones, told from repeated ones
+constexpr std::size_t kMaxLaterRounds = 4096;  // of a job that is not over meanwhile
+constexpr std::size_t kMaxWatchers = 10'000;   // jobs that wait for one
 
 enum class AttemptEnd : std::uint8_t {
   kOpen,
@@ -65,14 +66,13 @@ struct TaskDetail {
   // The highest attempt whose failure or loss was counted: no other up to it counts any more.
   Attempt superseded;
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them
-  LogIndex opened = 0;        // the entry that opened it anew, where others of the job stayed open
-  std::uint32_t earlier = 0;  // of `closed`: those of earlier rounds
+  std::uint32_t earlier = 0;            // of `closed`: those of earlier rounds
   bool is_superseded(const Attempt& attempt) const { return attempt <= superseded; }
   // Attempts of its round that ended as no failure does.
   std::uint32_t losses() const { return closed - earlier - failures; }
   static constexpr auto fields() {
     using D = TaskDetail;
-    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts, &D::opened,
+    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts,
                   &D::earlier>{};
   }
 };
@@ -101,7 +101,10 @@ struct JobHead {
   WallTime submitted, started, finished;
   LogIndex accepted = 0;  // the entry that accepted it, and opened its first round
   LogIndex round = 0;     // the newest one; open while the job is not final
-  LogIndex reopened = 0;  // since this entry attempts count; of some tasks since a later one
+  LogIndex reopened = 0;  // since this entry attempts count, but for tasks of later rounds
+  // Entries that opened some tasks while others stayed open, since then: columns name them by
+  // 1, 2...
+  std::vector<LogIndex> later_rounds;
   std::uint32_t whole_rounds = 0;     // how often every task was opened anew
   LogIndex revised = 0;               // the entry that the spec is of
   Hold hold = Hold::kNone;            // of the whole job
@@ -128,7 +131,7 @@ struct JobHead {
                   &H::cancelled_by, &H::state, &H::reason, &H::exit_code, &H::done, &H::failed,
                   &H::cancelled, &H::probed, &H::bound_below, &H::node_table, &H::changed,
                   &H::reopened, &H::whole_rounds, &H::revised, &H::hold, &H::held, &H::held_at,
-                  &H::met, &H::watchers, &H::orders>{};
+                  &H::met, &H::watchers, &H::orders, &H::later_rounds>{};
   }
 };
 
@@ -149,6 +152,8 @@ struct Job {
   std::uint32_t next_attempt(std::uint32_t index) const;
   // May the attempt still close the task? Not one from before the task was opened anew.
   bool counts(std::uint32_t index, const Attempt& attempt) const;
+  // The entry that opened the task, which is open.
+  LogIndex opened(std::uint32_t index) const;
   Hold hold_of(std::uint32_t index) const;
   void change_spec(const JobSpec& changed, LogIndex entry);
   bool has_obeyed(std::uint64_t order) const;

@@ -87,9 +87,17 @@ void TaskColumns::close(std::uint32_t index, Closed state, const Row& row) {
   chunk.usage[2 * at + 1] = row.rss;
 }
 
-void TaskColumns::reopen(std::uint32_t index) {
+void TaskColumns::reopen(std::uint32_t index, std::uint32_t opened_by) {
   ASSERT(state(index) != Closed::kOpen);
-  chunk_of(index).states[index % kChunk] = Closed::kOpen;
+  Chunk& chunk = chunk_of(index);
+  chunk.states[index % kChunk] = Closed::kOpen;
+  chunk.finished[index % kChunk] = opened_by;
+}
+
+std::uint32_t TaskColumns::opened_by(std::uint32_t index) const {
+  ASSERT(state(index) == Closed::kOpen);
+  const std::unique_ptr<Chunk>& chunk = chunks_[index / kChunk];
+  return chunk ? chunk->finished[index % kChunk] : 0;
 }
 
 Bytes TaskColumns::encode_chunk(std::uint32_t number) const {

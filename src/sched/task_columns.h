@@ -40,7 +40,9 @@ class TaskColumns {
   Closed state(std::uint32_t index) const;
   Row row(std::uint32_t index) const;
   void close(std::uint32_t index, Closed state, const Row& row);
-  void reopen(std::uint32_t index);
+  // `opened_by` is kept of it until it is closed again; 0 of one that was never closed.
+  void reopen(std::uint32_t index, std::uint32_t opened_by);
+  std::uint32_t opened_by(std::uint32_t index) const;
 
   std::uint32_t chunk_count() const { return static_cast<std::uint32_t>(chunks_.size()); }
   // Bytes of one chunk for a checkpoint; empty for one without a final task.
@@ -53,7 +55,7 @@ class TaskColumns {
   struct Chunk {
     std::vector<Closed> states;
     std::vector<std::uint16_t> nodes;
-    std::vector<std::uint32_t> finished;
+    std::vector<std::uint32_t> finished;  // of an open task: what opened it
     std::vector<std::uint16_t> durations;
     std::vector<std::uint16_t> usage;  // cpu, rss alternately; empty while all are 0
   };

@@ -99,6 +99,40 @@ TEST(JobMachine, WhatFailedBeforeARetryEndsNothingOfIt) {
   EXPECT_EQ(log.job().head.reason, Reason::kMaxFails);
 }
 
+TEST(JobMachine, WhatIsOpenedAnewWhileOthersGoOnTakesNoRoomAndFormerAttemptsCountNoMore) {
+  Log log;
+  log.submit(20'000);
+  const LogIndex first = log.job().head.round;
+  const std::uint64_t bytes = log.machine.bytes(kGroup);
+  std::vector<LogIndex> rounds;
+  for (const std::uint32_t count : {15'000, 10'000}) {
+    log.apply(CancelCommand{log.id, {{0, count}}, {1'000'500}, "u", {}, 0});
+    ASSERT_EQ(log.job().head.cancelled, count);
+    log.apply(RetryCommand{log.id, {}, false, {}, 0});
+    rounds.push_back(log.job().head.round);
+  }
+  EXPECT_TRUE(log.job().details.empty());
+  EXPECT_LT(log.machine.bytes(kGroup), bytes + 1000);
+  const auto check = [&](const Job& job) {
+    EXPECT_EQ(job.opened(9999), rounds[1]);
+    EXPECT_EQ(job.opened(14'999), rounds[0]);
+    EXPECT_EQ(job.opened(15'000), first);
+    EXPECT_FALSE(job.counts(9999, {rounds[0], 6, 1}));
+    EXPECT_TRUE(job.counts(14'999, {rounds[0], 6, 1}));
+    EXPECT_FALSE(job.counts(14'999, {first, 6, 1}));
+    EXPECT_TRUE(job.counts(15'000, {first, 6, 1}));
+  };
+  check(log.job());
+  JobMachine other;
+  ASSERT_TRUE(other.restore(kGroup, log.machine.snapshot(kGroup)).has_value());
+  check(*other.find(kGroup, log.id));
+  // Once all of it was over, nothing of that tells.
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {}, 0});
+  log.apply(RetryCommand{log.id, {}, false, {}, 0});
+  EXPECT_EQ(log.job().opened(3), log.job().head.round);
+  EXPECT_EQ(log.job().opened(12'000), log.job().head.round);
+}
+
 TEST(JobMachine, ALateSuccessOfALostAttemptClosesTheTask) {
   Log log;
   log.submit(1);
