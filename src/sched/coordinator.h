@@ -98,14 +98,19 @@ class Coordinator {
 
   // ---- what only the leader knows -------------------------------------------------------------
   void complete(const Job& job, GroupId group, JobSummary& summary) const;
-  // Why a job's queued tasks wait: the same for all of them, and found out once for a list.
+  // Why a job's queued tasks wait: the same for all of them.
   struct Waiting {
     Reason reason = Reason::kNone;
     std::string detail;
   };
+  // What is found out once for all tasks of a list. Of one job, and for one input.
+  struct Found {
+    std::optional<Waiting> why;
+    std::optional<LedJob::Holders> holders;
+  };
   void complete(const Job& job, GroupId group, std::uint32_t index, TaskView& view,
-                std::optional<Waiting>& why) const;
-  TaskState state(const Job& job, GroupId group, std::uint32_t index) const;
+                Found& found) const;
+  TaskState state(const Job& job, GroupId group, std::uint32_t index, Found& found) const;
   std::optional<std::pair<NodeId, Attempt>> holder(GroupId group, const JobId& job,
                                                    std::uint32_t index) const;
   // Valid as long as the job is, and led.
@@ -240,6 +245,7 @@ class Coordinator {
   static std::uint32_t ending_of(const Job& job, const LedJob& led);
   const LedJob* led_job(GroupId group, const JobId& job) const;
   Waiting why_queued(const Job& job, const LedJob& led) const;
+  static const LedJob::Holders& holders_of(const LedJob& led, Found& found);
   static void note_begun(const Led& at, Holding& holding, const JobStatus& status);
   void check_holders(Turn& turn, LedGroup& led);
   void sweep(Turn& turn, GroupId group, LedGroup& led);

@@ -11,21 +11,6 @@ namespace {
 
 constexpr Duration kReadInterval = milliseconds(50);
 
-// Ascending, each task once.
-void join_overlaps(std::vector<IndexRun>& runs) {
-  std::sort(runs.begin(), runs.end());
-  std::size_t last = 0;
-  for (std::size_t i = 1; i < runs.size(); ++i) {
-    IndexRun& before = runs[last];
-    if (runs[i].first <= before.end()) {
-      before.count = std::max(before.end(), runs[i].end()) - before.first;
-    } else {
-      runs[++last] = runs[i];
-    }
-  }
-  if (!runs.empty()) runs.resize(last + 1);
-}
-
 // Was it given up as lost, by mistake as it seems? In the log it stays superseded, so that its
 // success counts and its failure is run again.
 bool was_lost(const TaskDetail& detail, const Attempt& attempt) {

@@ -281,11 +281,16 @@ Coordinator::Waiting Coordinator::why_queued(const Job& job, const LedJob& led) 
   return {Reason::kImpossible, members_.why_impossible(wanted)};
 }
 
+const LedJob::Holders& Coordinator::holders_of(const LedJob& led, Found& found) {
+  if (!found.holders) found.holders.emplace(led);
+  return *found.holders;
+}
+
 void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, TaskView& view,
-                           std::optional<Waiting>& why) const {
+                           Found& found) const {
   const LedJob* const led = led_job(id, job.id);
   if (led == nullptr) return;
-  if (view.state == TaskState::kCancelled && led->is_dropping(index)) {
+  if (view.state == TaskState::kCancelled && holders_of(*led, found).is_dropping(index)) {
     view.state = TaskState::kRunning;
     view.finished_at = {};
     view.duration_ms = {};
@@ -294,7 +299,7 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
   view.state = state_of_open(job, *led, index);
   if (view.state == TaskState::kRunning || view.state == TaskState::kPaused) {
     view.reason = Reason::kNone;
-    if (const auto holder = led->holder(index)) {
+    if (const auto holder = holders_of(*led, found).find(index)) {
       view.node = holder->first;
       view.attempt = holder->second.number;
       view.started_at = led->nodes.at(holder->first).started_at(index, holder->second);
@@ -304,20 +309,20 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
   } else if (led->soft(index) == Soft::kBackoff) {
     view.reason = Reason::kBackoff;
   } else {
-    if (!why) why = why_queued(job, *led);
-    view.reason = why->reason;
-    if (why->reason == Reason::kImpossible) view.detail = why->detail;
+    if (!found.why) found.why = why_queued(job, *led);
+    view.reason = found.why->reason;
+    if (view.reason == Reason::kImpossible) view.detail = found.why->detail;
   }
 }
 
-TaskState Coordinator::state(const Job& job, GroupId id, std::uint32_t index) const {
+TaskState Coordinator::state(const Job& job, GroupId id, std::uint32_t index, Found& found) const {
   const LedJob* const led = led_job(id, job.id);
   switch (job.columns.state(index)) {
     case Closed::kDone: return TaskState::kDone;
     case Closed::kFailed: return TaskState::kFailed;
     case Closed::kCancelled:
-      return led != nullptr && led->is_dropping(index) ? TaskState::kRunning
-                                                       : TaskState::kCancelled;
+      return led != nullptr && holders_of(*led, found).is_dropping(index) ? TaskState::kRunning
+                                                                          : TaskState::kCancelled;
     case Closed::kOpen: break;
   }
   return led == nullptr ? TaskState::kQueued : state_of_open(job, *led, index);

@@ -296,7 +296,7 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
   const GroupId group = requests_.at(handle).group;
   const std::shared_ptr<const JobSpec> spec = job.spec();  // held: each view asks for it
   TaskList list;
-  std::optional<Coordinator::Waiting> why;
+  Coordinator::Found found;
   std::size_t bytes = 0;
   std::uint32_t scanned = 0;
   const auto next_page_from = [&](std::uint32_t index) {
@@ -307,9 +307,9 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
     for (std::uint32_t i = std::max(run.first, first); i < run.end(); ++i) {
       if (++scanned > kMaxTasksScanned) return next_page_from(i);
       // Of millions of tasks few may be meant: a view is made of those alone.
-      if (what.state && coordinator_.state(job, group, i) != *what.state) continue;
+      if (what.state && coordinator_.state(job, group, i, found) != *what.state) continue;
       TaskView view = view_of(job, i);
-      coordinator_.complete(job, group, i, view, why);
+      coordinator_.complete(job, group, i, view, found);
       bytes += 300 + view.entry.size() + view.detail.size();
       for (const OutputFile& output : view.outputs) bytes += encoded_size(output);
       std::optional<TaskLogs> logs = what.with_logs ? logs_of(job, i) : std::nullopt;
@@ -327,8 +327,9 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
 std::uint32_t LeaderDesk::telling_task(GroupId group, const Job& job) const {
   std::map<TaskState, std::uint32_t> first;
   const std::uint32_t most = std::min(job.head.total, kMaxTasksScanned);
+  Coordinator::Found found;
   for (std::uint32_t index = 0; index < most; ++index) {
-    const TaskState state = coordinator_.state(job, group, index);
+    const TaskState state = coordinator_.state(job, group, index, found);
     first.emplace(state, index);
     if (state == TaskState::kQueued) break;
   }
@@ -353,8 +354,8 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const E
   }
   Explained explained;
   explained.task = view_of(job, *index);
-  std::optional<Coordinator::Waiting> why;
-  coordinator_.complete(job, group, *index, explained.task, why);
+  Coordinator::Found found;
+  coordinator_.complete(job, group, *index, explained.task, found);
   explained.needs = needs_of(*job.spec());
   explained.attempts = attempts_of(job, *index, explained.task);
   const TaskState state = explained.task.state;

@@ -258,10 +258,27 @@ bool LedJob::is_held() const {
   });
 }
 
-bool LedJob::is_dropping(std::uint32_t index) const {
-  return std::any_of(nodes.begin(), nodes.end(), [&](const auto& entry) {
-    return entry.second.dropping.find(index).has_value();
-  });
+LedJob::Holders::Holders(const LedJob& led) {
+  for (const auto& [node, holding] : led.nodes) {
+    for (const TaskRun& run : holding.bound.runs()) bound_.push_back({run, node});
+    for (const TaskRun& run : holding.dropping.runs()) dropping_.push_back({run.first, run.count});
+  }
+  std::sort(bound_.begin(), bound_.end(),
+            [](const Held& a, const Held& b) { return a.run.first < b.run.first; });
+  join_overlaps(dropping_);
+}
+
+std::optional<std::pair<NodeId, Attempt>> LedJob::Holders::find(std::uint32_t index) const {
+  const auto after = std::partition_point(bound_.begin(), bound_.end(),
+                                          [&](const Held& h) { return h.run.first <= index; });
+  if (after == bound_.begin() || std::prev(after)->run.end() <= index) return std::nullopt;
+  return std::pair{std::prev(after)->node, std::prev(after)->run.attempt};
+}
+
+bool LedJob::Holders::is_dropping(std::uint32_t index) const {
+  const auto after = std::partition_point(dropping_.begin(), dropping_.end(),
+                                          [&](const IndexRun& run) { return run.first <= index; });
+  return after != dropping_.begin() && std::prev(after)->end() > index;
 }
 
 std::optional<std::pair<NodeId, Attempt>> LedJob::holder(std::uint32_t index) const {

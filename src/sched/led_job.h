@@ -106,7 +106,22 @@ class LedJob {
   std::set<NodeId> awaited;  // named in the log before this lead, not heard of yet
   bool is_held() const;      // by any node, as far as is known
   std::optional<std::pair<NodeId, Attempt>> holder(std::uint32_t index) const;
-  bool is_dropping(std::uint32_t index) const;  // some node was told to end an attempt at it
+  // The same for many tasks: to look through all nodes for each of them takes long. Valid until
+  // something changes.
+  class Holders {
+   public:
+    explicit Holders(const LedJob& led);
+    std::optional<std::pair<NodeId, Attempt>> find(std::uint32_t index) const;
+    bool is_dropping(std::uint32_t index) const;  // some node was told to end an attempt at it
+
+   private:
+    struct Held {
+      TaskRun run;
+      NodeId node;
+    };
+    std::vector<Held> bound_;         // ascending and disjoint, as a task has one holder
+    std::vector<IndexRun> dropping_;  // ascending and disjoint
+  };
 
   BadHosts hosts;  // which of them the job avoids
   // When its first task began, as nodes have told and the log does not say yet; and was bound.

@@ -14,6 +14,20 @@ std::uint32_t size_of(const TaskRange& range) {
 
 }  // namespace
 
+void join_overlaps(std::vector<IndexRun>& runs) {
+  std::sort(runs.begin(), runs.end());
+  std::size_t last = 0;
+  for (std::size_t i = 1; i < runs.size(); ++i) {
+    IndexRun& before = runs[last];
+    if (runs[i].first <= before.end()) {
+      before.count = std::max(before.end(), runs[i].end()) - before.first;
+    } else {
+      runs[++last] = runs[i];
+    }
+  }
+  if (!runs.empty()) runs.resize(last + 1);
+}
+
 bool are_ascending(const std::vector<TaskRange>& ranges) {
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (ranges[i].step == 0 || ranges[i].last < ranges[i].first) return false;
@@ -70,18 +84,8 @@ std::vector<IndexRun> TaskNumbers::indices_of(const std::vector<TaskRange>& numb
       if ((number_of(index) - range.first) % range.step == 0) add(index, 1);
     }
   }
-  std::sort(runs.begin(), runs.end());
-  std::vector<IndexRun> merged;
-  for (const IndexRun& run : runs) {
-    if (!merged.empty() && run.first <= merged.back().first + merged.back().count) {
-      const std::uint32_t end =
-          std::max(merged.back().first + merged.back().count, run.first + run.count);
-      merged.back().count = end - merged.back().first;
-    } else {
-      merged.push_back(run);
-    }
-  }
-  return merged;
+  join_overlaps(runs);
+  return runs;
 }
 
 }  // namespace dunlin::sched

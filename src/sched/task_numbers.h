@@ -20,6 +20,9 @@ struct IndexRun {
   static constexpr auto fields() { return Fields<&IndexRun::first, &IndexRun::count>{}; }
 };
 
+// Makes them ascend, each task once.
+void join_overlaps(std::vector<IndexRun>& runs);
+
 // Ascending, disjoint, none empty: what TaskNumbers takes.
 bool are_ascending(const std::vector<TaskRange>& ranges);
 

@@ -5,6 +5,7 @@
 #include "sched/attempt_runs.h"
 #include "sched/epoch_gate.h"
 #include "sched/job_views.h"
+#include "sched/led_job.h"
 #include "sched/messages.h"
 #include "sched/reservation_queue.h"
 #include "sched/task_columns.h"
@@ -14,6 +15,31 @@
 
 namespace dunlin::sched {
 namespace {
+
+TEST(Holders, AreThoseOfTheNodesAndSoIsWhatIsEnded) {
+  Job job;
+  JobSpec spec;
+  spec.tasks = {{1, 100, 1}};
+  spec.many = true;
+  job.spec_bytes = encode(spec);
+  job.head.total = job.head.bound_below = 100;
+  job.columns = TaskColumns(100);
+  LedJob led(job, GroupId{1}, false);
+  NodeId a, b;
+  a.raw[0] = 1;
+  b.raw[0] = 2;
+  const Attempt first{1, 5, 1}, second{1, 5, 2};
+  led.nodes[a].bound.add({10, 20, first});
+  led.nodes[a].dropping.add({50, 5, first});
+  led.nodes[b].bound.add({0, 10, second});
+  led.nodes[b].bound.add({40, 1, second});
+  led.nodes[b].dropping.add({52, 8, second});
+  const LedJob::Holders holders(led);
+  for (std::uint32_t index = 0; index < 100; ++index) {
+    EXPECT_EQ(holders.find(index), led.holder(index)) << index;
+    EXPECT_EQ(holders.is_dropping(index), index >= 50 && index < 60) << index;
+  }
+}
 
 TEST(SmallFloat, KeepsAnyMagnitudeWithinATwoThousandth) {
   for (std::uint64_t value = 0; value < (1ULL << 40); value = value * 5 / 4 + 1) {
