@@ -79,6 +79,22 @@ TEST(JobMachine, AFailureCountsOnlyForAnAttemptNotYetSuperseded) {
   EXPECT_EQ(log.job().head.exit_code, 7);
 }
 
+TEST(JobMachine, ATaskFailsWithTheLastNodeThatItsCrashLimitAllows) {
+  for (const std::uint32_t limit : {1, 2, 5}) {
+    Log log;
+    JobSpec spec;
+    spec.argv = {"x"};
+    spec.crash_limit = limit;
+    log.apply(SubmitCommand{log.id, "u", "", encode(spec), {1'000'000}, {named(1)}, 1});
+    for (std::uint32_t n = 1; n <= limit; ++n) {
+      EXPECT_EQ(log.job().head.failed, 0u) << n << " of " << limit;
+      log.lost(0, 1, {1, 5, n}, static_cast<std::uint8_t>(n), true);
+    }
+    EXPECT_EQ(log.job().head.failed, 1u) << limit;
+    EXPECT_EQ(view_of(log.job(), 0).reason, Reason::kCrashLimit);
+  }
+}
+
 TEST(JobMachine, WhatFailedBeforeARetryEndsNothingOfIt) {
   Log log;
   JobSpec spec;

@@ -10,6 +10,37 @@
 namespace dunlin::sched::testing {
 namespace {
 
+TEST(LostHost, WhatItWroteStaysItsAttemptsAlthoughItsCoordinatorDiesWithIt) {
+  Cluster cluster({.nodes = 4});
+  cluster.lead(GroupId{1}, 0);
+  JobSpec spec = cluster.spec({"slow-print", "6000", "60000"});
+  spec.placement.nodes = {cluster.id(1)};
+  const JobId job = cluster.submit(2, GroupId{1}, spec);
+  const auto detail = [&] { return cluster.job(job)->detail(0); };
+  ASSERT_TRUE(cluster.run_until(
+      [&] { return detail() != nullptr && !detail()->attempts.at(0).pieces.empty(); },
+      seconds(60)));
+  cluster.crash(1);
+  cluster.crash(0);
+  ASSERT_TRUE(cluster.run_until([&] { return detail()->attempts.at(0).end == AttemptEnd::kLost; },
+                                seconds(30)));
+  EXPECT_EQ(detail()->closed, 1u);
+  EXPECT_EQ(detail()->lost_on, std::vector<NodeId>{cluster.id(1)});
+  EXPECT_EQ(cluster.task(job, 1).state, TaskState::kQueued);
+  EXPECT_EQ(cluster.task(job, 1).attempt, 1u);
+  ReadLog former;
+  former.id = job;
+  former.attempt = 1;
+  const Result<JobAnswer> answer = cluster.call(2, former);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_FALSE(std::get<LogChunk>(*answer).data.empty());
+  cluster.restart(1);
+  ASSERT_TRUE(cluster.ends(job, seconds(120)));
+  EXPECT_EQ(cluster.task(job, 1).attempt, 2u);
+  EXPECT_EQ(cluster.read_log(2, job, 1).size(), 6000u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
 TEST(LostHost, TheJobWaitsAndKeepsTheTimeOfItsFirstStart) {
   Cluster cluster({.nodes = 3});
   JobSpec spec = cluster.spec({"work", "60000"});
