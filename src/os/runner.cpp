@@ -154,6 +154,7 @@ void Runner::staged(const RunnerStart& command, std::uint64_t id, int error) {
   }
   task.phase = Phase::kStarted;
   link_.send(command);
+  if (task.is_stopped_while_staging) link_.send(RunnerSignal{command.key, SIGSTOP});
 }
 
 tl::expected<RunnerStart, int> Runner::compose(StartProcess& start,
@@ -210,9 +211,10 @@ void Runner::signal(const SignalProcess& signal) {
   if (at == tasks_.end()) return;
   if (at->second.phase == Phase::kStarted) link_.send(RunnerSignal{signal.key, signal.signal});
   const bool ends_it = signal.signal == SIGKILL || signal.signal == SIGTERM;
-  if (at->second.phase == Phase::kStaging && ends_it) {
-    at->second.signal_while_staging = signal.signal;
-  }
+  if (at->second.phase != Phase::kStaging) return;
+  if (ends_it) at->second.signal_while_staging = signal.signal;
+  if (signal.signal == SIGSTOP) at->second.is_stopped_while_staging = true;
+  if (signal.signal == SIGCONT) at->second.is_stopped_while_staging = false;
 }
 
 void Runner::output_taken(const OutputTaken& taken) {

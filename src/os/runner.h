@@ -60,7 +60,8 @@ class Runner {
     Phase phase = Phase::kStarted;
     std::string directory;
     bool is_released = false;
-    int signal_while_staging = 0;
+    int signal_while_staging = 0;  // that ends it
+    bool is_stopped_while_staging = false;
     std::uint64_t id = 0;  // tells a task from a later one with the same key
   };
 

@@ -341,6 +341,25 @@ TEST_F(RunnerTest, LargeFilesAreStagedToo) {
   EXPECT_EQ(node_->seen[1].text[0], "5000000 large\n");
 }
 
+TEST_F(RunnerTest, WhatIsStoppedWhileItsFilesAreLaidOutStandsStillOnceItIsThere) {
+  write_text(directory_ / "pack", std::string(5'000'000, 'x'));
+  for (const ProcessKey key : {1, 2}) {
+    StartProcess start;
+    start.key = key;
+    start.argv = {"sh", "-c", "echo ran; exec sleep 100"};
+    start.files = {{"large", 0644, {{"pack", 0, 5'000'000}}}};
+    node_->runner().start(std::move(start));
+    node_->runner().signal({key, SIGSTOP});
+  }
+  node_->runner().signal({2, SIGCONT});
+  EXPECT_TRUE(node_->wait([&] { return node_->seen[2].text[0] == "ran\n"; }));
+  ASSERT_TRUE(node_->wait([&] { return node_->seen[1].pid != 0; }));
+  EXPECT_TRUE(node_->wait([&] {
+    const std::string stat = read_text("/proc/" + std::to_string(node_->seen[1].pid) + "/stat");
+    return stat.find(") T ") != std::string::npos;
+  }));
+}
+
 TEST_F(RunnerTest, AFileThatWouldLeaveTheDirectoryIsRefused) {
   write_text(directory_ / "pack", "x");
   StartProcess start;
