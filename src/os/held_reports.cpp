@@ -86,6 +86,7 @@ void HeldProcesses::list(Bytes& out) {
   RunnerList list;
   list.uid = options_.account ? options_.account->uid : getuid();
   list.note = isolation_note();
+  list.answers = true;
   for (const auto& [key, index] : by_key_) {
     HeldProcess& held = *slots_[index];
     RunnerHeldProcess& entry = list.held.emplace_back();

@@ -82,6 +82,7 @@ Runner::Runner(uv_loop_t* loop, const RunnerOptions& options, Listener listener,
             {.on_report = [this](RunnerReport report) { on_report(std::move(report)); },
              .on_pause = [this] { deliver(); },
              .on_lost = [this] { on_lost(); },
+             .on_silence = [this](bool is_silent) { emit(RunnerSilence{is_silent}); },
              .on_problem = [this](const std::string& text) { listener_.on_problem(text); }}) {}
 
 Runner::~Runner() {
@@ -293,7 +294,7 @@ void Runner::read_output(ReadOutput read) {
 
 void Runner::on_report(RunnerReport report) {
   if (auto* list = std::get_if<RunnerList>(&report)) return on_list(std::move(*list));
-  if (!is_ready_) return;
+  if (!is_ready_ || std::holds_alternative<RunnerAlive>(report)) return;
   if (auto* exit = std::get_if<ProcessExited>(&report)) return on_exit(std::move(*exit));
   const ProcessKey key = std::holds_alternative<ProcessStarted>(report)
                              ? std::get<ProcessStarted>(report).key

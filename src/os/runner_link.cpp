@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "os/clock.h"
 #include "os/descriptor_limit.h"
 
 namespace dunlin {
@@ -27,14 +28,20 @@ constexpr std::size_t kMaxStatusText = 4096;
 // runner next lists what it holds.
 constexpr std::size_t kMaxUnread = 64 * 1024 * 1024;
 constexpr timeval kLastWordsLimit{1, 0};
+constexpr std::int64_t kLongestPauseMs = 2000;  // between keep-alives
 
-// One that was stopped (SIGSTOP) along with a node process that has died since would be silent for
-// ever, and nobody else is left to continue it.
-void continue_peer(int socket) {
+// 0: not known.
+pid_t peer_of(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0)
-    ::kill(peer.pid, SIGCONT);
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
+// One that was stopped (SIGSTOP) would be silent for ever, and hold up all tasks of the host; along
+// with a node process that has died since, nobody else is left to continue it.
+void continue_peer(int socket) {
+  const pid_t peer = peer_of(socket);
+  if (peer > 0) ::kill(peer, SIGCONT);
 }
 
 }  // namespace
@@ -180,7 +187,7 @@ void RunnerLink::attach(int fd) {
   socket_ = fd;
   continue_peer(socket_);
   was_connected_ = true;
-  has_heard_ = false;
+  has_heard_ = answers_ = false;
   in_ = {};
   out_.clear();
   out_sent_ = 0;
@@ -191,10 +198,12 @@ void RunnerLink::attach(int fd) {
   socket_poll_->data = this;
   ++handles_;
   watch_socket();
-  send(RunnerHello{});
+  send(RunnerHello{kRunnerProtocol, true});
+  unanswered_since_ = monotonic_now();
   // Often enough that two lost turns of a busy loop do no harm.
-  const auto pause =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(options_.unattended.milliseconds() / 4, 1));
+  const std::int64_t longest = std::min({options_.unattended.milliseconds() / 4,
+                                         options_.patience.milliseconds() / 2, kLongestPauseMs});
+  const auto pause = static_cast<std::uint64_t>(std::max<std::int64_t>(longest, 1));
   uv_timer_start(timer_, on_timer, pause, pause);
 }
 
@@ -213,7 +222,10 @@ void RunnerLink::detach() {
   socket_ = -1;
   out_.clear();
   out_sent_ = 0;
-  if (is_open_) uv_timer_stop(timer_);
+  if (!is_open_) return;
+  uv_timer_stop(timer_);
+  // What comes of it is told by other means.
+  if (std::exchange(is_silent_, false)) listener_.on_silence(false);
 }
 
 // Whether the runner is dead, or merely dropped us, is told by whether it can be reached again.
@@ -225,8 +237,30 @@ void RunnerLink::on_lost_connection() {
 
 void RunnerLink::on_timer(uv_timer_t* timer) {
   auto* link = static_cast<RunnerLink*>(timer->data);
-  if (link->socket_ >= 0) return link->send(RunnerKeepAlive{});
+  if (link->socket_ >= 0) return link->keep_alive();
   if (link->status_ < 0) link->seek();
+}
+
+void RunnerLink::keep_alive() {
+  // Where this process was stopped itself, the answer has come already.
+  read_some();
+  if (socket_ < 0) return;
+  send(RunnerKeepAlive{});
+  if (socket_ < 0) return;
+  const Instant now = monotonic_now();
+  if (answers_) unanswered_since_ = std::min(unanswered_since_, now);
+  if (unanswered_since_ == Instant::never() || now < unanswered_since_ + options_.patience) return;
+  continue_peer(socket_);
+  if (std::exchange(is_silent_, true)) return;
+  listener_.on_silence(true);
+  listener_.on_problem("the runner (process " + std::to_string(peer_of(socket_)) +
+                       ") does not answer: it is stopped, or hangs; it is told to continue");
+}
+
+void RunnerLink::heard() {
+  has_heard_ = true;
+  unanswered_since_ = Instant::never();
+  if (std::exchange(is_silent_, false)) listener_.on_silence(false);
 }
 
 void RunnerLink::on_prepare(uv_prepare_t* prepare) {
@@ -259,7 +293,8 @@ void RunnerLink::read_some() {
         detach();
         return problem("the runner sent what cannot be read; connecting again");
       }
-      has_heard_ = true;
+      heard();
+      if (const auto* list = std::get_if<RunnerList>(&*report)) answers_ = list->answers;
       listener_.on_report(std::move(*report));
       if (socket_ < 0) return;
     }

@@ -20,6 +20,9 @@ struct RunnerOptions {
   std::string run_as;   // empty: as the node itself
   bool may_pin = true;  // tasks to cores
   bool may_use_cgroups = true;
+  // After so long without an answer a runner is taken to be stopped (SIGSTOP), or hung: it is told
+  // to continue (SIGCONT), and that it is silent is said. Tasks go on meanwhile.
+  Duration patience = seconds(5);
 };
 
 class RunnerLink {
@@ -30,6 +33,8 @@ class RunnerLink {
     std::function<void()> on_pause;
     // The runner is dead and so are its processes. A new one is being started.
     std::function<void()> on_lost;
+    // The runner does not answer, though it is connected; or does again.
+    std::function<void(bool is_silent)> on_silence;
     // One line for the log; the link goes on trying.
     std::function<void(const std::string&)> on_problem;
   };
@@ -63,6 +68,8 @@ class RunnerLink {
   void flush();
   void watch_socket();
   void problem(const std::string& text);
+  void keep_alive();
+  void heard();
 
   template <class Handle>
   void close_handle(Handle*& handle);
@@ -74,8 +81,11 @@ class RunnerLink {
   const Listener listener_;
   int handles_ = 0;  // of the loop, that refer to this
   bool is_open_ = false;
-  bool was_connected_ = false;   // since the last on_lost
-  bool has_heard_ = false;       // a report, on this connection
+  bool was_connected_ = false;  // since the last on_lost
+  bool has_heard_ = false;      // a report, on this connection
+  bool answers_ = false;        // keep-alives, on this connection
+  bool is_silent_ = false;      // for longer than it may
+  Instant unanswered_since_ = Instant::never();
   uv_timer_t* timer_ = nullptr;  // keep-alives, or the next try
   uv_prepare_t* prepare_ = nullptr;
   uv_idle_t* idle_ = nullptr;

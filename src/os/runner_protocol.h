@@ -29,7 +29,11 @@ constexpr std::size_t kMaxRunnerLabel = 6 * 1024;  // names each gpu of a task
 // The first message of a node that takes over; the runner drops the node it had, if any.
 struct RunnerHello {
   std::uint32_t protocol = kRunnerProtocol;
-  static constexpr auto fields() { return Fields<&RunnerHello::protocol>{}; }
+  bool knows_answers = false;  // to RunnerKeepAlive
+  static constexpr std::size_t kRequiredFields = 1;
+  static constexpr auto fields() {
+    return Fields<&RunnerHello::protocol, &RunnerHello::knows_answers>{};
+  }
 };
 
 struct RunnerStart {
@@ -75,7 +79,8 @@ struct RunnerShutdown {
   static constexpr auto fields() { return Fields<>{}; }
 };
 
-// The node is alive: a stopped process (SIGSTOP) keeps its connection but says nothing.
+// The node is alive: a stopped process (SIGSTOP) keeps its connection but says nothing. So is the
+// runner that answers by RunnerAlive, where both know that.
 struct RunnerKeepAlive {
   static constexpr auto fields() { return Fields<>{}; }
 };
@@ -101,15 +106,21 @@ struct RunnerList {
   bool is_last = true;
   std::uint32_t uid = 0;  // of the account that the processes run as
   std::string note;       // what it cannot enforce, for people; empty: nothing
+  bool answers = false;   // RunnerKeepAlive
   // An older runner says no more: its version is to be seen all the same.
   static constexpr std::size_t kRequiredFields = 4;
   static constexpr auto fields() {
     return Fields<&RunnerList::protocol, &RunnerList::held, &RunnerList::is_last, &RunnerList::uid,
-                  &RunnerList::note>{};
+                  &RunnerList::note, &RunnerList::answers>{};
   }
 };
 
-using RunnerReport = std::variant<RunnerList, ProcessStarted, ProcessOutput, ProcessExited>;
+struct RunnerAlive {
+  static constexpr auto fields() { return Fields<>{}; }
+};
+
+using RunnerReport =
+    std::variant<RunnerList, ProcessStarted, ProcessOutput, ProcessExited, RunnerAlive>;
 
 // ---- framing -----------------------------------------------------------------------------------
 

@@ -145,7 +145,8 @@ bool RunnerService::read_from(Connections::iterator connection, Instant now) {
 }
 
 bool RunnerService::perform(Connections::iterator connection, RunnerCommand command, Instant now) {
-  if (std::holds_alternative<RunnerHello>(command)) {
+  if (const auto* hello = std::get_if<RunnerHello>(&command)) {
+    connection->knows_answers = hello->knows_answers;
     if (node_ != connections_.end() && node_ != connection) drop(node_, now);
     node_ = connection;
     heard_at_ = now;
@@ -166,6 +167,8 @@ bool RunnerService::perform(Connections::iterator connection, RunnerCommand comm
     held_.release(release->key);
   } else if (std::holds_alternative<RunnerShutdown>(command)) {
     is_told_to_stop_ = true;
+  } else if (std::holds_alternative<RunnerKeepAlive>(command) && connection->knows_answers) {
+    append_frame(connection->out, RunnerReport(RunnerAlive{}));
   }
   return true;
 }

@@ -29,6 +29,7 @@ class RunnerService {
     Bytes out;
     std::size_t out_sent = 0;
     bool waits_to_write = false;
+    bool knows_answers = false;
   };
   using Connections = std::list<Connection>;
 

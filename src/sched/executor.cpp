@@ -148,7 +148,7 @@ void Executor::claim(Turn& turn, const JobId& id, HeldJob& job) {
 
 bool Executor::is_eligible(const JobId& id) const {
   const HeldJob& job = jobs_.at(id);
-  if (!job.ready.empty()) return has_runner_ && !unstaged_.contains(id);
+  if (!job.ready.empty()) return may_start() && !unstaged_.contains(id);
   return may_pull(job);
 }
 
@@ -156,7 +156,7 @@ bool Executor::is_eligible(const JobId& id) const {
 bool Executor::may_pull(const HeldJob& job) const {
   if (job.pull || job.allowed == 0) return false;
   if (job.task.cpus == 0) return job.sent.size() < kMaxUnacknowledged;
-  return has_runner_ && !is_disk_full_ && job.sent.size() < kMaxUncommitted;
+  return may_start() && !is_disk_full_ && job.sent.size() < kMaxUncommitted;
 }
 
 void Executor::fill(Turn& turn) {
@@ -175,7 +175,7 @@ bool Executor::start_staged(Turn& turn) {
   const Room room = free_room();
   for (const JobId id : unstaged_) {  // a copy: the start takes it out
     HeldJob& job = jobs_.at(id);
-    if (room.holds(job.task) && has_runner_ && !job.is_staging) return start_next(turn, id, job);
+    if (room.holds(job.task) && may_start() && !job.is_staging) return start_next(turn, id, job);
   }
   return false;
 }

@@ -203,6 +203,7 @@ class Executor {
                   const Error& error);
   void on(Turn& turn, const RunnerReady& event);
   void on(Turn& turn, const RunnerLost& event);
+  void on(Turn& turn, const RunnerSilence& event);
   void on(Turn& turn, const ProcessStarted& event);
   void on(Turn& turn, const ProcessOutput& event);
   void on(Turn& turn, const ProcessExited& event);
@@ -232,6 +233,7 @@ class Executor {
   std::vector<TaskStart> starts_of(const HeldJob& job) const;
   void send_status(Turn& turn);
   bool may_pull(const HeldJob& job) const;
+  bool may_start() const { return has_runner_ && !is_runner_silent_; }
   std::string refusal_of(Instant now, const JobId& id) const;
   bool answer_tail(Turn& turn, const Tail& tail, bool is_last_chance);
   void answer_tails(Turn& turn, const JobId& job);
@@ -248,6 +250,7 @@ class Executor {
 
   bool is_ready_ = false;  // the runner has said what it holds, at least once
   bool has_runner_ = false;
+  bool is_runner_silent_ = false;
   std::string isolation_note_;  // of the runner
   std::map<JobId, HeldJob> jobs_;
   std::map<ProcessKey, Process> processes_;

@@ -177,6 +177,7 @@ void Executor::send_status(Turn& turn) {
 
 std::string Executor::refusal_of(Instant now, const JobId& id) const {
   if (takes_none_) return "it is drained, or about to end";
+  if (is_runner_silent_) return "its runner does not answer: it is stopped, or hangs";
   if (!has_runner_) return "its runner is being started";
   if (is_disk_full_) return "its disk is full";
   const auto job = jobs_.find(id);

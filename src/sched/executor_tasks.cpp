@@ -199,6 +199,11 @@ void Executor::on(Turn&, const RunnerLost&) {
   has_runner_ = false;
 }
 
+// What it holds may go on; nothing more is given to it until it answers.
+void Executor::on(Turn&, const RunnerSilence& event) {
+  is_runner_silent_ = event.is_silent;
+}
+
 void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   const Result<ProcessLabel> label = decode<ProcessLabel>(held.label);
   if (!label || label->job.is_none()) {

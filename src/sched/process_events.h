@@ -123,7 +123,12 @@ struct OutputData {
 };
 constexpr std::uint32_t kMaxOutputRead = 1024 * 1024;
 
+// The runner does not answer, stopped or hung; or does again. What it holds may well go on.
+struct RunnerSilence {
+  bool is_silent = false;
+};
+
 using ProcessEvent = std::variant<RunnerReady, RunnerLost, ProcessStarted, ProcessOutput,
-                                  ProcessExited, OutputsFound, OutputData>;
+                                  ProcessExited, OutputsFound, OutputData, RunnerSilence>;
 
 }  // namespace dunlin

@@ -467,6 +467,33 @@ TEST(RunnerLife, ARunnerThatWasStoppedIsContinuedByTheNextNode) {
   node.shut_down();
 }
 
+TEST(RunnerLife, ARunnerThatIsStoppedUnderALivingNodeIsContinuedAndItsSilenceTold) {
+  const TemporaryDirectory directory;
+  RunnerOptions options = test_options(directory.path());
+  options.patience = milliseconds(400);
+  TestNode node(options);
+  ASSERT_TRUE(node.wait_ready());
+  const pid_t runner = number_in(read_text(directory / "runner.lock"));
+  ASSERT_GT(runner, 1);
+  node.start_shell(1, "exec sleep 100");
+  ASSERT_TRUE(node.wait([&] { return node.seen[1].pid != 0; }));
+  node.times_silent = 0;
+  node.problems.clear();
+  ASSERT_EQ(kill(runner, SIGSTOP), 0);
+  node.start_shell(2, "exit 5");
+  EXPECT_TRUE(node.wait_end(2));
+  kill(runner, SIGCONT);
+  EXPECT_GE(node.times_silent, 1);
+  EXPECT_TRUE(node.wait([&] { return !node.is_silent; }));
+  ASSERT_FALSE(node.problems.empty());
+  EXPECT_NE(node.problems[0].find("(process " + std::to_string(runner) + ") does not answer"),
+            std::string::npos);
+  EXPECT_EQ(node.times_lost, 0);
+  EXPECT_EQ(node.times_ready, 1);
+  EXPECT_FALSE(node.seen[1].end);
+  node.shut_down();
+}
+
 TEST(RunnerLife, WhatANodeDoesNotReturnToIsKilledAndTheRunnerGoes) {
   const TemporaryDirectory directory;
   int daemon = 0;

@@ -55,6 +55,8 @@ class TestNode {
   std::vector<std::string> problems;
   int times_ready = 0;
   int times_lost = 0;
+  int times_silent = 0;
+  bool is_silent = false;
 
  private:
   void close();

@@ -76,6 +76,9 @@ void TestNode::on_event(ProcessEvent event) {
     }
   } else if (std::holds_alternative<RunnerLost>(event)) {
     ++times_lost;
+  } else if (const auto* silence = std::get_if<RunnerSilence>(&event)) {
+    is_silent = silence->is_silent;
+    times_silent += is_silent ? 1 : 0;
   } else if (auto* started = std::get_if<ProcessStarted>(&event)) {
     seen[started->key].pid = started->pid;
   } else if (auto* output = std::get_if<ProcessOutput>(&event)) {
