@@ -169,5 +169,31 @@ class Tasks(ClusterTest):
                          "cat; exit $((DUNLIN_ATTEMPT < 2))", stdin="again,"), "again,again,")
 
 
+class KeptTasks(ClusterTest):
+    nodes = 1
+    options = "--cpus 2 --keep-tasks"
+
+    def test_the_next_process_goes_on_with_the_tasks_of_one_that_was_told_to_end(self):
+        cluster = self.cluster
+        go = pathlib.Path(cluster.root) / "go"
+        job = cluster.good("submit", "--quiet", "--", "sh", "-c",
+                           f"trap '' HUP; echo $$; until [ -e {go} ]; do sleep 0.05; done; "
+                           "echo end").strip()
+        pid = wait_for("its pid", lambda: cluster.good("logs", job).strip())
+        born = birth(pid)
+        self.assertIsNotNone(born)
+        node = cluster.pid_of(1)
+        cluster.script("stop", "1")
+        self.assertEqual(birth(pid), born)
+        cluster.restart(1)
+        self.assertNotEqual(cluster.pid_of(1), node)
+        shown = wait_for("the job", lambda: cluster.try_json("tasks", job))
+        self.assertEqual([(t["state"], t["attempt"]) for t in shown], [("running", 1)])
+        go.touch()
+        cluster.good("wait", job)
+        self.assertEqual(cluster.good("logs", job), f"{pid}\nend\n")
+        self.assertEqual(cluster.json("tasks", job)[0]["attempt"], 1)
+
+
 if __name__ == "__main__":
     unittest.main()
