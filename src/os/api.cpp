@@ -270,7 +270,7 @@ void SimpleExchange::on_answer(std::uint64_t, Result<client::Answer> answer, boo
   respond(*rendered);
 }
 
-Result<Rendered> Command::render(Result<client::Answer> answer) {
+Result<Rendered> DoneExchange::render(Result<client::Answer> answer) {
   const auto done = answer_as<client::Done>(std::move(answer));
   if (!done) return tl::unexpected(done.error());
   return Rendered{"{}", {}};

@@ -37,8 +37,8 @@ class PickGroup : public SimpleExchange {
   }
 };
 
-class Down : public Command {
-  using Command::Command;
+class Down : public DoneExchange {
+  using DoneExchange::DoneExchange;
   Result<client::Request> question() override {
     if (!is_operator()) return not_an_operator("stopping a node");
     return client::StopNode{};
@@ -55,8 +55,8 @@ const char* purpose_of(const client::UndrainNode&) {
   return "letting a node take tasks";
 }
 
-class Forget : public Command {
-  using Command::Command;
+class Forget : public DoneExchange {
+  using DoneExchange::DoneExchange;
   Result<client::Request> question() override {
     if (!is_operator()) return not_an_operator("forgetting a node");
     auto request = forget_request_from_json(as_text(request_.body));

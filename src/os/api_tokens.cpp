@@ -44,8 +44,8 @@ class TokenListing : public SimpleExchange {
   }
 };
 
-class TokenRevocation : public Command {
-  using Command::Command;
+class TokenRevocation : public DoneExchange {
+  using DoneExchange::DoneExchange;
   Result<client::Request> question() override {
     if (!is_operator()) return not_an_operator("revoking tokens");
     const auto id = TokenId::from_text(target_.places[0]);

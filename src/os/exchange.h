@@ -164,7 +164,7 @@ class SimpleExchange : public Exchange {
 };
 
 // One of which nothing is to be told but that it is done.
-class Command : public SimpleExchange {
+class DoneExchange : public SimpleExchange {
   using SimpleExchange::SimpleExchange;
   Result<Rendered> render(Result<client::Answer> answer) final;
 };

@@ -1,5 +1,6 @@
 #include "os/log_follower.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "os/json.h"
@@ -84,6 +85,7 @@ void LogFollower::on_answer(std::uint64_t tag, Result<JobAnswer> answer) {
 
 void LogFollower::resume() {
   held_ = false;
+  if (!done_ && held_page_) list(*std::exchange(held_page_, std::nullopt), {});
   if (!done_ && has_begun_) read_logs();
 }
 
@@ -139,6 +141,7 @@ void LogFollower::list(std::uint32_t from, Duration delay) {
   if (from == 0) {
     if (is_listing_) return;
     listing_since_final_ = is_final_ && delay.us == 0;
+    logs_from_ = std::exchange(next_logs_from_, UINT32_MAX);
   }
   is_listing_ = true;
   ListTasks question;
@@ -146,7 +149,7 @@ void LogFollower::list(std::uint32_t from, Duration delay) {
   question.tasks = wish_.tasks;
   question.from = from;
   question.limit = kPage;
-  question.with_logs = true;
+  question.logs_from = logs_from_;
   const std::uint64_t tag = std::uint64_t{list_generation_} << 32 | kListTag;
   delay.us == 0 ? ways_.ask(tag, std::move(question))
                 : ways_.ask_later(tag, std::move(question), delay);
@@ -156,6 +159,7 @@ void LogFollower::on_tasks(Result<TaskList> page) {
   is_listing_ = false;
   if (!page) {
     if (is_for_good(page.error()) || ++failures_ > kMaxFollowFailures) return give_up(page.error());
+    next_logs_from_ = std::min(next_logs_from_, logs_from_);
     return list(0, kRetryDelay);
   }
   for (const TaskView& view : page->tasks) {
@@ -164,15 +168,32 @@ void LogFollower::on_tasks(Result<TaskList> page) {
     tasks_[view.task].attempt = view.attempt;
   }
   for (const TaskLogs& logs : page->logs) take_whole(logs);
-  for (const TaskView& view : page->tasks) {
-    if (tasks_.contains(view.task)) want(view.task);
-  }
-  if (page->next) return list(*page->next, {});
-  if (listing_since_final_) {
+  for (const TaskView& view : page->tasks) confirm(view);
+  const bool is_last = !page->next && listing_since_final_;
+  if (is_last) {
     listed_when_final_ = true;
+  } else if (held_) {
+    is_listing_ = true;
+    held_page_ = page->next.value_or(0);
   } else {
-    list(0, is_final_ ? Duration{} : kListDelay);
+    list(page->next.value_or(0), page->next || is_final_ ? Duration{} : kListDelay);
   }
+}
+
+bool LogFollower::is_whole(const TaskView& view) {
+  const auto task = tasks_.find(view.task);
+  if (task == tasks_.end()) return false;
+  const Log& log = task->second.logs[wants(false) ? 0 : 1];
+  return log.is_whole && log.attempt.number == view.attempt;
+}
+
+void LogFollower::confirm(const TaskView& view) {
+  if (!is_whole(view)) {
+    next_logs_from_ = std::min(next_logs_from_, view.task);
+  } else if (listing_since_final_) {
+    for (Log& log : tasks_[view.task].logs) log.confirmed = true;
+  }
+  if (tasks_.contains(view.task)) want(view.task);
 }
 
 // A task that has output to be read, or may have by now.
@@ -191,6 +212,8 @@ void LogFollower::want(std::uint32_t number) {
 void LogFollower::drop_questions() {
   list_generation_ += 1;
   is_listing_ = false;
+  next_logs_from_ = std::min(next_logs_from_, logs_from_);
+  held_page_.reset();
   for (const LogKey& key : std::set(open_)) {
     drop_question(key, tasks_[key.first].logs[key.second ? 1 : 0]);
     ready_.insert(key);
@@ -270,6 +293,7 @@ void LogFollower::take_whole(const TaskLogs& logs) {
   for (const bool is_stderr : {false, true}) {
     const LogKey key{logs.task, is_stderr};
     Log& log = task->second.logs[is_stderr ? 1 : 0];
+    log.is_whole = true;
     if (!wants(is_stderr) || log.confirmed) continue;
     drop_question(key, log);
     ready_.erase(key);
@@ -278,7 +302,6 @@ void LogFollower::take_whole(const TaskLogs& logs) {
     const std::size_t from = std::min<std::size_t>(log.offset, bytes.size());
     LogChunk chunk{logs.attempt, from, to_bytes(ByteView(bytes).subspan(from)), true, false};
     take_chunk(key, log, chunk);
-    log.confirmed = listing_since_final_;
   }
 }
 

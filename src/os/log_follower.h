@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -60,6 +61,7 @@ class LogFollower {
     bool asked_when_final = false;  // the question in flight was asked of a final job
     bool ended = false;             // the attempt's last byte was sent
     bool confirmed = false;         // and the job was final when that was asked
+    bool is_whole = false;          // came with the list, all of what its attempt wrote
     std::uint32_t generation = 0;   // of the question in flight: answers to others are late
     int failures = 0;
     int empties = 0;  // answers in a row that held nothing
@@ -84,6 +86,8 @@ class LogFollower {
   void take_chunk(LogKey key, Log& log, const LogChunk& chunk);
   void drop_question(LogKey key, Log& log);
   void take_whole(const TaskLogs& logs);
+  void confirm(const TaskView& view);
+  bool is_whole(const TaskView& view);
   void send(FrameKind kind, std::uint32_t task, std::string_view payload);
   void give_up(const Error& error);
   void finish_if_done();
@@ -97,8 +101,11 @@ class LogFollower {
   bool listed_when_final_ = false;
   bool listing_since_final_ = false;
   bool is_listing_ = false;
-  std::uint32_t list_generation_ = 0;  // answers to former questions are late
-  bool held_ = false;                  // the client does not read
+  std::uint32_t logs_from_ = 0;             // the first task of which the list has not brought all
+  std::uint32_t next_logs_from_ = 0;        // the same, as the list under way shows it
+  std::optional<std::uint32_t> held_page_;  // to be asked for once the client reads
+  std::uint32_t list_generation_ = 0;       // answers to former questions are late
+  bool held_ = false;                       // the client does not read
   bool done_ = false;
   int failures_ = 0;
   int changes_ = 0;

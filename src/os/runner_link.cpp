@@ -111,6 +111,7 @@ void RunnerLink::seek() {
   if (socket.error().code != Code::kNotFound) return problem(socket.error().message);
   if (was_connected_) {
     was_connected_ = false;
+    is_silent_ = false;
     listener_.on_lost();
   }
   if (is_open_) start_runner();
@@ -224,8 +225,6 @@ void RunnerLink::detach() {
   out_sent_ = 0;
   if (!is_open_) return;
   uv_timer_stop(timer_);
-  // What comes of it is told by other means.
-  if (std::exchange(is_silent_, false)) listener_.on_silence(false);
 }
 
 // Whether the runner is dead, or merely dropped us, is told by whether it can be reached again.

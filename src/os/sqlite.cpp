@@ -13,7 +13,7 @@ namespace dunlin {
 namespace {
 
 // Written into every database; a higher one is from a later dunlin.
-constexpr std::uint64_t kFormat = 1;
+constexpr std::uint64_t kFormat = 2;
 
 void configure_library() {
   static std::once_flag once;
@@ -174,6 +174,12 @@ Result<void> Database::set_up(const char* schema) {
   }
   *version = Statement();
   if (format == kFormat) return {};
+  if (format != 0) {
+    return fail(Code::kRefused,
+                path_ + ": written by an earlier version (format " + std::to_string(format) +
+                    "), which this one cannot read",
+                "start that version, or begin in another directory");
+  }
   const std::string all = "BEGIN; " + std::string(schema) +
                           "; PRAGMA user_version=" + std::to_string(kFormat) + "; COMMIT";
   return execute(all.c_str());

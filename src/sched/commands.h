@@ -15,7 +15,7 @@
 
 namespace dunlin::sched {
 
-constexpr std::uint8_t kCommandVersion = 1;
+constexpr std::uint8_t kCommandVersion = 2;
 constexpr std::size_t kMaxCommandBytes = 960 * 1024;  // an entry of a group holds 1 MiB
 constexpr std::size_t kMaxProbed = 4096;              // nodes named by one job
 
@@ -73,8 +73,7 @@ struct LostCommand {
   std::vector<TaskRun> attempts;
   WallTime at;
   std::vector<TaskRun> waiting;
-  WallTime since =
-      {};  // when the first of them began, as far as is known; 0: it is not, or none had
+  WallTime since{};  // when the first of those that had begun did; 0: not known
   static constexpr auto fields() {
     using L = LostCommand;
     return Fields<&L::job, &L::node, &L::node_lost, &L::attempts, &L::at, &L::waiting, &L::since>{};

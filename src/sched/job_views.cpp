@@ -271,7 +271,9 @@ LogPlace place_of(const Job& job, std::uint32_t index, const ReadLog& read,
 }
 
 std::optional<TaskLogs> logs_of(const Job& job, std::uint32_t index) {
-  if (job.columns.state(index) == Closed::kOpen) return std::nullopt;
+  const Closed state = job.columns.state(index);
+  // What a cancelled task still writes in its grace comes after the entry that closed it.
+  if (state == Closed::kOpen || state == Closed::kCancelled) return std::nullopt;
   TaskLogs logs{job.numbers()->number_of(index), {}, {}, {}};
   for (const bool is_stderr : {false, true}) {
     ReadLog read;

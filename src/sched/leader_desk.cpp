@@ -206,7 +206,9 @@ void LeaderDesk::applied(Turn& turn, GroupId group, const Command& command, Byte
     if (request.group != group || request.stage != Stage::kCommitting) continue;
     // Two clients may submit one job at once: whichever entry comes first, the job exists then.
     const bool is_its_own = std::ranges::equal(request.proposed, payload);
-    if (is_its_own || std::holds_alternative<SubmitCommand>(command)) committed(turn, handle);
+    const bool is_submission = std::holds_alternative<SubmitCommand>(command) &&
+                               std::holds_alternative<SubmitJob>(request.what);
+    if (is_its_own || is_submission) committed(turn, handle);
   }
 }
 
@@ -312,7 +314,9 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const L
       coordinator_.complete(job, group, i, view, found);
       bytes += 300 + view.entry.size() + view.detail.size();
       for (const OutputFile& output : view.outputs) bytes += encoded_size(output);
-      std::optional<TaskLogs> logs = what.with_logs ? logs_of(job, i) : std::nullopt;
+      std::optional<TaskLogs> logs;
+      const bool wants_logs = what.logs_from && view.task >= *what.logs_from;
+      if (wants_logs && is_final(view.state)) logs = logs_of(job, i);
       if (logs) bytes += 50 + logs->out.size() + logs->err.size();
       const bool is_full = list.tasks.size() == limit || bytes > kMaxTaskListBytes;
       if (is_full && !list.tasks.empty()) return next_page_from(i);

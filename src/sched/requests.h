@@ -89,10 +89,10 @@ struct ListTasks {
   std::optional<TaskState> state;
   std::uint32_t from = 0;  // task numbers from this one on: of a page the `next` of the one before
   std::uint32_t limit = 10'000;
-  bool with_logs = false;
+  std::optional<std::uint32_t> logs_from = {};  // of tasks from this number on, their logs too
   static constexpr auto fields() {
     return Fields<&ListTasks::id, &ListTasks::tasks, &ListTasks::state, &ListTasks::from,
-                  &ListTasks::limit, &ListTasks::with_logs>{};
+                  &ListTasks::limit, &ListTasks::logs_from>{};
   }
 };
 // All that the committed attempt of a task has written, where the results hold it whole.
@@ -106,7 +106,7 @@ struct TaskLogs {
 };
 struct TaskList {
   std::vector<TaskView> tasks;
-  // With ListTasks::with_logs: of those of `tasks` that are closed and wrote little.
+  // As ListTasks::logs_from says: of those that are closed and wrote little.
   std::vector<TaskLogs> logs;
   // The number from which the next page goes on; none: there are no more. A page may be empty and
   // yet not the last, since not all tasks of a large job are looked through at once.

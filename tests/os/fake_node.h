@@ -301,7 +301,7 @@ class FakeNode {
         break;
       }
       found.tasks.push_back(task);
-      if (list.with_logs) add_logs(*job, task, found);
+      if (list.logs_from && number >= *list.logs_from) add_logs(*job, task, found);
     }
     reply_job(id, std::move(found));
   }

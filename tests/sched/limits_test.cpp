@@ -44,7 +44,7 @@ TEST(Limits, WithTheirTasksComeTheLogsThatTheResultsHoldWhole) {
     EXPECT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(60)));
     const auto without = cluster.call(0, ListTasks{job, {}, {}});
     EXPECT_TRUE(std::get<TaskList>(*without).logs.empty());
-    const auto answer = cluster.call(0, ListTasks{job, {}, {}, 0, 10, true});
+    const auto answer = cluster.call(0, ListTasks{job, {}, {}, 0, 10, 0});
     return std::pair(job, std::get<TaskList>(*answer));
   };
   const auto [small, list] = listed("300");
