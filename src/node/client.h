@@ -13,7 +13,9 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "gossip/gossip.h"
+#include "node/checkup.h"
 #include "node/cluster_record.h"
+#include "node/metrics.h"
 #include "sched/requests.h"
 
 namespace dunlin {
@@ -142,9 +144,10 @@ struct Done {};
 
 using Request =
     std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus, CreateToken,
-                 LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens, EndToken, ForgetNode>;
+                 LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens, EndToken, ForgetNode,
+                 GetMetrics, GetCheckup>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
-                            TokenCreated, Progress, Done, TokenList>;
+                            TokenCreated, Progress, Done, TokenList, Metrics, Checkup>;
 
 struct Reply {
   RequestId request = 0;

@@ -312,7 +312,7 @@ void Node::Parts::say_leaving(const std::string& line, bool done) {
 
 // ---- messages between nodes ---------------------------------------------------------------------
 
-void Node::Parts::receive(NodeId from, const NodeMessage& message) {
+void Node::Parts::receive(NodeId from, Channel channel, const NodeMessage& message) {
   if (const auto* query = std::get_if<RecordQuery>(&message)) {
     admission.on_query(from, *query, out);
   } else if (const auto* copy = std::get_if<RecordCopyMessage>(&message)) {
@@ -328,6 +328,19 @@ void Node::Parts::receive(NodeId from, const NodeMessage& message) {
     on_drain_order(from, *drain);
   } else if (const auto* progress = std::get_if<OrderProgress>(&message)) {
     on_order_progress(from, *progress);
+  } else if (const auto* ping = std::get_if<ReachPing>(&message)) {
+    const Bytes pong = node_frame(pong_of(*ping, channel, wall));
+    for (const Channel way : {Channel::kDatagram, Channel::kStream}) out.send(from, way, pong);
+  } else if (const auto* pong = std::get_if<ReachPong>(&message)) {
+    reach.on_pong(now, wall, from, channel, *pong);
+  } else if (const auto* dial = std::get_if<DialOrder>(&message)) {
+    output.dials.push_back({from, dial->round});
+  } else if (const auto* dialled = std::get_if<DialReport>(&message)) {
+    reach.on_dialled(from, *dialled);
+  } else if (const auto* checkup = std::get_if<CheckupQuery>(&message)) {
+    on_checkup_query(from, *checkup);
+  } else if (const auto* share_of_node = std::get_if<CheckupShare>(&message)) {
+    checkups.on_share(from, *share_of_node, gossip.members());
   }
 }
 

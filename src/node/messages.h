@@ -1,6 +1,6 @@
 // What nodes say to each other outside gossip, groups, blobs and jobs: copies of the cluster
-// record, each node's share of the cluster's status, orders to leave. Also how frames and log
-// entries of this module are told from others'.
+// record, each node's share of the cluster's status, orders to leave, what they find out about the
+// ways between them. Also how frames and log entries of this module are told from others'.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,8 @@
 #include "base/effects.h"
 #include "base/fields.h"
 #include "base/ids.h"
+#include "base/time.h"
+#include "node/checkup.h"
 
 namespace dunlin {
 
@@ -79,8 +81,45 @@ struct OrderProgress {
   }
 };
 
+// See reach.h. A pong goes back both as a datagram and over the stream, and says how the ping came.
+struct ReachPing {
+  std::uint64_t round = 0;
+  std::int64_t sent = 0;  // on the asker's own clock, microseconds
+  static constexpr auto fields() { return Fields<&ReachPing::round, &ReachPing::sent>{}; }
+};
+struct ReachPong {
+  std::uint64_t round = 0;
+  std::int64_t sent = 0;
+  Channel heard_on = Channel::kStream;
+  WallTime wall;
+  static constexpr auto fields() {
+    using P = ReachPong;
+    return Fields<&P::round, &P::sent, &P::heard_on, &P::wall>{};
+  }
+};
+// Open a connection to the asker's address, and say how that went. May be repeated.
+struct DialOrder {
+  std::uint64_t round = 0;
+  static constexpr auto fields() { return Fields<&DialOrder::round>{}; }
+};
+struct DialReport {
+  std::uint64_t round = 0;
+  bool reached = false;
+  std::string trouble;
+  static constexpr auto fields() {
+    using D = DialReport;
+    return Fields<&D::round, &D::reached, &D::trouble>{};
+  }
+};
+// Look at yourself and at the ways to others; answered by a CheckupShare.
+struct CheckupQuery {
+  std::uint64_t query = 0;
+  static constexpr auto fields() { return Fields<&CheckupQuery::query>{}; }
+};
+
 using NodeMessage = std::variant<RecordQuery, RecordCopyMessage, StatusQuery, StatusShare,
-                                 LeaveOrder, OrderProgress, DrainOrder>;
+                                 LeaveOrder, OrderProgress, DrainOrder, ReachPing, ReachPong,
+                                 DialOrder, DialReport, CheckupQuery, CheckupShare>;
 
 inline Bytes with_module(Module module, Bytes body) {
   body.insert(body.begin(), static_cast<std::uint8_t>(module));

@@ -23,6 +23,8 @@ Node::Parts::Parts(NodeConfig config_given, NodeStart start_given, Journal journ
       sched(self, start.boot, config.sched, random.fork()),
       admission(start.membership, random.fork()),
       status(self, start.membership.cluster, start.membership.group_count),
+      reach((start.boot << 32) + 1),
+      checkups(self),
       checkpointer(config.checkpoint_delay, config.checkpoint_changes),
       next_order_number((start.boot << 32) + 1) {}
 
@@ -61,12 +63,15 @@ Output Node::end_turn() {
   p.follow_ending();
   p.follow_draining();
   p.follow_orders();
+  p.follow_reach();
   p.unsettled = !p.settle();
   if (!p.unsettled && !p.out.fatal) p.checkpoint_if_due();
   p.mark_peers();
   p.seal_batch();
   for (const Send& send : p.out.sends) {
-    if (send.to != p.self) p.liveness.sent(p.now, send.to);
+    if (send.to == p.self) continue;
+    p.liveness.sent(p.now, send.to);
+    p.sent.add(send.frame);
   }
   Output output = std::exchange(p.output, {});
   output.sends.insert(output.sends.begin(), std::make_move_iterator(p.out.sends.begin()),
@@ -122,7 +127,7 @@ Instant Node::next_deadline() const {
                    p.router.next_deadline(), p.blobs.next_deadline(), p.sched.next_deadline(),
                    p.admission.next_deadline(), p.status.next_deadline(),
                    p.checkpointer.next_deadline(), p.ending.at, p.draining.until,
-                   p.next_order_deadline()});
+                   p.next_order_deadline(), p.next_reach()});
 }
 
 void Node::tick() {
@@ -134,19 +139,22 @@ void Node::tick() {
   p.blobs.tick(p.now, p.out);
   p.sched.tick(p.now, p.wall, p.out);
   p.status.tick(p.now, p.gossip.members(), p.out);
+  p.reach.tick(p.now, p.out);
+  p.checkups.tick(p.now, p.gossip.members());
   p.spread_record();
   p.follow_leaving();
 }
 
 // ---- inputs -------------------------------------------------------------------------------------
 
-void Node::receive(NodeId from, Channel, ByteView frame) {
+void Node::receive(NodeId from, Channel channel, ByteView frame) {
   Parts& p = *parts_;
   ASSERT(p.in_turn);
   if (frame.empty() || p.admission.record().is_retired(from)) return;
   if (from != p.self) {
     p.gossip.heard(p.now, from);
     p.liveness.heard(p.now, from);
+    p.received.add(frame);
   }
   switch (static_cast<Module>(frame[0])) {
     case Module::kGossip:
@@ -161,7 +169,9 @@ void Node::receive(NodeId from, Channel, ByteView frame) {
     case Module::kStore: p.blobs.receive(p.now, from, frame, p.out); break;
     case Module::kSched: p.sched.receive(p.now, from, frame, p.out); break;
     case Module::kNode:
-      if (const auto message = decode<NodeMessage>(frame.subspan(1))) p.receive(from, *message);
+      if (const auto message = decode<NodeMessage>(frame.subspan(1))) {
+        p.receive(from, channel, *message);
+      }
       break;
   }
 }

@@ -38,6 +38,8 @@ struct NodeConfig {
   // Applied state is checkpointed this long after it changed, or at once above so many changes.
   Duration checkpoint_delay = seconds(5);
   std::size_t checkpoint_changes = 20'000;
+  // Asks others whether they can reach this node, and says so if they cannot.
+  bool checks_reach = false;
 };
 
 // How this life of the node begins.
@@ -76,6 +78,10 @@ class Node {
   // The client went away: nobody waits for its answer any more.
   void on_client_gone(client::RequestId request);
   void set_disk_space(std::uint64_t total, std::uint64_t free);
+  // For checkups; a moment old is good enough.
+  void set_condition(const HostCondition& condition);
+  // How a connection to the peer's address went, which Output::dials asked for.
+  void on_dialled(NodeId peer, std::uint64_t round, const Result<void>& how);
   // A write has been in flight for longer than the host's limit (or no longer is).
   void set_storage_stalled(bool stalled);
   // SIGTERM: the tasks get their grace and are handed back; Output::stop follows when that is done,

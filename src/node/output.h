@@ -30,6 +30,13 @@ struct JoinAnswer {
   Bytes reply;
 };
 
+// Open a new connection to the peer's address, and close it: can it be reached there? Answered by
+// on_dialled.
+struct DialCheck {
+  NodeId peer;
+  std::uint64_t round = 0;  // of the peer's
+};
+
 struct Output {
   // In this order: what waits for nothing ...
   std::vector<Send> sends;         // one to the node itself comes back as receive(), next turn
@@ -50,6 +57,9 @@ struct Output {
 
   std::vector<PeerAddress> peers;  // new or changed
   std::vector<NodeId> forgotten_peers;
+
+  std::vector<DialCheck> dials;
+  std::vector<std::string> lines;  // for the log
 
   // The process must end, with this line on stderr (exit 1), or quietly (exit 0).
   std::optional<std::string> fatal;

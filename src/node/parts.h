@@ -1,6 +1,6 @@
 // The inside of a Node, shared by its source files: node.cpp (turns and inputs), recovery.cpp
 // (start), routing.cpp (events between modules), clients.cpp (what clients ask of the node itself),
-// orders.cpp (what they order of other nodes), draining.cpp.
+// orders.cpp (what they order of other nodes), draining.cpp, metrics.cpp, reachability.cpp.
 #pragma once
 
 #include <deque>
@@ -10,7 +10,9 @@
 
 #include "node/admission.h"
 #include "node/checkpointer.h"
+#include "node/checkups.h"
 #include "node/node.h"
+#include "node/reach.h"
 #include "node/status.h"
 #include "node/tokens.h"
 
@@ -114,8 +116,10 @@ struct Node::Parts {
   void serve(client::RequestId request, const client::UndrainNode& body);
   void serve(client::RequestId request, const client::ForgetNode& body);
   void serve(client::RequestId request, const client::StopNode& body);
+  void serve(client::RequestId request, const client::GetMetrics& body);
+  void serve(client::RequestId request, const client::GetCheckup& body);
   void answer(client::RequestId request, Result<client::Answer> answer, bool last = true);
-  void receive(NodeId from, const NodeMessage& message);
+  void receive(NodeId from, Channel channel, const NodeMessage& message);
   Error with_names(Error error) const;
   std::string dead_members() const;
   StatusShare share_of_status(std::uint64_t query) const;
@@ -148,6 +152,16 @@ struct Node::Parts {
   void follow_draining();
   std::string draining_line() const;
 
+  // metrics.cpp
+  void count_groups(client::Metrics& metrics) const;
+
+  // reachability.cpp
+  void follow_reach();
+  void judge_own_reach(const std::vector<PathReport>& paths);
+  Instant next_reach() const;
+  CheckupShare share_of_checkup(std::uint64_t query, const std::vector<PathReport>& paths) const;
+  void on_checkup_query(NodeId from, const CheckupQuery& message);
+
   // node.cpp
   void release_gated(std::uint64_t durable_row);
   void route_ticket(const Ticket& ticket);
@@ -173,6 +187,8 @@ struct Node::Parts {
   Scheduler sched;
   Admission admission;
   StatusGatherer status;
+  Reach reach;
+  Checkups checkups;
   Checkpointer checkpointer;
 
   // What waits for a batch on its way to the disk, by row.
@@ -233,6 +249,18 @@ struct Node::Parts {
     std::string last_line;
   };
   Draining draining;
+
+  // What others say of the ways to this node.
+  struct SelfCheck {
+    std::uint64_t round = 0;  // under way
+    Instant next_at;
+    std::vector<std::string> said;
+  };
+  SelfCheck self_check;
+  HostCondition condition;
+
+  MessageCounts sent, received;
+  std::uint64_t entries_committed = 0;
 
   // An order of a client here to a node, perhaps this one.
   struct SentOrder {

@@ -248,6 +248,7 @@ void Node::Parts::spread_record() {
 // ---- groups -------------------------------------------------------------------------------------
 
 void Node::Parts::on(Committed& event) {
+  ++entries_committed;
   if (event.payload.empty()) return;
   const ByteView body = ByteView(event.payload).subspan(1);
   checkpointer.changed(now, event.group);

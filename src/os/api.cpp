@@ -86,9 +86,9 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
 const std::vector<Endpoint>& endpoints() {
   static const std::vector<Endpoint> all = [] {
     std::vector<Endpoint> joined;
-    for (const auto* family :
-         {&node_endpoints(), &token_endpoints(), &job_endpoints(), &order_endpoints(),
-          &blob_endpoints(), &output_endpoints(), &log_endpoints(), &watch_endpoints()}) {
+    for (const auto* family : {&node_endpoints(), &metrics_endpoints(), &token_endpoints(),
+                               &job_endpoints(), &order_endpoints(), &blob_endpoints(),
+                               &output_endpoints(), &log_endpoints(), &watch_endpoints()}) {
       joined.insert(joined.end(), family->begin(), family->end());
     }
     return joined;
@@ -379,6 +379,13 @@ void Api::on_request(HttpRequest request) {
   }
   const Error error = nothing_there(request);
   refuse(error, error.code == Code::kNotFound ? 404 : 405);
+}
+
+HostFigures Api::host_figures() const {
+  HostFigures figures = figures_ ? figures_() : HostFigures{};
+  figures.api_answers = server_.answers();
+  figures.api_connections = server_.connections();
+  return figures;
 }
 
 // The number of groups is fixed when a cluster is founded, so it is asked for once.

@@ -19,6 +19,7 @@
 
 #include "base/time.h"
 #include "node/client.h"
+#include "os/host_figures.h"
 #include "os/http_server.h"
 
 namespace dunlin {
@@ -34,6 +35,8 @@ class Api {
  public:
   using Submit = std::function<void(client::RequestId, client::Request)>;
   using Gone = std::function<void(client::RequestId)>;
+  // What GET /metrics tells of the process, but for what the API itself counts.
+  using Figures = std::function<HostFigures()>;
 
   // The loop must outlive the Api, and must have run close() to its end before ~Api.
   Api(uv_loop_t* loop, Submit submit, Gone gone);
@@ -54,6 +57,7 @@ class Api {
   void drop_callers(const std::function<bool(const TokenId&)>& is_valid) {
     server_.drop_callers(is_valid);
   }
+  void set_figures(Figures figures) { figures_ = std::move(figures); }
   void set_servers(std::string servers) { server_.set_servers(std::move(servers)); }
   // The node's reply; may be called from within `submit`. Unknown requests are ignored.
   void deliver(client::Reply reply);
@@ -82,6 +86,7 @@ class Api {
   void on_request(HttpRequest request);
   void ask(ExchangeId exchange, std::uint64_t tag, client::Request request);
   void ask_later(ExchangeId exchange, std::uint64_t tag, client::Request request, Duration delay);
+  HostFigures host_figures() const;
   void arm_timer();
   void show_life();
   void forget(ExchangeId exchange);
@@ -90,6 +95,7 @@ class Api {
   uv_loop_t* loop_;
   Submit submit_;
   Gone gone_;
+  Figures figures_;
   HttpServer server_;
   uv_timer_t timer_{};
   uv_timer_t life_timer_{};  // runs while there are exchanges

@@ -100,6 +100,7 @@ class Exchange {
   // "WHAT is for root and the node's own account"
   static tl::unexpected<Error> not_an_operator(const std::string& what);
   bool is_root() const { return request_.uid == 0; }
+  HostFigures host_figures() const { return api_.host_figures(); }
 
   HttpRequest request_;
   Target target_;
@@ -136,14 +137,15 @@ struct Endpoint {
   std::size_t body_limit;
   MakeExchange make;
 };
-const std::vector<Endpoint>& node_endpoints();    // api_nodes.cpp
-const std::vector<Endpoint>& token_endpoints();   // api_tokens.cpp
-const std::vector<Endpoint>& job_endpoints();     // api_jobs.cpp
-const std::vector<Endpoint>& order_endpoints();   // api_orders.cpp
-const std::vector<Endpoint>& blob_endpoints();    // api_blobs.cpp
-const std::vector<Endpoint>& output_endpoints();  // api_outputs.cpp
-const std::vector<Endpoint>& log_endpoints();     // api_logs.cpp
-const std::vector<Endpoint>& watch_endpoints();   // api_watch.cpp
+const std::vector<Endpoint>& node_endpoints();     // api_nodes.cpp
+const std::vector<Endpoint>& metrics_endpoints();  // api_metrics.cpp
+const std::vector<Endpoint>& token_endpoints();    // api_tokens.cpp
+const std::vector<Endpoint>& job_endpoints();      // api_jobs.cpp
+const std::vector<Endpoint>& order_endpoints();    // api_orders.cpp
+const std::vector<Endpoint>& blob_endpoints();     // api_blobs.cpp
+const std::vector<Endpoint>& output_endpoints();   // api_outputs.cpp
+const std::vector<Endpoint>& log_endpoints();      // api_logs.cpp
+const std::vector<Endpoint>& watch_endpoints();    // api_watch.cpp
 
 template <class T>
 std::unique_ptr<Exchange> make_exchange(Exchange::Context context) {

@@ -312,6 +312,7 @@ void HttpServer::dispatch(Connection& c) {
 }
 
 void HttpServer::refuse(Connection& c, int status, const Error& error) {
+  ++answers_[status];
   c.keep_alive = false;
   std::vector<HttpHeader> headers;
   if (status == 401) headers.push_back({"WWW-Authenticate", "Bearer"});
@@ -330,6 +331,7 @@ void HttpServer::respond(ExchangeId id, int status, std::string_view content_typ
   Connection* c = find(id);
   if (c == nullptr) return;
   ASSERT(!c->streaming);
+  ++answers_[status];
   send(*c, whole_answer(status, content_type, body, headers_of(*c, headers), c->keep_alive,
                         !c->is_head()));
   finish(*c);
@@ -353,6 +355,7 @@ void HttpServer::begin_stream(ExchangeId id, int status, std::string_view conten
   Connection* c = find(id);
   if (c == nullptr) return;
   ASSERT(!c->streaming);
+  ++answers_[status];
   c->streaming = true;
   if (!c->reader.understands_chunks) c->keep_alive = false;
   std::string head = status_line(status) + "Content-Type: ";

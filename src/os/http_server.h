@@ -128,6 +128,8 @@ class HttpServer {
   void close();
 
   std::size_t connections() const { return connections_.size(); }
+  // How many answers were begun, by status.
+  const std::map<int, std::uint64_t>& answers() const { return answers_; }
 
  private:
   struct Connection;
@@ -172,6 +174,7 @@ class HttpServer {
   std::map<std::uint32_t, std::string> users_;
   std::map<std::uint32_t, std::size_t> connections_of_;  // by uid
   std::size_t plain_connections_ = 0;
+  std::map<int, std::uint64_t> answers_;
   std::string servers_;
   std::size_t body_bytes_ = 0;
   std::uint64_t next_connection_ = 1;

@@ -75,6 +75,11 @@ std::optional<Instant> LogWriter::waiting_since() const {
   return jobs_.front().since;
 }
 
+LatencyHistogram LogWriter::commits() const {
+  const std::scoped_lock lock(mutex_);
+  return commits_;
+}
+
 // ---- the thread ------------------------------------------------------------------------------
 
 void LogWriter::run() {
@@ -123,6 +128,7 @@ void LogWriter::take_group() {
 
 void LogWriter::write_group() {
   if (!group_.empty()) {
+    const Instant begun = monotonic_now();
     Result<void> done = try_write_group();
     if (!done && done.error().code == Code::kLimit && directory_.free_reserve()) {
       // The transaction was undone and packs are overwritten with the same bytes.
@@ -133,6 +139,9 @@ void LogWriter::write_group() {
     if (!done) end_process(done.error().message + kLastWords);
     directory_.write_witness(group_.back().row);
     mailbox_.post_durable(group_.back().row);
+    const Duration took = monotonic_now() - begun;
+    const std::scoped_lock lock(mutex_);
+    commits_.add(took);
     group_.clear();
   }
   for (std::string& file : removals_) {

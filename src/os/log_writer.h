@@ -18,6 +18,7 @@
 #include "dht/journal.h"
 #include "os/data_directory.h"
 #include "os/file_reader.h"
+#include "os/latency_histogram.h"
 #include "os/log_database.h"
 #include "os/pack_files.h"
 #include "os/storage_mailbox.h"
@@ -46,6 +47,8 @@ class LogWriter {
   std::uint64_t waiting_bytes() const;
   // When the oldest batch not yet durable was submitted.
   std::optional<Instant> waiting_since() const;
+  // What its commits took, packs included.
+  LatencyHistogram commits() const;
 
  private:
   struct Job {
@@ -77,6 +80,7 @@ class LogWriter {
   std::uint64_t waiting_bytes_ = 0;       // in jobs_ and in the group being written
   std::optional<Instant> writing_since_;  // of the group being written
   bool stop_ = false;
+  LatencyHistogram commits_;
 
   // The thread's own.
   LogDatabase log_;

@@ -1,6 +1,7 @@
 #include "os/node_host.h"
 
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,6 +86,7 @@ Result<void> NodeHost::start() {
   config.sched.node_name = config.facts.name;
   config.sched.server = options_.socket;
   config.sched.root_jobs_only = config.facts.root_jobs_only;
+  config.checks_reach = true;
   node_ = std::make_unique<Node>(std::move(config), std::move(*life), std::move(journal),
                                  std::move(recovered), Random(random_seed()), monotonic_now(),
                                  wall_now());
@@ -152,6 +154,7 @@ Result<void> NodeHost::open_doors() {
   Identity identity{node_->membership().keys, node_->boot(), node_->membership().cluster};
   transport_ = std::make_unique<Transport>(loop_, identity, transport_callbacks());
   transport_->set_keys(node_->membership().key_ring);
+  dial_checks_ = std::make_unique<DialChecks>(loop_, identity, node_->membership().key_ring);
   if (Result<SocketAddress> open = transport_->listen(std::move(port_)); !open) {
     return tl::unexpected(open.error());
   }
@@ -161,6 +164,7 @@ Result<void> NodeHost::open_doors() {
         input().on_client(id, std::move(request));
       },
       [this](client::RequestId id) { input().on_client_gone(id); });
+  api_->set_figures([this] { return figures(); });
   if (Result<void> open = api_->listen(options_.socket, std::move(socket_)); !open) {
     return open;
   }
@@ -322,6 +326,8 @@ void NodeHost::perform(Output& output) {
     transport_->reply_join(answer.join, std::move(answer.reply));
   }
   for (client::Reply& reply : output.replies) on_reply(std::move(reply));
+  for (const DialCheck& wanted : output.dials) check_dial(wanted);
+  for (const std::string& line : output.lines) say(line);
   if (output.fatal) {
     say(*output.fatal);
     stop(output.has_amnesia && disown_directory(options_.dir) ? kBeginAnew : 1);
@@ -410,6 +416,7 @@ RunnerOptions NodeHost::runner_options() const {
 
 void NodeHost::do_chores() {
   check_storage();
+  show_condition();
   drop_former_callers();
   if (members_stale_) tell_members();
 }
@@ -445,6 +452,37 @@ Result<HttpCaller> NodeHost::caller_of(std::string_view authorization) const {
 void NodeHost::drop_former_callers() {
   api_->drop_callers(
       [this](const TokenId& token) { return node_->admit_client(token) == Verdict::kAdmitted; });
+}
+
+HostFigures NodeHost::figures() const {
+  HostFigures figures;
+  figures.log_commits = storage_->log_commits();
+  figures.log_backlog = storage_->backlog();
+  add_process_figures(figures);
+  return figures;
+}
+
+void NodeHost::show_condition() {
+  HostCondition condition;
+  const DiskSpace space = storage_->space();
+  condition.disk_total = space.total;
+  condition.disk_free = space.free;
+  condition.log_commit_us = static_cast<std::uint64_t>(storage_->log_commits().recent_median().us);
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) condition.descriptors = limit.rlim_cur;
+  node_->set_condition(condition);
+}
+
+// A peer whose address is not known yet asks again.
+void NodeHost::check_dial(const DialCheck& wanted) {
+  const auto& members = node_->gossip().members();
+  const auto member = members.find(wanted.peer);
+  if (member == members.end()) return;
+  const NodeFacts& facts = member->second.facts;
+  dial_checks_->start(wanted.peer, facts.key, facts.address,
+                      [this, wanted](const Result<void>& how) {
+                        input().on_dialled(wanted.peer, wanted.round, how);
+                      });
 }
 
 // ---- first words --------------------------------------------------------------------------------
@@ -518,6 +556,7 @@ void NodeHost::close_all() {
   runner_->close();
   api_->close();
   transport_->close([] {});
+  dial_checks_->close();
   close_handle(prepare_);
   close_handle(check_);
   close_handle(idle_);

@@ -16,6 +16,7 @@
 
 #include "node/node.h"
 #include "os/api.h"
+#include "os/dial_checks.h"
 #include "os/directory_recovery.h"
 #include "os/node_options.h"
 #include "os/runner.h"
@@ -65,6 +66,9 @@ class NodeHost {
   void drop_former_callers();
   void tell_members();
   void tell_servers(const std::vector<Member>& reachable);
+  HostFigures figures() const;
+  void show_condition();
+  void check_dial(const DialCheck& wanted);
   Result<HttpCaller> caller_of(std::string_view authorization) const;
   void keep_identity(const std::vector<Member>& reachable);
   void on_first_ready();
@@ -84,6 +88,7 @@ class NodeHost {
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Transport> transport_;
+  std::unique_ptr<DialChecks> dial_checks_;
   std::unique_ptr<Runner> runner_;
   std::unique_ptr<Api> api_;
 

@@ -95,6 +95,10 @@ std::uint64_t Storage::backlog() const {
   return parts_->log_writer->waiting_bytes();
 }
 
+LatencyHistogram Storage::log_commits() const {
+  return parts_->log_writer->commits();
+}
+
 DiskSpace Storage::space() {
   return parts_->files->space();
 }

@@ -27,6 +27,7 @@
 #include "base/time.h"
 #include "dht/journal.h"
 #include "os/data_directory.h"
+#include "os/latency_histogram.h"
 #include "os/storage_mailbox.h"
 
 namespace dunlin {
@@ -64,6 +65,8 @@ class Storage {
   std::optional<Instant> stalled_since(Instant now) const;
   // Bytes submitted and not durable yet.
   std::uint64_t backlog() const;
+  // What the commits of the log took.
+  LatencyHistogram log_commits() const;
   // As measured a moment ago.
   DiskSpace space();
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "sched/attempt_counts.h"
 #include "sched/epoch_gate.h"
 #include "sched/job_record.h"
 #include "sched/log_writer.h"
@@ -78,6 +79,7 @@ class Executor {
   LoadChanged load() const;
   Devices devices_free() const { return free_room().devices; }
   const std::string& isolation_note() const { return isolation_note_; }
+  const AttemptCounts& counts() const { return counts_; }
   void add_watched(std::set<NodeId>& peers) const;
 
  private:
@@ -270,6 +272,7 @@ class Executor {
   Instant status_at_ = Instant::never();
   Instant jobs_due_ = Instant::never();
   Instant processes_due_ = Instant::never();
+  AttemptCounts counts_;
   bool takes_none_ = false;
   bool keeps_none_ = false;
 };

@@ -15,6 +15,7 @@ void Executor::send_to_coordinator(Turn& turn, GroupId group, const SchedMessage
 // ---- results ------------------------------------------------------------------------------------
 
 void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished) {
+  ++(finished.result.is_success() ? counts_.done : counts_.failed);
   job.finished.push_back(std::move(finished));
   // Nobody waits for what could still join the batch: it leaves at once.
   const bool has_more = job.running > 0 || !job.ready.empty() || job.allowed > 0 || job.pull;

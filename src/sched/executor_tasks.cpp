@@ -110,6 +110,7 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   logs_.open(start.key, {job.group, id, task.first, task.attempt}, 0, 0);
   logs_.set_limit(start.key, job.spec->log_limit);
   turn.effects.starts.push_back(std::move(start));
+  ++counts_.started;
   queue_.served(id, turn.now);
   claim(turn, id, job);
   pull_ahead(turn, id, job);
@@ -145,6 +146,7 @@ void Executor::fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskR
   finished.result.exit_code = 125;
   finished.result.detail = error.message.substr(0, kMaxDetail);
   finished.result.finished = turn.wall;
+  ++counts_.started;
   finish(turn, id, job, std::move(finished));
 }
 
@@ -155,6 +157,8 @@ void Executor::run_no_ops(Turn& turn, const JobId& id, HeldJob& job) {
     PlainResults plain;
     plain.run = run;
     plain.finished = turn.wall;
+    counts_.started += run.count;
+    counts_.done += run.count;
     batch.plain.push_back(std::move(plain));
   }
   job.ready.clear();
@@ -466,6 +470,7 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
   }
   logs_.close(key);
   if (release) turn.effects.releases.push_back({key});
+  if (!process.reported) ++counts_.dropped;
   const JobId id = process.job;
   processes_.erase(at);
   answer_tails(turn, id);

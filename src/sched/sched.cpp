@@ -380,6 +380,10 @@ std::string Scheduler::isolation_note() const {
   return parts_->executor.isolation_note();
 }
 
+AttemptCounts Scheduler::attempt_counts() const {
+  return parts_->executor.counts();
+}
+
 Instant Scheduler::hand_back_until() const {
   return parts_->executor.last_kill();
 }

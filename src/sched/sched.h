@@ -24,6 +24,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "dht/dht.h"
+#include "sched/attempt_counts.h"
 #include "sched/job.h"
 #include "sched/process_events.h"
 #include "sched/requests.h"
@@ -123,6 +124,7 @@ class Scheduler {
   Devices devices_free() const;
   // What tasks here cannot be kept from, for people; empty: all that is promised is enforced.
   std::string isolation_note() const;
+  AttemptCounts attempt_counts() const;
   // When the longest grace of what was handed back is over; long past when nothing runs.
   Instant hand_back_until() const;
 

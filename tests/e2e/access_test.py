@@ -9,6 +9,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+import prometheus_text
 from dunlin_cluster import PROGRAM, ClusterTest, wait_for
 
 
@@ -202,6 +203,11 @@ class PlainHttp(ClusterTest):
             self.assertEqual((status, body["error"]["code"]),
                              (401, "usage" if wrong == "x" else "refused"), body)
         self.assertEqual(self.get("/v1/down", made["token"], b"")[0], 403)
+        self.assertEqual(self.get("/metrics")[0], 401)
+        metrics = urllib.request.Request(self.url + "/metrics")
+        metrics.add_header("Authorization", "Bearer " + made["token"])
+        with urllib.request.urlopen(metrics, timeout=20) as answer:
+            self.assertIn("dunlin_members", prometheus_text.parse(answer.read().decode()))
         self.cluster.good("token", "revoke", made["id"])
         self.assertEqual(self.get("/v1/nodes", made["token"])[0], 401)
 

@@ -13,6 +13,7 @@ import string
 import struct
 import unittest
 
+import prometheus_text
 from dunlin_cluster import HOME, ClusterTest, wait_for
 from json_schema import Schemas
 
@@ -113,6 +114,8 @@ class Api(ClusterTest):
             for line in body.decode().split("\n"):
                 if line:
                     self.fits(json.loads(line), schema, what)
+        elif kind.startswith("text/plain; version=0.0.4"):
+            prometheus_text.parse(body.decode())
         elif kind == "application/x-dunlin-frames":
             parts = {"j": "Job", "t": "Task", "x": "Error"}
             for frame, _, payload in frames(body):
@@ -155,7 +158,7 @@ class Api(ClusterTest):
         return {"id": job_id(self.call("pickGroup")), "spec": {"argv": list(argv), **more}}
 
     def test_every_operation_answers_as_it_is_described(self):
-        for name in ("listNodes", "getStatus", "pickGroup"):
+        for name in ("listNodes", "getStatus", "getCheckup", "getMetrics", "pickGroup"):
             self.call(name)
             self.call(name, query="odd=1", status=400)
         self.tokens()

@@ -44,6 +44,8 @@ class FakeNode {
   std::vector<Member> members;
   std::vector<client::TokenView> tokens;
   client::Status status;
+  client::Metrics metrics;
+  client::Checkup checkup;
   std::vector<std::string> leave_progress = {"groups: 3 left", "groups: none left"};
   std::optional<Error> leave_error;
   std::uint32_t silent_groups = 0;
@@ -178,6 +180,8 @@ class FakeNode {
     }
     reply(id, client::Answer(client::Done{}));
   }
+  void on(client::RequestId id, client::GetMetrics&) { reply(id, client::Answer(metrics)); }
+  void on(client::RequestId id, client::GetCheckup&) { reply(id, client::Answer(checkup)); }
   void on(client::RequestId id, client::StopNode&) {
     stopped = true;
     reply(id, client::Answer(client::Done{}));
