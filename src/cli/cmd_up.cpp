@@ -131,20 +131,6 @@ Result<void> take_host(const Arguments& args, NodeOptions& options) {
   return {};
 }
 
-// As systemd reads it: double quotes, backslashes, and '%' and '$' doubled.
-std::string systemd_quoted(const std::string& word) {
-  constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.,:/@+";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string out = "\"";
-  for (const char c : word) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (c == '%' || c == '$') out += c;
-    out += c;
-  }
-  return out + "\"";
-}
-
 }  // namespace
 
 Result<NodeOptions> node_options_from(const Arguments& args) {
@@ -182,58 +168,10 @@ Result<NodeOptions> node_options_from(const Arguments& args) {
   return options;
 }
 
-std::string systemd_unit(const Arguments& args, const std::string& program) {
-  std::string command = systemd_quoted(program) + " up";
-  for (const Option& option : up_options()) {
-    // A service that is started again and again must not begin anew each time.
-    const std::string_view name = option.name;
-    if (name == "unit" || name == "reset") continue;
-    for (const std::string& value : args.all(option.name)) {
-      command += std::string(" --") + option.name;
-      const bool is_path = name == "dir" || (name == "token-file" && value != "-");
-      if (option.takes != Takes::kNothing) {
-        command += " " + systemd_quoted(is_path ? absolute_path(value) : value);
-      }
-    }
-  }
-  return "[Unit]\n"
-         "Description=dunlin node\n"
-         "After=network-online.target\n"
-         "Wants=network-online.target\n"
-         "# A host that comes back late is as welcome as any: there is no last try.\n"
-         "StartLimitIntervalSec=0\n"
-         "\n"
-         "[Service]\n"
-         "ExecStart=" +
-         command +
-         "\n"
-         "# `dunlin down` and `dunlin leave` end the node for good; a usage error (2) and a "
-         "refusal\n"
-         "# (5) would only come again.\n"
-         "Restart=on-failure\n"
-         "RestartPreventExitStatus=2 5\n"
-         "RestartSec=1\n"
-         "# The runner ends the tasks by itself, should no node come back in time.\n"
-         "KillMode=process\n"
-         "LimitNOFILE=65536\n"
-         "RuntimeDirectory=dunlin\n"
-         "RuntimeDirectoryPreserve=yes\n"
-         "\n"
-         "[Install]\n"
-         "WantedBy=multi-user.target\n";
-}
-
 int run_up(Invocation& call) {
   const auto options = node_options_from(call.args);
   if (!options) return call.failed(options.error());
-  if (call.args.has("unit")) {
-    std::string program(4096, '\0');
-    const ssize_t length = readlink("/proc/self/exe", program.data(), program.size());
-    program.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
-    print(systemd_unit(call.args, program.empty() ? "dunlin" : program));
-    return kExitWell;
-  }
-  return run_node(*options);
+  return call.args.has("unit") ? print_unit(call, *options) : run_node(*options);
 }
 
 }  // namespace dunlin

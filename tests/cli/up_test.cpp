@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "cli/shell.h"
 #include "os/json_writer.h"
@@ -104,21 +105,80 @@ TEST_F(UpCommand, RefusesWhatMakesNoSense) {
   }
 }
 
+// The words of the unit's command line, as systemd takes them apart (systemd.syntax(7)).
+std::vector<std::string> words_of_unit(const std::string& unit) {
+  const std::string key = "\nExecStart=";
+  const std::size_t begin = unit.find(key);
+  if (begin == std::string::npos) return {};
+  const std::string line =
+      unit.substr(begin + key.size(), unit.find('\n', begin + 1) - begin - key.size());
+  std::vector<std::string> words(1);
+  bool is_quoted = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    std::string& word = words.back();
+    if (line[i] == '"') {
+      is_quoted = !is_quoted;
+    } else if (line[i] == ' ' && !is_quoted) {
+      words.emplace_back();
+    } else if (line[i] == '\\' && line[i + 1] == 'x') {
+      word += static_cast<char>(std::stoi(line.substr(i + 2, 2), nullptr, 16));
+      i += 3;
+    } else if (line[i] == '\\' || line[i] == '%' || (line[i] == '$' && words.size() > 1)) {
+      EXPECT_TRUE(line[i] == '\\' || line[i + 1] == line[i]) << line;
+      word += line[++i];
+    } else {
+      word += line[i];
+    }
+  }
+  return words;
+}
+
 TEST_F(UpCommand, PrintsAUnitForItsOptions) {
   // The token's file is read even so: a wrong name is found out now.
   EXPECT_EQ(run({"up", "--unit", "--join", "x:1", "--token-file", "absent"}).code, 2);
   write_file("t", "secret");
-  const Ran unit = run({"up", "--unit", "--zone", "a b%c", "--join", "x:1", "--token-file", "t"});
+  const std::string odd = "a b%c$d\"e\\f;\x01\xff";
+  const Ran unit = run({"up", "--unit", "--dir", "d", "--zone", odd, "--join", "x:1",
+                        "--token-file", "t", "--label", "k=ä ö", "--keep-tasks"});
   EXPECT_EQ(unit.code, 0);
-  EXPECT_NE(unit.out.find(" up --join x:1 --token-file " + (files / "t") + " --zone \"a b%%c\"\n"),
-            std::string::npos)
-      << unit.out;
+  std::vector<std::string> words = words_of_unit(unit.out);
+  ASSERT_GT(words.size(), 1U);
+  EXPECT_EQ(words[0].front(), '/');
+  words.erase(words.begin());
+  EXPECT_EQ(words, (std::vector<std::string>{"up", "--dir", files / "d", "--join", "x:1", "--zone",
+                                             odd, "--label", "k=ä ö", "--keep-tasks",
+                                             "--token-file", files / "t"}));
   // What was stopped on purpose stays so; what may pass is tried for ever.
   EXPECT_NE(unit.out.find("\nRestart=on-failure\nRestartPreventExitStatus=2 5\n"),
             std::string::npos);
   EXPECT_NE(unit.out.find("\nStartLimitIntervalSec=0\n"), std::string::npos);
+  EXPECT_NE(unit.out.find("\nKillMode=process\n"), std::string::npos);
+  EXPECT_NE(unit.out.find("\nOOMPolicy=continue\n"), std::string::npos);
   // Started again and again, it must not begin anew each time.
   EXPECT_EQ(run({"up", "--unit", "--reset"}).out.find("--reset"), std::string::npos);
+}
+
+TEST_F(UpCommand, PrintsNoTokenIntoAUnit) {
+  for (const bool is_stdin : {false, true}) {
+    const std::string dir = is_stdin ? "a" : "b";
+    std::vector<std::string> args = {"up", "--unit", "--dir", dir, "--join", "x:1"};
+    if (is_stdin) {
+      args.insert(args.end(), {"--token-file", "-"});
+    } else {
+      args.insert(args.end(), {"--token", "se%cret"});
+    }
+    const Ran unit = run(args, "se%cret\n");
+    EXPECT_EQ(unit.code, 0) << unit.err;
+    EXPECT_EQ(unit.out.find("se%cret"), std::string::npos);
+    EXPECT_NE(unit.out.find(" --token-file " + (files / dir) + "/unit-token\n"), std::string::npos)
+        << unit.out;
+    EXPECT_NE(unit.err.find((files / dir) + "/unit-token"), std::string::npos);
+    std::ifstream kept(files / (dir + "/unit-token"));
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(kept), {}), "se%cret\n");
+    struct stat about {};
+    ASSERT_EQ(stat((files / (dir + "/unit-token")).c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0777U, 0600U);
+  }
 }
 
 }  // namespace
