@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "os/chance.h"
 #include "os/clock.h"
+#include "os/cluster_check.h"
 #include "os/dial.h"
 #include "os/say.h"
 #include "os/transport.h"
@@ -193,17 +194,41 @@ Result<NodeStart> succeed(uv_loop_t* loop, const NodeOptions& options, const Nod
 
 // ---- resuming -----------------------------------------------------------------------------------
 
-Result<NodeStart> resume(const NodeOptions& options, Remembered remembered, Effects& first) {
+// How this host comes into the cluster that it was told to join.
+std::string moving_hint(const NodeOptions& options) {
+  std::string servers;
+  for (const std::string& server : options.join) servers += (servers.empty() ? "" : ",") + server;
+  return "to move this host there (what it holds is set aside): dunlin up --reset --dir " +
+         options.dir + " --join " + servers + " --token-file FILE";
+}
+
+// A used directory resumes, and what it was told to join is another cluster: one of the two is a
+// mistake, and nobody here can know which.
+Result<void> check_own_cluster(uv_loop_t* loop, const NodeOptions& options,
+                               const Remembered& remembered) {
+  const ClusterId& own = remembered.membership.cluster;
+  const std::string belongs = options.dir + " belongs to cluster " + own.short_text();
   if (!options.token.empty()) {
     const Result<JoinToken> token = JoinToken::parse(options.token);
     if (!token) return tl::unexpected(token.error());
-    if (token->cluster != remembered.membership.cluster) {
-      return fail(Code::kRefused,
-                  options.dir + " belongs to cluster " +
-                      remembered.membership.cluster.short_text() + ", the token to cluster " +
-                      token->cluster.short_text(),
-                  "to move this host to the other cluster, add --reset");
+    if (token->cluster != own) {
+      return fail(Code::kRefused, belongs + ", the token to cluster " + token->cluster.short_text(),
+                  moving_hint(options));
     }
+  }
+  if (options.join.empty()) return {};
+  const Identity self{remembered.membership.keys, remembered.boot, own};
+  const std::optional<std::string> other =
+      server_of_other_cluster(loop, self, remembered.membership.key_ring, options.join);
+  if (!other) return {};
+  return fail(Code::kRefused, belongs + ", the node at " + *other + " to another cluster",
+              moving_hint(options) + "; to go on in its own, leave out --join");
+}
+
+Result<NodeStart> resume(uv_loop_t* loop, const NodeOptions& options, Remembered remembered,
+                         Effects& first) {
+  if (Result<void> fine = check_own_cluster(loop, options, remembered); !fine) {
+    return tl::unexpected(fine.error());
   }
   NodeStart start;
   start.boot = remembered.boot + 1;
@@ -220,7 +245,7 @@ Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const 
                              const Recovered& recovered, const std::optional<IdentityFile>& former,
                              const KeepFirst& keep, Effects& first) {
   Result<Remembered> before = remembered(recovered.facts);
-  if (before) return resume(options, std::move(*before), first);
+  if (before) return resume(loop, options, std::move(*before), first);
   if (before.error().code != Code::kNotFound) return tl::unexpected(before.error());
   if (former) return succeed(loop, options, facts, *former, first);
   if (!options.join.empty()) return join(loop, options, facts, keep, recovered, first);

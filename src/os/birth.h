@@ -20,8 +20,9 @@ namespace dunlin {
 using KeepFirst = std::function<void(Effects&)>;
 
 // The start of this life, and in `first` what must be durable before anybody hears of it. Blocks
-// (runs the loop) while it joins, saying on stderr what it tries; a joiner's key is durable before
-// it asks. kRefused: the cluster says no, or the directory belongs to another cluster.
+// (runs the loop) while it joins, or looks whether what a used directory was told to join is its
+// own cluster, saying on stderr what it tries; a joiner's key is durable before it asks. kRefused:
+// the cluster says no, or the directory belongs to another cluster.
 Result<NodeStart> begin_life(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
                              const Recovered& recovered, const std::optional<IdentityFile>& former,
                              const KeepFirst& keep, Effects& first);

@@ -201,10 +201,12 @@ Result<DiskSpace> DataDirectory::space() const {
   return DiskSpace{(about.f_blocks - reserved) * unit, about.f_bavail * unit};
 }
 
-Result<std::string> set_aside(const std::string& path) {
+Result<std::string> set_aside(const std::string& path, const std::vector<const char*>& more) {
   const Result<DataDirectory> held = DataDirectory::open(path);
   if (!held) return tl::unexpected(held.error());
-  if (std::none_of(kSetAside.begin(), kSetAside.end(),
+  std::vector<const char*> names(kSetAside.begin(), kSetAside.end());
+  names.insert(names.end(), more.begin(), more.end());
+  if (std::none_of(names.begin(), names.end(),
                    [&](const char* name) { return exists(held->file(name)); })) {
     return fail(Code::kNotFound, path + " holds nothing to set aside");
   }
@@ -216,7 +218,7 @@ Result<std::string> set_aside(const std::string& path) {
     }
     // The log goes first: from then on what is left tells that it is lost, should this be cut
     // short.
-    for (const char* name : kSetAside) {
+    for (const char* name : names) {
       const std::string from = held->file(name);
       if (exists(from) && ::rename(from.c_str(), (folder + "/" + name).c_str()) != 0) {
         return system_error("cannot move " + from, errno);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "os/file_descriptor.h"
@@ -68,9 +69,9 @@ class DataDirectory {
       std::make_unique<std::atomic<std::uint64_t>>(0);
 };
 
-// Moves databases, witness, identity and packs in it to `path`/rotten-N, so that the next start
-// finds an empty directory. Nothing is deleted. The directory must not be in use. The new folder;
-// kNotFound when there is nothing to move.
-Result<std::string> set_aside(const std::string& path);
+// Moves databases, witness, identity, packs and what else is named in it to `path`/rotten-N, so
+// that the next start finds an empty directory. Nothing is deleted. The new folder; kRefused while
+// a process uses the directory, kNotFound when there is nothing to move.
+Result<std::string> set_aside(const std::string& path, const std::vector<const char*>& more = {});
 
 }  // namespace dunlin

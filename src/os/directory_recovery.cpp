@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "node/setup.h"
 #include "os/chance.h"
+#include "os/join_token_file.h"
 #include "os/say.h"
 
 namespace dunlin {
@@ -61,14 +62,18 @@ Result<RecoveredDirectory> go_on_with(const std::string& directory, IdentityFile
   return begin_anew(directory, std::move(former));
 }
 
+// A token that lets others into the former cluster is of no use to the next one.
 Result<RecoveredDirectory> forget_everything(const std::string& directory) {
-  remove_succession(directory);
-  const Result<std::string> aside = set_aside(directory);
-  if (aside) {
-    say("the old data is kept in " + *aside);
-  } else if (aside.error().code != Code::kNotFound) {
-    return tl::unexpected(aside.error());
+  const std::optional<IdentityFile> former = read_identity(directory);
+  const Result<std::string> aside = set_aside(directory, {kSuccessionName, kJoinTokenName});
+  if (!aside && aside.error().code != Code::kNotFound) return tl::unexpected(aside.error());
+  if (aside && former) {
+    say(directory + " was node " + former->id().short_text() + " of cluster " +
+        former->cluster.short_text() +
+        (former->peers.empty() ? ", alone in it"
+                               : ", where it is missed now: there run dunlin forget"));
   }
+  if (aside) say("the old data is kept in " + *aside + "; remove that once it is of no use");
   return read_directory(directory);
 }
 

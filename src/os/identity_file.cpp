@@ -80,11 +80,11 @@ std::optional<IdentityFile> read_identity(const std::string& directory) {
 }
 
 Result<void> write_succession(const std::string& directory, const IdentityFile& identity) {
-  return write_file(directory, "succession", identity);
+  return write_file(directory, kSuccessionName, identity);
 }
 
 std::optional<IdentityFile> read_succession(const std::string& directory) {
-  return read_file(directory, "succession");
+  return read_file(directory, kSuccessionName);
 }
 
 void remove_succession(const std::string& directory) {

@@ -18,6 +18,7 @@
 namespace dunlin {
 
 constexpr std::size_t kMaxIdentityPeers = 64;
+constexpr const char* kSuccessionName = "succession";  // within the directory
 
 struct IdentityFile {
   Key32 seed{};

@@ -10,8 +10,6 @@ namespace dunlin {
 
 namespace {
 
-constexpr const char* kJoinTokenName = "join-token";
-
 std::string join_token_path(const std::string& directory) {
   return directory + "/" + kJoinTokenName;
 }

@@ -9,6 +9,8 @@
 
 namespace dunlin {
 
+constexpr const char* kJoinTokenName = "join-token";  // within the directory
+
 // Durable afterwards, as write_join_token.
 Result<void> promise_join_token(const std::string& directory);
 bool is_join_token_promised(const std::string& directory);

@@ -7,6 +7,7 @@
 
 #include "node/setup.h"
 #include "os/chance.h"
+#include "os/join_token_file.h"
 #include "os/temporary_directory.h"
 
 namespace dunlin {
@@ -107,6 +108,23 @@ TEST(DirectoryRecovery, ADisownedDirectoryIsSetAsideAtTheNextStart) {
   const Result<RecoveredDirectory> found = recover_directory(options);
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_TRUE(found->former);
+}
+
+TEST(DirectoryRecovery, ResetKeepsWhatWasThereAndTakesNothingOfTheFormerCluster) {
+  const TemporaryDirectory directory;
+  NodeOptions options = options_of(directory);
+  { ASSERT_TRUE(recover_directory(options)); }
+  ASSERT_TRUE(write_identity(options.dir, identity_with({"10.0.0.1:7400"})));
+  ASSERT_TRUE(write_succession(options.dir, identity_with({"10.0.0.1:7400"})));
+  ASSERT_TRUE(write_join_token(options.dir, "dun1-token"));
+  options.reset = true;
+  const Result<RecoveredDirectory> found = recover_directory(options);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_FALSE(found->former);
+  for (const char* name : {"identity", "succession", "join-token"}) {
+    EXPECT_FALSE(fs::exists(options.dir + "/" + name)) << name;
+    EXPECT_TRUE(fs::exists(options.dir + "/rotten-1/" + name)) << name;
+  }
 }
 
 TEST(DirectoryRecovery, ResetOfAnEmptyDirectoryIsNoError) {
