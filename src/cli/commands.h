@@ -29,6 +29,8 @@ int run_token_revoke(Invocation& call);
 const OptionTable& token_create_options();
 const OptionTable& token_list_options();
 
+int run_doctor(Invocation& call);  // cmd_doctor.cpp
+
 int run_run(Invocation& call);     // cmd_run.cpp
 int run_submit(Invocation& call);  // cmd_submit.cpp
 const OptionTable& run_options();
