@@ -275,6 +275,8 @@ const std::vector<Command>& commands() {
        &no_options(), Words::kAnywhere, 1, kAny, run_cancel},
       {"doctor", "what is wrong with this host or cluster, and how to mend it", "", "dunlin doctor",
        &no_options(), Words::kAnywhere, 0, 0, run_doctor},
+      {"top", "nodes, jobs and rates on a screen, live; q ends it", "[--interval TIME]",
+       "dunlin top --interval 5s", &top_options(), Words::kAnywhere, 0, 0, run_top},
       {"pause", "start nothing of these jobs or tasks until they are resumed",
        "JOB[.TASKS]... [--freeze]", "dunlin pause last --freeze", &pause_options(),
        Words::kAnywhere, 1, kAny, run_pause},

@@ -30,6 +30,8 @@ const OptionTable& token_create_options();
 const OptionTable& token_list_options();
 
 int run_doctor(Invocation& call);  // cmd_doctor.cpp
+int run_top(Invocation& call);     // cmd_top.cpp
+const OptionTable& top_options();
 
 int run_run(Invocation& call);     // cmd_run.cpp
 int run_submit(Invocation& call);  // cmd_submit.cpp
