@@ -6,7 +6,6 @@ import pathlib
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import unittest
@@ -118,7 +117,7 @@ class Package(unittest.TestCase):
 
     def end(self, node):
         if node.poll() is None:
-            node.send_signal(signal.SIGINT)  # the tasks, too
+            output(self.program, "--server", f"{self.home}/node/api.sock", "down")  # tasks, too
         node.communicate(timeout=30)
 
     def test_a_task_lives_through_an_upgrade(self):
