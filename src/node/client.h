@@ -142,10 +142,9 @@ struct ForgetNode {
 struct StopNode {};
 struct Done {};
 
-using Request =
-    std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus, CreateToken,
-                 LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens, EndToken, ForgetNode,
-                 GetMetrics, GetCheckup>;
+using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
+                             CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens,
+                             EndToken, ForgetNode, GetMetrics, GetCheckup>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
                             TokenCreated, Progress, Done, TokenList, Metrics, Checkup>;
 
