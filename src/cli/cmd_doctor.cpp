@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/diagnosis.h"
+#include "cli/directories.h"
 #include "cli/servers.h"
 #include "os/json.h"
 #include "os/json_checkup.h"

@@ -17,10 +17,11 @@ void count_members(const std::map<NodeId, Member>& members, client::Metrics& met
 
 void Node::Parts::count_groups(client::Metrics& metrics) const {
   metrics.groups = start.membership.group_count;
+  const bool whole = is_whole();
   for (std::uint16_t group = 0; group < start.membership.group_count; ++group) {
     if (groups.config({group})) ++metrics.groups_held;
     if (groups.is_leading({group})) ++metrics.groups_led;
-    if (is_served({group})) ++metrics.groups_with_quorum;
+    if (is_served({group}, whole)) ++metrics.groups_with_quorum;
   }
 }
 
