@@ -1,12 +1,14 @@
 // A node process reduced to its runner: starts processes, collects what comes of them.
 #pragma once
 
+#include <stdlib.h>
 #include <uv.h>
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -87,5 +89,16 @@ std::string read_text(const std::string& path);
 // The program's other life: `runner-node DIR SCRIPT TAKEN`. Runs the script as process 1, takes
 // its stdout up to TAKEN, writes DIR/node-ready when 2,000 bytes have come, and waits to be killed.
 int run_test_node(const std::vector<std::string>& words);
+
+// The first number in a text.
+inline int number_in(const std::string& text) {
+  return atoi(text.c_str());
+}
+
+inline std::string numbers(int from, int to) {
+  std::ostringstream text;
+  for (int i = from; i <= to; ++i) text << i << '\n';
+  return text.str();
+}
 
 }  // namespace dunlin
