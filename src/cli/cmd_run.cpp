@@ -1,4 +1,6 @@
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -12,6 +14,7 @@
 #include "cli/passed_input.h"
 #include "cli/reconnect.h"
 #include "cli/submission.h"
+#include "cli/units.h"
 #include "os/clock.h"
 #include "os/json.h"
 
@@ -180,13 +183,25 @@ class Runner {
         if (!which.empty()) say();
         return 128 + task.signal.value_or(0);
       case Reason::kMemory: say(); return 128 + SIGKILL;
-      case Reason::kTimeLimit: say(); return kExitTimeLimit;
-      case Reason::kCannotExecute: say(); return kExitCannotRun;
+      case Reason::kTimeLimit:
+        note("dunlin: " + which + "ended by its time limit, --time " +
+             text_of(submission_.spec.time_limit));
+        return kExitTimeLimit;
+      case Reason::kCannotExecute:
+        note("dunlin: " + which + why_of(task) + how_to_execute());
+        return kExitCannotRun;
       case Reason::kMissingExecutable:
         say_missing(which + why_of(task));
         return kExitCommandMissing;
       default: say(); return kExitOwnFailure;
     }
+  }
+
+  // A file of ours that lacks its x bit is shipped as it is.
+  std::string how_to_execute() const {
+    const std::string& word = submission_.spec.argv.front();
+    const bool is_bare = is_regular_file(word) && access(word.c_str(), X_OK) != 0;
+    return is_bare ? "; it may not be executed here either: chmod +x " + word : "";
   }
 
   void say_missing(const std::string& why) const {
@@ -196,10 +211,15 @@ class Runner {
                                         [&](const ShippedFile& file) { return file.name == word; });
     if (is_shipped) return note("dunlin: " + why + "; it was shipped: call it ./" + word);
     const std::string here = found_here(word);
-    note("dunlin: " + why +
-         (here.empty()
-              ? ""
-              : "; it exists here: add --file " + here + ", and call it ./" + last_part(here)));
+    std::string hint;
+    if (!here.empty()) {
+      hint = "; it exists here: add --file " + here + ", and call it ./" + last_part(here);
+    } else if (word.find('/') != std::string::npos) {
+      hint = "; nor is there one here, to be shipped";
+    } else {
+      hint = "; install it there, or ship a program by its path, as in ./" + word;
+    }
+    note("dunlin: " + why + hint);
   }
 
   Invocation& call_;

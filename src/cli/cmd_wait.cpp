@@ -146,8 +146,9 @@ class Waiter {
     }
     return call_.failed(
         {Code::kTimeout,
-         std::to_string(left_.size()) + " jobs are not known to have ended in time: " + names,
-         "see: dunlin status"});
+         (left_.size() == 1 ? "one job is" : std::to_string(left_.size()) + " jobs are") +
+             " not known to have ended in time: " + names,
+         "wait longer, or see: dunlin explain " + left_.begin()->text()});
   }
 
   int finish(int code) {

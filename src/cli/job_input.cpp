@@ -77,7 +77,12 @@ Result<JobInput> input_of_words(const Arguments& args) {
 
 Result<JobInput> input_of_submission(const Arguments& args, const OptionTable& table) {
   auto typed = input_of_words(args);
-  if (!typed || !is_regular_file(typed->command.front())) return typed;
+  if (!typed) return typed;
+  if (!is_regular_file(typed->command.front())) {
+    if (!typed->command.front().ends_with(".toml")) return typed;
+    return fail(Code::kNotFound, "there is no job file " + typed->command.front(),
+                "give its path as seen from here");
+  }
   const std::string path = typed->command.front();
   if (path.ends_with(".toml")) return from_file(std::move(*typed), table);
   auto written = read_job_script(path, table);

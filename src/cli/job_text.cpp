@@ -48,6 +48,10 @@ std::string how_it_ended(const JobSummary& job) {
   } else if (job.state == JobState::kFailed && job.reason != Reason::kNone) {
     text += std::string(", ") + name_of(job.reason);
   }
+  const bool is_cancelled = job.state == JobState::kCancelled;
+  if (is_cancelled && job.reason != Reason::kCancelled && job.reason != Reason::kNone) {
+    text += std::string(", ") + name_of(job.reason);
+  }
   if (job.started_at.ms != 0) {
     text += ", after " + time_between(job.started_at, job.finished_at, wall_now());
   }

@@ -165,6 +165,10 @@ Result<NodeStart> ask(uv_loop_t* loop, Newborn child, const JoinKey& key,
 
 Result<NodeStart> join(uv_loop_t* loop, const NodeOptions& options, const NodeFacts& facts,
                        const KeepFirst& keep, const Recovered& recovered, Effects& first) {
+  if (options.token.empty()) {
+    return fail(Code::kUsage, "--join needs a token of that cluster",
+                "add --token T or --token-file FILE; `dunlin token create` there prints one");
+  }
   const Result<JoinToken> token = JoinToken::parse(options.token);
   if (!token) return tl::unexpected(token.error());
   std::optional<Key32> seed = remembered_newborn(recovered.facts);

@@ -14,7 +14,8 @@ constexpr std::chrono::milliseconds kIdleDelay{5};  // no batch for so long: the
 constexpr std::chrono::seconds kRowRetryDelay{1};   // between tries for which there was no room
 
 constexpr const char* kLastWords =
-    "; this node ends here: it has promised nothing that is not on its disk";
+    "; this node ends here: it has promised nothing that is not on its disk; when that is well "
+    "again, and has room, start it anew with: dunlin up";
 
 std::uint64_t size_of(const DiskBatch& batch) {
   std::uint64_t size = sizeof(DiskBatch) + batch.row_data.size();

@@ -105,7 +105,9 @@ std::optional<std::vector<IndexRun>> LeaderDesk::tasks_meant(Turn& turn, std::ui
                                                              const std::vector<TaskRange>& tasks) {
   std::vector<IndexRun> runs = job.numbers()->indices_of(tasks);
   if (!tasks.empty() && runs.empty()) {
-    refuse(turn, handle, {Code::kNotFound, "job " + job.id.text() + " has no such task", {}});
+    refuse(turn, handle,
+           {Code::kNotFound, "job " + job.id.text() + " has no such task",
+            "see: dunlin tasks " + job.id.text()});
     return std::nullopt;
   }
   if (runs.size() > kMaxCancelRuns) {

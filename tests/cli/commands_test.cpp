@@ -311,6 +311,12 @@ TEST_F(Commands, WaitTellsHowEachJobEnded) {
   EXPECT_EQ(lines(done.err), 1U);
   EXPECT_EQ(run({"wait", well, bad}).code, 1);
   EXPECT_EQ(run({"wait", "--any", well, open}).code, 0);
+  const std::string behind = submit({"hang"});
+  server.on_loop([&](FakeNode& node) {
+    node.finish_task(*JobId::from_text(behind), 1, TaskState::kCancelled,
+                     Reason::kDependencyFailed);
+  });
+  EXPECT_TRUE(run({"wait", behind}).err.starts_with(behind + ": cancelled, dependency_failed"));
   const Ran late = run({"wait", "--timeout", "50ms", open, well});
   EXPECT_EQ(late.code, 6);
   EXPECT_NE(late.err.find(open), std::string::npos);

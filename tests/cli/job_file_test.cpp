@@ -10,6 +10,14 @@ namespace {
 
 using JobFile = Shell;
 
+TEST_F(JobFile, ThatIsNotThereIsNoCommandOfThatName) {
+  const Ran ran = run({"submit", "missing.toml"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err,
+            "dunlin: there is no job file missing.toml; give its path as seen from here\n");
+  server.on_loop([](FakeNode& node) { EXPECT_TRUE(node.jobs.empty()); });
+}
+
 TEST_F(JobFile, SaysAllOfAJob) {
   environment["FROM_HERE"] = "here";
   write_file("work", "#!/bin/sh\n", 0755);

@@ -35,6 +35,32 @@ TEST_F(RunCommand, ExitsWithCodesOfItsOwnForWhatTheCommandDidNotDo) {
   EXPECT_EQ(ended(TaskState::kDone, Reason::kNone), 0);
 }
 
+TEST_F(RunCommand, SaysWhatToDoAboutACommandThatDidNotRun) {
+  // A word that is known nowhere, and a path that leads nowhere.
+  EXPECT_NE(run({"run", "nowhere"}).err.find("; install it there, or ship a program by its path"),
+            std::string::npos);
+  const auto ended = [&](const std::string& option, Reason reason) {
+    auto running = start({"run", option, "--", "./hang"});
+    const JobId id = only_job();
+    server.on_loop([&](FakeNode& node) { node.finish_task(id, 1, TaskState::kFailed, reason, 9); });
+    const Ran ran = running->end();
+    server.on_loop([&](FakeNode& node) { node.jobs.clear(); });
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    return ran.err;
+  };
+  EXPECT_NE(ended("--cpus=1", Reason::kMissingExecutable).find("nor is there one here"),
+            std::string::npos);
+  EXPECT_EQ(ended("--time=90s", Reason::kTimeLimit),
+            "dunlin: ended by its time limit, --time 90s\n");
+  write_file("hang", "#!/bin/sh\n", 0644);
+  EXPECT_NE(ended("--cpus=1", Reason::kCannotExecute)
+                .find("; it may not be executed here either: "
+                      "chmod +x ./hang"),
+            std::string::npos);
+  write_file("hang", "#!/bin/sh\n", 0755);
+  EXPECT_EQ(ended("--cpus=1", Reason::kCannotExecute).find("chmod"), std::string::npos);
+}
+
 TEST_F(RunCommand, PassesBothStreamsOn) {
   EXPECT_EQ(run({"run", "echo", "out"}).out, "out\n");
   const Ran ran = run({"run", "complain", "err"});

@@ -562,6 +562,7 @@ TEST(Storage, AFailedWriteEndsTheProcessWithOneLineAndNoFalsePromise) {
   EXPECT_EQ(child.finish(), kDiskFailedExit);
   EXPECT_EQ(child.stderr_text.substr(0, 8), "dunlin: ");
   EXPECT_NE(child.stderr_text.find("this node ends here"), std::string::npos) << child.stderr_text;
+  EXPECT_NE(child.stderr_text.find("start it anew with: dunlin up"), std::string::npos);
   StorageLife life;
   ASSERT_TRUE(life.open(directory / "node").has_value());
   EXPECT_GT(child.row, 5u);
