@@ -280,6 +280,14 @@ void JobMachine::grow(GroupId group, Job& job, std::uint64_t bytes) {
   bytes_[group] += bytes;
 }
 
+// A job that was read back may count for less than its lists were reckoned at.
+void JobMachine::resize(GroupId group, Job& job, std::uint64_t before, std::uint64_t after) {
+  const std::uint64_t gone = std::min(before, job.bytes);
+  job.bytes = job.bytes - gone + after;
+  std::uint64_t& all = bytes_[group];
+  all = all - std::min(gone, all) + after;
+}
+
 std::uint64_t JobMachine::bytes(GroupId group) const {
   const auto at = bytes_.find(group);
   return at == bytes_.end() ? 0 : at->second;

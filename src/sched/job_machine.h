@@ -70,6 +70,7 @@ class JobMachine {
   // Ends a command's change of a job: final or not, counted or not.
   void note_change(GroupId group, LogIndex index, Job& job);
   void grow(GroupId group, Job& job, std::uint64_t bytes);
+  void resize(GroupId group, Job& job, std::uint64_t before, std::uint64_t after);
   void erase(GroupId group, const JobId& job);
 
   std::map<GroupId, Jobs> groups_;

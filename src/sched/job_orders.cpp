@@ -51,6 +51,10 @@ void start_over(Job& job, LogIndex index) {
   head.finished = {};
 }
 
+std::uint64_t list_bytes(const JobHead& head) {
+  return kHeldBytes * head.held.size() + kRoundBytes * head.later_rounds.size();
+}
+
 bool is_waited_for(const Job& job, const JobId& dependency) {
   const auto& met = job.head.met;
   if (std::find(met.begin(), met.end(), dependency) != met.end()) return false;
@@ -73,11 +77,12 @@ void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command
     });
     held = held_after(head.held, std::move(tasks), command.hold);
     if (head.hold != Hold::kNone || held.size() > kMaxHeldRuns) return;  // it is not obeyed
-    grow(group, *job, kHeldBytes * (held.size() - std::min(held.size(), head.held.size())));
   }
   take_order(*job, command.order);
   if (command.tasks.empty()) head.hold = command.hold;
+  const std::uint64_t before = list_bytes(head);
   head.held = std::move(held);
+  resize(group, *job, before, list_bytes(head));
   head.held_at = index;
   note_change(group, index, *job);
 }
@@ -100,14 +105,15 @@ void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& comman
   });
   if (!any) return;
   head.round = index;
+  const std::uint64_t before = list_bytes(head);
   if (was_final) {
     start_over(*job, index);
     name_nodes(*job, command.probed);
     open_[group].insert(command.job);
   } else {
     head.later_rounds.push_back(index);
-    grow(group, *job, kRoundBytes);
   }
+  resize(group, *job, before, list_bytes(head));
   if (command.all && command.tasks.empty()) ++head.whole_rounds;
   head.is_cancelled = false;
   head.cancelled_by.clear();

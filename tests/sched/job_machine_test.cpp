@@ -115,6 +115,20 @@ TEST(JobMachine, WhatFailedBeforeARetryEndsNothingOfIt) {
   EXPECT_EQ(log.job().head.reason, Reason::kMaxFails);
 }
 
+TEST(JobMachine, PartsPausedAndResumedTimeAndAgainTakeNoRoom) {
+  Log log;
+  log.submit(20'000);
+  const std::uint64_t bytes = log.machine.bytes(kGroup);
+  std::vector<IndexRun> parts;
+  for (std::uint32_t first = 0; first < 4000; first += 4) parts.push_back({first, 2});
+  for (std::uint64_t order = 1; order < 40; order += 2) {
+    log.apply(HoldCommand{log.id, parts, Hold::kPaused, order});
+    EXPECT_GT(log.machine.bytes(kGroup), bytes);
+    log.apply(HoldCommand{log.id, parts, Hold::kNone, order + 1});
+  }
+  EXPECT_EQ(log.machine.bytes(kGroup), bytes);
+}
+
 TEST(JobMachine, WhatIsOpenedAnewWhileOthersGoOnTakesNoRoomAndFormerAttemptsCountNoMore) {
   Log log;
   log.submit(20'000);
