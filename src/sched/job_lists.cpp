@@ -144,7 +144,7 @@ void JobLists::start(Turn& turn, Gather gather) {
     return;
   }
   const std::uint64_t token = next_token_++;
-  gather.ask_at = turn.now + kGatherSecond;
+  gather.second_at = turn.now + kGatherSecond;
   gather.until = turn.now + kGatherPatience;
   gather.ranks.resize(group_count_, Rank::kNone);
   std::map<NodeId, std::vector<GroupId>> questions;
@@ -174,7 +174,7 @@ void JobLists::start(Turn& turn, Gather gather) {
 }
 
 void JobLists::ask_all(Turn& turn, std::uint64_t token, Gather& gather) {
-  gather.ask_at = Instant::never();
+  gather.asked_all = true;
   std::vector<GroupId> lacking;
   for (std::uint16_t i = 0; i < group_count_; ++i) {
     if (gather.ranks[i] < Rank::kReplicated) lacking.push_back(GroupId{i});
@@ -211,12 +211,10 @@ void JobLists::on(Turn& turn, NodeId from, const JobsReply& message) {
   if (is_complete(gather)) {
     finish(turn, message.token);
   } else if (gather.waiting.empty()) {
-    // Groups that elect or move have an answer a moment later.
-    const bool is_first = gather.ask_at != Instant::never();
-    if (is_first) {
-      ask_all(turn, message.token, gather);
+    if (gather.asked_all) {
+      finish(turn, message.token);
     } else {
-      gather.ask_at = turn.now + kGatherAgain;
+      ask_all(turn, message.token, gather);
     }
   }
 }
@@ -310,7 +308,7 @@ void JobLists::tick(Turn& turn) {
   for (auto& [token, gather] : gathers_) {
     if (gather.until <= turn.now) {
       over.push_back(token);
-    } else if (gather.ask_at <= turn.now) {
+    } else if (!gather.asked_all && gather.second_at <= turn.now) {
       ask_all(turn, token, gather);
     }
   }
@@ -325,7 +323,7 @@ void JobLists::tick(Turn& turn) {
 Instant JobLists::next_deadline() const {
   Instant next = Instant::never();
   for (const auto& [token, gather] : gathers_) {
-    next = std::min({next, gather.ask_at, gather.until});
+    next = std::min(next, gather.asked_all ? gather.until : gather.second_at);
   }
   for (const auto& [token, stale] : stales_) next = std::min(next, stale.until);
   return next;
