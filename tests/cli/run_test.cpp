@@ -39,6 +39,7 @@ TEST_F(RunCommand, SaysWhatToDoAboutACommandThatDidNotRun) {
   // A word that is known nowhere, and a path that leads nowhere.
   EXPECT_NE(run({"run", "nowhere"}).err.find("; install it there, or ship a program by its path"),
             std::string::npos);
+  server.on_loop([](FakeNode& node) { node.jobs.clear(); });
   const auto ended = [&](const std::string& option, Reason reason) {
     auto running = start({"run", option, "--", "./hang"});
     const JobId id = only_job();
