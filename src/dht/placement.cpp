@@ -70,7 +70,11 @@ Placement::Placement(std::vector<PlacementHost> hosts, std::uint16_t group_count
   std::size_t staying = 0;
   for (const PlacementHost& host : hosts_) {
     staying += host.state == PlacementHost::State::kLeaving ? 0U : 1U;
-    if (counts(host.state)) present_.push_back(host);
+    if (counts(host.state)) {
+      present_.push_back(host);
+    } else {
+      replaces_ = true;
+    }
   }
   wanted_ = static_cast<std::uint32_t>(odd_up_to(std::min<std::size_t>(voters, staying)));
   if (present_.size() >= std::max<std::size_t>(wanted_, kFewestForCopysets)) deal(group_count);
@@ -83,7 +87,8 @@ PlacementHost::State Placement::state_of(const NodeId& node) const {
   return PlacementHost::State::kLeaving;
 }
 
-// An absent host keeps the vote it has, but can be given none: who waited for it could not leave.
+// While somebody is to be replaced, an absent host keeps the vote it has, but can be given none:
+// who waited for it could not leave.
 std::vector<NodeId> Placement::copyset_of(std::size_t head, const GroupConfig& present) const {
   std::vector<NodeId> chosen;
   std::vector<NodeId> passed_over;
@@ -91,7 +96,8 @@ std::vector<NodeId> Placement::copyset_of(std::size_t head, const GroupConfig& p
   std::set<std::string> zones;
   for (std::size_t step = 0; step < present_.size() && chosen.size() < wanted_; ++step) {
     const PlacementHost& host = present_[(head + step) % present_.size()];
-    if (host.state == PlacementHost::State::kAbsent && !votes_in(present, host.id)) {
+    const bool is_absent = host.state == PlacementHost::State::kAbsent;
+    if (is_absent && replaces_ && !votes_in(present, host.id)) {
       out_of_reach.push_back(host.id);
     } else {
       (zones.insert(host.zone).second ? chosen : passed_over).push_back(host.id);

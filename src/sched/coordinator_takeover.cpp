@@ -292,14 +292,16 @@ void Coordinator::propose_loss(Turn& turn, Led& at, NodeId node, Holding& holdin
   std::vector<TaskRun> runs = holding.losing.runs();
   if (runs.size() > kMaxLostRuns) runs.resize(kMaxLostRuns);
   std::vector<TaskRun> waiting;
+  AttemptRuns named;
   for (const TaskRun& run : runs) {
+    named.add(run);
     const std::vector<TaskRun> parts = holding.waiting.common(run);
     waiting.insert(waiting.end(), parts.begin(), parts.end());
   }
   holding.losing_token =
       propose(turn, at.id, at.group,
               LostCommand{at.job.id, node, holding.node_lost, std::move(runs), turn.wall,
-                          std::move(waiting), holding.first_start(holding.losing)});
+                          std::move(waiting), holding.first_start(named)});
 }
 
 void Coordinator::drop(Turn& turn, Led& at, NodeId node, const std::vector<TaskRun>& runs) {

@@ -311,8 +311,13 @@ void Executor::set_draining(Turn& turn, bool draining) {
     fill(turn);
     return;
   }
+  for (auto& [id, job] : jobs_) job.allowed = 0;
+  give_back_ready(turn);
+}
+
+// What is bound and has not begun may begin elsewhere.
+void Executor::give_back_ready(Turn& turn) {
   for (auto& [id, job] : jobs_) {
-    job.allowed = 0;
     if (!job.ready.empty() || !job.held.is_empty()) lists_due_.insert(job.group);
     for (const TaskRun& run : job.ready) job.held.remove(run);
     job.ready.clear();

@@ -215,15 +215,16 @@ class Executor {
   void give_up(Turn& turn, ProcessKey key);
   void forget_process(Turn& turn, ProcessKey key, bool release);
   void terminate(Turn& turn, ProcessKey key, Process& process);
-  // executor_freezing.cpp
-  void set_time_limit(const HeldJob& job, Process& process);
-  void set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_frozen);
-  void give_back_paused(Turn& turn, HeldJob& job);
   void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
   TaskResult result_of(const Process& process) const;
   std::string start_trouble(const JobSpec* spec, const ProcessExited& exit) const;
   void tick_process(Turn& turn, ProcessKey key, Process& process);
+  // executor_freezing.cpp
+  void set_time_limit(const HeldJob& job, Process& process);
+  void set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_frozen);
+  void give_back_paused(Turn& turn, HeldJob& job);
+  void give_back_ready(Turn& turn);
 
   // executor_reports.cpp: what coordinators and readers are told
   void finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished);

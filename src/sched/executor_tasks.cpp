@@ -201,11 +201,13 @@ void Executor::on(Turn& turn, const RunnerReady& event) {
 
 void Executor::on(Turn&, const RunnerLost&) {
   has_runner_ = false;
+  is_runner_silent_ = false;
 }
 
 // What it holds may go on; nothing more is given to it until it answers.
-void Executor::on(Turn&, const RunnerSilence& event) {
+void Executor::on(Turn& turn, const RunnerSilence& event) {
   is_runner_silent_ = event.is_silent;
+  if (event.is_silent) give_back_ready(turn);
 }
 
 void Executor::adopt(Turn& turn, const RunnerHeld& held) {

@@ -144,7 +144,7 @@ void JobLists::start(Turn& turn, Gather gather) {
     return;
   }
   const std::uint64_t token = next_token_++;
-  gather.second_at = turn.now + kGatherSecond;
+  gather.ask_at = turn.now + kGatherSecond;
   gather.until = turn.now + kGatherPatience;
   gather.ranks.resize(group_count_, Rank::kNone);
   std::map<NodeId, std::vector<GroupId>> questions;
@@ -174,7 +174,7 @@ void JobLists::start(Turn& turn, Gather gather) {
 }
 
 void JobLists::ask_all(Turn& turn, std::uint64_t token, Gather& gather) {
-  gather.asked_all = true;
+  gather.ask_at = Instant::never();
   std::vector<GroupId> lacking;
   for (std::uint16_t i = 0; i < group_count_; ++i) {
     if (gather.ranks[i] < Rank::kReplicated) lacking.push_back(GroupId{i});
@@ -211,10 +211,12 @@ void JobLists::on(Turn& turn, NodeId from, const JobsReply& message) {
   if (is_complete(gather)) {
     finish(turn, message.token);
   } else if (gather.waiting.empty()) {
-    if (gather.asked_all) {
-      finish(turn, message.token);
-    } else {
+    // Groups that elect or move have an answer a moment later.
+    const bool is_first = gather.ask_at != Instant::never();
+    if (is_first) {
       ask_all(turn, message.token, gather);
+    } else {
+      gather.ask_at = turn.now + kGatherAgain;
     }
   }
 }
@@ -308,7 +310,7 @@ void JobLists::tick(Turn& turn) {
   for (auto& [token, gather] : gathers_) {
     if (gather.until <= turn.now) {
       over.push_back(token);
-    } else if (!gather.asked_all && gather.second_at <= turn.now) {
+    } else if (gather.ask_at <= turn.now) {
       ask_all(turn, token, gather);
     }
   }
@@ -323,7 +325,7 @@ void JobLists::tick(Turn& turn) {
 Instant JobLists::next_deadline() const {
   Instant next = Instant::never();
   for (const auto& [token, gather] : gathers_) {
-    next = std::min(next, gather.asked_all ? gather.until : gather.second_at);
+    next = std::min({next, gather.ask_at, gather.until});
   }
   for (const auto& [token, stale] : stales_) next = std::min(next, stale.until);
   return next;

@@ -22,6 +22,7 @@ constexpr std::uint32_t kMaxListed = 200'000;  // jobs in one answer
 constexpr std::size_t kMaxPart = 4000;         // jobs in one frame of it
 constexpr Duration kGatherPatience = seconds(2);
 constexpr Duration kGatherSecond = milliseconds(700);  // then everybody is asked for what lacks
+constexpr Duration kGatherAgain = milliseconds(200);   // and again, once all have answered
 
 class JobLists {
  public:
@@ -48,8 +49,8 @@ class JobLists {
     std::uint64_t request = 0;
     ListJobs query;
     bool count_only = false;
-    Instant second_at, until;
-    bool asked_all = false;
+    Instant until;
+    Instant ask_at;  // everybody
     std::set<NodeId> waiting;
     std::map<NodeId, std::set<std::uint32_t>> parts;  // that have come
     std::vector<Rank> ranks;                          // by group

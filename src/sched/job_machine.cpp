@@ -131,12 +131,14 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   ++detail.closed;
   detail.superseded = attempt;
   touch(job, index);
-  note_start(job, command.since.ms == 0 ? command.at : command.since);
   auto& nodes = detail.lost_on;
   const bool was_waiting =
       std::any_of(command.waiting.begin(), command.waiting.end(), [&](const TaskRun& run) {
         return run.attempt == attempt && run.first <= index && index - run.first < run.count;
       });
+  if (!was_waiting) note_start(job, command.since.ms == 0 ? command.at : command.since);
+  // What a living node gives back before it has begun says nothing about the task.
+  if (was_waiting && !command.node_lost) ++detail.earlier;
   const bool is_suspect = command.node_lost && !was_waiting &&
                           std::find(nodes.begin(), nodes.end(), command.node) == nodes.end();
   if (is_suspect) nodes.push_back(command.node);

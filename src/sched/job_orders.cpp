@@ -45,6 +45,7 @@ void start_over(Job& job, LogIndex index) {
   head.later_rounds.clear();
   head.hold = Hold::kNone;
   head.held.clear();
+  head.held_at = index;
   head.state = head.done > 0 ? JobState::kRunning : JobState::kWaiting;
   if (head.done == 0) head.started = {};
   head.finished = {};

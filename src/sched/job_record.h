@@ -66,7 +66,7 @@ struct TaskDetail {
   // The highest attempt whose failure or loss was counted: no other up to it counts any more.
   Attempt superseded;
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them
-  std::uint32_t earlier = 0;            // of `closed`: those of earlier rounds
+  std::uint32_t earlier = 0;            // of `closed`: those of earlier rounds, or given back
   bool is_superseded(const Attempt& attempt) const { return attempt <= superseded; }
   // Attempts of its round that ended as no failure does.
   std::uint32_t losses() const { return closed - earlier - failures; }

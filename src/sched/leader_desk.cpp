@@ -206,7 +206,9 @@ void LeaderDesk::applied(Turn& turn, GroupId group, const Command& command, Byte
     if (request.group != group || request.stage != Stage::kCommitting) continue;
     // Two clients may submit one job at once: whichever entry comes first, the job exists then.
     const bool is_its_own = std::ranges::equal(request.proposed, payload);
-    if (is_its_own || std::holds_alternative<SubmitCommand>(command)) committed(turn, handle);
+    const bool is_submission = std::holds_alternative<SubmitCommand>(command) &&
+                               std::holds_alternative<SubmitJob>(request.what);
+    if (is_its_own || is_submission) committed(turn, handle);
   }
 }
 

@@ -249,6 +249,7 @@ void LedJob::finish(std::uint32_t index) {
 void LedJob::finish_all() {
   if (count(Soft::kFinal) == total_) return;
   for (std::uint32_t index = 0; index < total_; ++index) finish(index);
+  backoffs_.clear();
 }
 
 bool LedJob::is_held() const {

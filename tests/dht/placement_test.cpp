@@ -129,6 +129,7 @@ TEST(Placement, ADeadHostIsReplacedOnlyWhereAnotherCanTakeItsPlace) {
 TEST(Placement, AnAbsentHostIsNoNewVoterWhileAnotherCanBe) {
   auto hosts = some_hosts(6, 2);
   hosts[1].state = State::kAbsent;
+  hosts[4].state = State::kLeaving;
   const Placement placement(hosts, 64, 3);
   const NodeId absent = hosts[1].id;
   std::size_t kept = 0;
@@ -140,6 +141,13 @@ TEST(Placement, AnAbsentHostIsNoNewVoterWhileAnotherCanBe) {
     kept += std::count(voting.voters.begin(), voting.voters.end(), absent) > 0 ? 1 : 0;
   }
   EXPECT_GT(kept, 0U) << "a vote that it has it keeps";
+  hosts[4].state = State::kPresent;
+  const auto idle = Placement(hosts, 64, 3);
+  for (std::uint16_t g = 0; g < 64; ++g) {
+    EXPECT_EQ(idle.target(GroupId{g}, voters_of({absent}), {}).voters,
+              idle.target(GroupId{g}, voters_of({hosts[0].id}), {}).voters)
+        << "where nobody is replaced nothing moves for its absence";
+  }
   hosts.resize(3);
   const auto all = Placement(hosts, 64, 3).target(GroupId{1}, voters_of({hosts[0].id}), {});
   EXPECT_EQ(all.voters.size(), 3U) << "where there are no others it is waited for";

@@ -29,5 +29,21 @@ TEST(Lists, GatherAllGroupsAndNameTheSilentOnes) {
   EXPECT_GE(std::get<JobList>(*answer).jobs.size(), 5u);
 }
 
+TEST(Lists, WaitAMomentForGroupsThatElect) {
+  Cluster cluster({.nodes = 3, .groups = 6});
+  for (std::uint16_t g = 0; g < 6; ++g) cluster.lead(GroupId{g}, g == 4 ? 1 : 0);
+  cluster.run_for(seconds(1));
+  cluster.crash(1);
+  cluster.run_for(seconds(20));
+  cluster.lead(GroupId{4}, std::nullopt);
+  const std::uint64_t moment = cluster.ask(0, ListJobs{});
+  cluster.run_for(milliseconds(500));
+  EXPECT_FALSE(cluster.answers.contains(moment));
+  cluster.lead(GroupId{4}, 2);
+  cluster.run_for(milliseconds(500));
+  ASSERT_TRUE(cluster.answers.contains(moment));
+  EXPECT_EQ(std::get<JobList>(*cluster.answers.at(moment)).silent_groups, 0U);
+}
+
 }  // namespace
 }  // namespace dunlin::sched::testing
