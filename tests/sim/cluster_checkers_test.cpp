@@ -239,9 +239,15 @@ TEST(ReadBack, ATaskFailedForHostsThatWereNotLostIsSeen) {
   task.state = TaskState::kFailed;
   task.reason = Reason::kCrashLimit;
   SimRunner::Ends ends;
+  task.detail = "suspected of killing its hosts:";
+  for (const NodeId& node : {member(1), member(2), member(3)}) {
+    task.detail += " " + node.short_text();
+  }
   ends.lost_with = {member(1), member(2), member(3)};
   EXPECT_EQ(misjudged(command({}), task, ends), "");
   ends.lost_with.erase(member(2));
+  EXPECT_NE(misjudged(command({}), task, ends), "");
+  ends.lost_with.insert(member(4));  // another was lost, and not blamed
   EXPECT_NE(misjudged(command({}), task, ends), "");
 }
 

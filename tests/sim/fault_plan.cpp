@@ -390,6 +390,8 @@ void FaultInjector::clone(int tries) {
   copy.set_tampered(std::nullopt);
   copy.disk().restore(world_.host(*original).disk().snapshot());
   copy.resume();
+  // While the original is down the copy speaks for it: its own disk is the older one then.
+  world_.host(*original).set_tampered(std::nullopt);
   // The cluster may take the copy for the node itself, and the original for one that forgot.
   doomed_ = Doomed{*original, world_.host(*original).id(), world_.queue().now() + kDoom, false};
   say("a copy of " + world_.host(*original).name() + " begins as " + copy.name());

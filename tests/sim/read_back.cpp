@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kInsistence = 40;
 constexpr int kMostPages = 100;
-constexpr std::size_t kHostsLostUnderATask = 3;  // --crash-limit
+constexpr std::ptrdiff_t kHostsLostUnderATask = 3;  // --crash-limit
 
 std::string name_of_task(const TaskView& task) {
   return task.job.text() + "." + std::to_string(task.task);
@@ -19,8 +19,12 @@ std::string wrong_failure(const JobSpec& spec, const TaskView& task, const SimRu
   const Script script = parse_script(spec.argv);
   const std::string failed = std::string("failed: ") + name_of(task.reason) + " " + task.detail;
   if (task.reason == Reason::kCrashLimit) {
-    if (ends.lost_with.size() >= kHostsLostUnderATask) return {};
-    return failed + ", and " + std::to_string(ends.lost_with.size()) + " of its hosts were lost";
+    const auto is_blamed = [&](const NodeId& node) {
+      return task.detail.find(node.short_text()) != std::string::npos;
+    };
+    const auto count = std::count_if(ends.lost_with.begin(), ends.lost_with.end(), is_blamed);
+    if (count >= kHostsLostUnderATask) return {};
+    return failed + ", and " + std::to_string(count) + " of the hosts it names were lost";
   }
   // Two attempts of different epochs may bear one number, and both fail as it tells them to.
   const bool may_fail = script.exit_code != 0 || ends.failures > spec.retries;

@@ -131,7 +131,6 @@ void SimRunner::start(const StartProcess& start) {
   process.label = start.label;
   process.task = variable_of(start, "DUNLIN_JOB_ID") + "." + variable_of(start, "DUNLIN_TASK_ID");
   process.script = parse_script(start.argv);
-  ends_[process.task].started_on.insert(node_);
   process.started_at = wall_();
   if (!process.script.is_known) {
     later(microseconds(200), key, [this, key](Process& missing) {

@@ -70,8 +70,7 @@ class SimRunner {
   struct Ends {
     std::uint64_t failures = 0;  // ended by themselves
     std::uint64_t successes = 0;
-    std::set<NodeId> started_on;  // the nodes that had this host meanwhile
-    std::set<NodeId> lost_with;   // that were gone before it ended
+    std::set<NodeId> lost_with;  // that were gone before it ended
   };
   // By task, JOB.NUMBER; nothing: none was started here.
   const Ends* ends(const std::string& task) const;

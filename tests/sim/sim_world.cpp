@@ -343,12 +343,10 @@ SimRunner::Ends SimWorld::ends(const std::string& task) const {
     if (here == nullptr) continue;
     all.failures += here->failures;
     all.successes += here->successes;
-    all.started_on.insert(here->started_on.begin(), here->started_on.end());
     all.lost_with.insert(here->lost_with.begin(), here->lost_with.end());
   }
-  for (const NodeId& node : all.started_on) {
-    if (declared_dead_.contains(node)) all.lost_with.insert(node);
-  }
+  // A host that holds an attempt may be gone before it begins.
+  all.lost_with.insert(declared_dead_.begin(), declared_dead_.end());
   return all;
 }
 
