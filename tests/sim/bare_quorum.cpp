@@ -60,7 +60,8 @@ std::size_t sound_blobs_on(const SimWorld& world, const std::vector<HostIndex>& 
 std::vector<HostIndex> members(const SimWorld& world) {
   std::vector<HostIndex> hosts;
   for (HostIndex i = 0; i < world.host_count(); ++i) {
-    if (has_member_disk(world.host(i))) hosts.push_back(i);
+    const SimHost& host = world.host(i);
+    if (has_member_disk(host) && !world.is_given_up(host.id())) hosts.push_back(i);
   }
   return hosts;
 }
@@ -180,7 +181,8 @@ std::vector<HostIndex> hosts_of(const Survivors& survivors) {
 bool is_settled(const SimWorld& world, std::size_t voters) {
   std::vector<HostIndex> up;
   for (HostIndex i = 0; i < world.host_count(); ++i) {
-    if (world.host(i).is_up() && !world.host(i).is_banished()) up.push_back(i);
+    const SimHost& host = world.host(i);
+    if (host.is_up() && !host.is_banished() && !world.is_given_up(host.id())) up.push_back(i);
   }
   const std::set<NodeId> ids = ids_of(world, up);
   for (std::uint16_t g = 0; g < world.options().groups; ++g) {

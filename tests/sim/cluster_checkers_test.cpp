@@ -352,6 +352,14 @@ TEST(WholeRuns, AQuestionThatIsNeverAnsweredIsSeen) {
   EXPECT_TRUE(any_has(seen_in(options), "Q7 ", "never answered a question"));
 }
 
+TEST(WholeRuns, ANodeThatIsKnownThoughItWasForgottenIsSeen) {
+  SeedOptions options = short_run();
+  options.before_rest = [](SimWorld& world, HostIndex host) {
+    world.note_forgotten(world.host(host).id());
+  };
+  EXPECT_TRUE(any_has(seen_in(options), "Q7 ", "which was forgotten"));
+}
+
 TEST(WholeRuns, WhatIsSaidToTheDeadAtRestIsSeen) {
   SeedOptions options = short_run();
   options.before_rest = [](SimWorld& world, HostIndex host) {

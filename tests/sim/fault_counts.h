@@ -42,7 +42,10 @@ enum class Fault : std::uint8_t {
   kTornWrite,    // a crash left a piece of one
   kMissedReset,  // a process died and its peers were not told by a reset
   kRetired,      // a host whose log was rotten came back as a new node
-  kLast = kRetired,
+  // What people do meanwhile, one at a time.
+  kDrained,    // a node was told to take no tasks
+  kForgotten,  // a dead node was given up by all, before its host came back
+  kLast = kForgotten,
 };
 constexpr std::size_t kFaultKinds = static_cast<std::size_t>(Fault::kLast) + 1;
 // Kinds that make a seed count.
@@ -75,7 +78,9 @@ constexpr const char* name_of(Fault fault) {
                                                           "lost writes",
                                                           "torn write",
                                                           "missed reset",
-                                                          "retired node"};
+                                                          "retired node",
+                                                          "drained node",
+                                                          "forgotten node"};
   return names[static_cast<std::size_t>(fault)];
 }
 

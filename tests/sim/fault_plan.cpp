@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::size_t kVoters = 3;
 constexpr Duration kDoom = seconds(60);
+constexpr Duration kAskAgain = seconds(2);
+constexpr int kUndrainTries = 60;
 constexpr std::size_t kFewest = 4;  // running nodes that a fault may leave, leaves excepted
 
 // Struck by the injector, one at a time; the rest is weather.
@@ -20,7 +22,7 @@ constexpr std::array kEpisodes = {
     Fault::kHungDisk,  Fault::kBitFlip,         Fault::kPackRot,
     Fault::kLostTail,  Fault::kLostLog,         Fault::kLostState,
     Fault::kRestored,  Fault::kCloned,          Fault::kJoin,
-    Fault::kLeave};
+    Fault::kLeave,     Fault::kDrained,         Fault::kForgotten};
 // What a plan has to have of the kinds that make a seed count; not all will find an occasion.
 constexpr std::ptrdiff_t kFewestOn = 6;
 constexpr Weather kStorm{.loss = 0.1, .duplication = 0.08, .reordering = 0.15, .delays = 0.015};
@@ -82,6 +84,7 @@ void FaultInjector::heal() {
     world_.host(i).disk().mend();
     world_.host(i).proceed();
   }
+  if (plan_.has(Fault::kDrained)) undrain_all(kUndrainTries);
 }
 
 void FaultInjector::next() {
@@ -128,6 +131,8 @@ void FaultInjector::strike(Fault fault) {
     case Fault::kCloned: return clone();
     case Fault::kJoin: return join();
     case Fault::kLeave: return leave();
+    case Fault::kDrained: return drain();
+    case Fault::kForgotten: return forget();
     default: return;
   }
 }
@@ -269,6 +274,7 @@ void FaultInjector::start_later(HostIndex host, Duration least, Duration most) {
 void FaultInjector::start(HostIndex index) {
   SimHost& host = world_.host(index);
   if (host.phase() != SimHost::Phase::kDown || host.is_banished()) return;
+  if (forgetting_ && forgetting_->host == index) return;
   if (has_member_disk(host)) {
     host.resume();
     // The journal may refuse it.
@@ -415,6 +421,93 @@ void FaultInjector::leave() {
   client::LeaveNode leave;
   leave.node = world_.host(*host).id();
   world_.host(*host).ask(client::Request(leave), [](const Result<client::Answer>&, bool) {});
+}
+
+void FaultInjector::drain() {
+  const auto host = victim();
+  const auto asked = victim();
+  if (!host || is_draining_) return;
+  is_draining_ = true;
+  const NodeId id = world_.host(*host).id();
+  const Duration deadline =
+      random_.chance(0.5) ? Duration{} : random_.between(seconds(1), seconds(9));
+  world_.host(*asked).ask(client::Request(client::DrainNode{id, deadline, false}),
+                          [this](const Result<client::Answer>& answer, bool) {
+                            if (answer) world_.faults().note(Fault::kDrained);
+                          });
+  world_.queue().after(random_.between(seconds(3), plan_.longest * 2),
+                       [this, host = *host, id] { undrain(host, id, kUndrainTries); });
+}
+
+// Until it has heard it, or is no more.
+void FaultInjector::undrain(HostIndex host, NodeId id, int tries) {
+  const auto asked = victim();
+  if (is_over_ || tries == 0 || world_.host(host).id() != id) {
+    is_draining_ = false;
+    return;
+  }
+  const auto again = [this, host, id, tries] {
+    world_.queue().after(kAskAgain, [this, host, id, tries] { undrain(host, id, tries - 1); });
+  };
+  if (!asked) return again();
+  world_.host(*asked).ask(client::Request(client::UndrainNode{id}),
+                          [this, again](const Result<client::Answer>& answer, bool) {
+                            if (!answer) return again();
+                            is_draining_ = false;
+                          });
+}
+
+// A late order may have come after the one that took it back.
+void FaultInjector::undrain_all(int tries) {
+  if (tries == 0) return;
+  for (const HostIndex i : running()) {
+    const auto& members = world_.host(i).node()->gossip().members();
+    const auto self = members.find(world_.host(i).id());
+    if (self == members.end() || !self->second.load.draining) continue;
+    world_.host(i).ask(client::Request(client::UndrainNode{world_.host(i).id()}),
+                       [](const Result<client::Answer>&, bool) {});
+  }
+  world_.queue().after(kAskAgain, [this, tries] { undrain_all(tries - 1); });
+}
+
+// A host dies and is given up; once the others have forgotten it, it comes back.
+void FaultInjector::forget() {
+  const auto host = victim();
+  if (!host || forgetting_ || !is_in_budget()) return;
+  const NodeId id = world_.host(*host).id();
+  forgetting_ = Forgetting{*host, id, 0};
+  doomed_ = Doomed{*host, id, Instant::never(), false};
+  copies_.erase(*host);
+  world_.give_up(id);
+  say(world_.host(*host).name() + " dies, and is to be forgotten");
+  world_.host(*host).crash(draw_crash(false));
+  world_.queue().after(kAskAgain, [this] { ask_to_forget(); });
+}
+
+void FaultInjector::ask_to_forget() {
+  if (is_over_) return;
+  const std::uint64_t question = ++forgetting_->question;
+  const NodeId id = forgetting_->id;
+  const auto again = [this, question, id] {
+    const bool is_last = forgetting_ && forgetting_->id == id && forgetting_->question == question;
+    if (is_last) world_.queue().after(kAskAgain, [this] { ask_to_forget(); });
+  };
+  const auto asked = victim();
+  if (!asked) return again();
+  world_.host(*asked).ask(client::Request(client::ForgetNode{id}),
+                          [this, again, id](const Result<client::Answer>& answer, bool) {
+                            answer ? on_forgotten(id) : again();
+                          });
+}
+
+void FaultInjector::on_forgotten(NodeId id) {
+  world_.note_forgotten(id);
+  if (!forgetting_ || forgetting_->id != id) return;
+  world_.faults().note(Fault::kForgotten);
+  const HostIndex host = forgetting_->host;
+  forgetting_.reset();
+  say(world_.host(host).name() + " is forgotten");
+  if (!is_over_) start_later(host, milliseconds(200), seconds(20));
 }
 
 }  // namespace dunlin::sim

@@ -8,7 +8,8 @@
 // Until the loss is repaired there is no further one. Crashes, power cuts, partitions, pauses and
 // full or hung disks lose no disk and are not counted. But what a node promised and its disk forgot
 // is known to the memory of its peers alone: from the moment that an older copy of a directory is
-// put back until that node was judged, no other process is killed.
+// put back until that node was judged, no other process is killed. A node that the others are told
+// to forget has a disk that is lost for good, too, from the first time that they are told.
 #pragma once
 
 #include <array>
@@ -71,6 +72,12 @@ class FaultInjector {
   void clone(int tries = 10);
   void join();
   void leave();
+  void drain();
+  void undrain(HostIndex host, NodeId id, int tries);
+  void undrain_all(int tries);
+  void forget();
+  void ask_to_forget();
+  void on_forgotten(NodeId id);
 
   void amid_writes(std::vector<HostIndex> hosts, std::function<void()> strike, int tries = 1000);
   void on_end(SimHost& host);
@@ -100,6 +107,13 @@ class FaultInjector {
     bool has_forgotten = false;
   };
   std::optional<Doomed> doomed_;
+  bool is_draining_ = false;  // some node, or is about to
+  struct Forgetting {
+    HostIndex host = 0;
+    NodeId id;
+    std::uint64_t question = 0;  // the last one that was asked
+  };
+  std::optional<Forgetting> forgetting_;  // a dead host, until the others have
 };
 
 }  // namespace dunlin::sim

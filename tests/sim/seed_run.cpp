@@ -299,6 +299,10 @@ class SeedRun {
         fail("Q7", host.name() + " still runs " + std::to_string(host.runner().running()) +
                        " processes and holds " + std::to_string(host.runner().held()));
       }
+      for (const NodeId& id : world_.forgotten()) {
+        if (!host.node()->gossip().members().contains(id)) continue;
+        fail("Q7", host.name() + " knows " + id.short_text() + ", which was forgotten");
+      }
       const auto asked = host.oldest_question();
       if (asked && *asked + kLongestAnswer < world_now()) {
         fail("Q7", host.name() + " never answered a question of " +

@@ -91,6 +91,12 @@ class SimWorld {
   std::optional<HostIndex> host_of(const NodeId& id) const;
   // What these hosts promised to keep for ever must be on their disks; for the end.
   void check_disks(const std::vector<HostIndex>& hosts);
+  // Somebody asks to have this node forgotten: its disk counts for nothing from here on.
+  void give_up(const NodeId& id) { given_up_.insert(id); }
+  bool is_given_up(const NodeId& id) const { return given_up_.contains(id); }
+  // A client was told that it is forgotten.
+  void note_forgotten(const NodeId& id) { forgotten_.insert(id); }
+  const std::set<NodeId>& forgotten() const { return forgotten_; }
   void collect_disk_counts();
   // What became of the attempts at a task (JOB.NUMBER) on all hosts. Who is declared dead counts as
   // lost with what was started there.
@@ -145,7 +151,8 @@ class SimWorld {
   std::array<std::uint64_t, 8> frames_{};
   std::array<std::uint64_t, 8> sent_{};
   std::map<std::pair<HostIndex, GroupId>, LogIndex> sampled_;
-  std::set<NodeId> declared_dead_;    // by somebody, at some time
+  std::set<NodeId> declared_dead_;  // by somebody, at some time
+  std::set<NodeId> given_up_, forgotten_;
   std::set<HostIndex> heard_copies_;  // of directories, of which some frame was taken
   struct Ticks {
     std::int64_t second = 0;
