@@ -1,31 +1,18 @@
 // A dead host that is forgotten, in whole clusters: others take its place at once, and it is never
 // let in again under its id.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 
-#include "sim/sim_world.h"
+#include "sim/patient_cluster.h"
 
 namespace dunlin::sim {
 namespace {
 
-struct BereavedCluster : testing::Test {
-  static WorldOptions options() {
-    WorldOptions options;
-    options.seed = 7200;
-    // Nobody would be replaced for want of an answer in the time of a test.
-    options.node.groups.replace_after = seconds(3600);
-    options.node.store.repair_delay = seconds(100);
-    return options;
-  }
-  SimWorld world{options()};
+struct BereavedCluster : PatientCluster {
+  BereavedCluster() : PatientCluster(7200) {}
 
   void SetUp() override {
     ASSERT_TRUE(world.form(4));
     world.run_for(seconds(30));
-  }
-  void TearDown() override {
-    for (const std::string& line : world.verdict().lines()) ADD_FAILURE() << line;
   }
   bool await_death_of(HostIndex dead, HostIndex seen_by) {
     return world.run_until([&] { return state_of(dead, seen_by) == MemberState::kDead; },

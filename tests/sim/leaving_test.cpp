@@ -1,24 +1,12 @@
 // A host that leaves, in whole clusters: what it holds goes to those that are there.
-#include <gtest/gtest.h>
-
-#include "sim/sim_world.h"
+#include "sim/patient_cluster.h"
 
 namespace dunlin::sim {
 namespace {
 
-struct LeavingCluster : testing::Test {
-  static WorldOptions options() {
-    WorldOptions options;
-    options.seed = 7300;
-    // Nobody would be replaced for want of an answer in the time of a test.
-    options.node.groups.replace_after = seconds(3600);
-    return options;
-  }
-  SimWorld world{options()};
+struct LeavingCluster : PatientCluster {
+  LeavingCluster() : PatientCluster(7300) {}
 
-  void TearDown() override {
-    for (const std::string& line : world.verdict().lines()) ADD_FAILURE() << line;
-  }
   bool has_left(HostIndex host) { return world.host(host).phase() == SimHost::Phase::kDown; }
   // By the leader's own configuration, of all groups.
   std::size_t voters_missing() {
