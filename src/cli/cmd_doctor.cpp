@@ -1,8 +1,10 @@
 // `dunlin doctor`: asks the cluster and looks at this host, and says what is wrong.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <set>
+#include <string_view>
 
 #include "cli/commands.h"
 #include "cli/diagnosis.h"
@@ -57,6 +59,23 @@ Result<void> ask(Invocation& call, Evidence& evidence) {
   return {};
 }
 
+// What is said alike of several nodes is said once, of them all.
+std::vector<Finding> merged(const std::vector<Finding>& findings) {
+  std::vector<Finding> all;
+  for (const Finding& finding : findings) {
+    const auto same = std::find_if(all.begin(), all.end(), [&](const Finding& other) {
+      return std::string_view(other.code) == finding.code && other.message == finding.message &&
+             other.hint == finding.hint;
+    });
+    if (same == all.end()) {
+      all.push_back(finding);
+    } else {
+      same->subject += ", " + finding.subject;
+    }
+  }
+  return all;
+}
+
 void print_findings(const Invocation& call, const std::vector<Finding>& findings,
                     std::size_t nodes) {
   if (call.json()) {
@@ -64,7 +83,7 @@ void print_findings(const Invocation& call, const std::vector<Finding>& findings
     return;
   }
   std::string text;
-  for (const Finding& finding : findings) {
+  for (const Finding& finding : merged(findings)) {
     if (call.quiet()) {
       text += std::string(finding.code) + "\n";
     } else {

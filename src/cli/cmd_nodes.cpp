@@ -1,7 +1,10 @@
+#include <algorithm>
+
 #include "cli/commands.h"
 #include "cli/node_ref.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "os/clock.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -134,10 +137,30 @@ Result<Member> node_named(Invocation& call) {
   return find_node(*nodes, call.args.words[0]);
 }
 
+constexpr std::int64_t kSayAgainMs = 5000;
+
+// Lines that differ in their numbers alone are said now and then, others at once.
+class ProgressLines {
+ public:
+  void say(const std::string& line) {
+    std::string kind = line;
+    std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
+    if (kind == kind_ && monotonic_ms() < said_ms_ + kSayAgainMs) return;
+    note(line);
+    kind_ = std::move(kind);
+    said_ms_ = monotonic_ms();
+  }
+
+ private:
+  std::string kind_;
+  std::int64_t said_ms_ = 0;
+};
+
 // Says how a node obeys, until it has.
 int follow_order(Invocation& call, const char* target, const std::string& body) {
   Result<void> begun = call.client.begin("POST", target, body, Client::Life::kLive);
   std::string pending;
+  ProgressLines lines;
   while (begun) {
     const auto more = call.client.more(pending, -1);
     for (std::size_t end; (end = pending.find('\n')) != std::string::npos;) {
@@ -146,7 +169,7 @@ int follow_order(Invocation& call, const char* target, const std::string& body) 
       if (!line) return call.failed(line.error());
       if (line->error) return call.failed(*line->error);
       if (line->done) return kExitWell;
-      if (!line->progress.empty()) note(line->progress);
+      if (!line->progress.empty()) lines.say(line->progress);
     }
     if (!more) return call.failed(more.error());
     if (*more == Client::More::kEnd)

@@ -100,9 +100,14 @@ class Runner {
     const Reason reason = printer_.job()->reason;
     if (said_reason_ == reason) return;
     said_reason_ = reason;
+    note("dunlin: job " + submission_.id.text() + " waits" + why_it_waits());
+  }
+
+  std::string why_it_waits() {
+    const Reason reason = printer_.job()->reason;
     std::string why = reason == Reason::kNone ? "" : std::string(": ") + name_of(reason);
     if (const std::string more = what_is_lacking(); !more.empty()) why += ", " + more;
-    note("dunlin: job " + submission_.id.text() + " waits" + why);
+    return why;
   }
 
   // On a connection of its own, as cancel().
@@ -117,7 +122,8 @@ class Runner {
 
   bool give_up_waiting() {
     if (give_up_ms_ == 0 || !is_waiting() || monotonic_ms() < give_up_ms_) return false;
-    note("dunlin: no place for job " + submission_.id.text() + " within --timeout");
+    note("dunlin: no place for job " + submission_.id.text() + " within --timeout" +
+         why_it_waits());
     (void)cancel_and_leave(kExitOwnFailure);
     return true;
   }

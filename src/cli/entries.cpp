@@ -120,6 +120,14 @@ class BlockMaker {
   std::uint64_t total_ = 0;
 };
 
+Result<std::optional<std::string>> too_long(std::uint64_t number, const std::string& entry) {
+  return fail(Code::kLimit,
+              "entry " + std::to_string(number) + " has " + std::to_string(entry.size()) +
+                  " bytes, and a command takes no argument of more than " +
+                  std::to_string(kMaxEntryBytes),
+              "put it into a file, and let the entry name that");
+}
+
 }  // namespace
 
 Result<NextEntry> entries_of_file(const std::string& path) {
@@ -154,7 +162,13 @@ Result<NextEntry> entries_of_words(std::vector<std::vector<std::string>> sources
   };
 }
 
-Result<void> give_entries(const PutBlobs& put, const NextEntry& next, JobSpec& spec) {
+Result<void> give_entries(const PutBlobs& put, const NextEntry& unchecked, JobSpec& spec) {
+  const NextEntry next = [&, number = std::uint64_t{0}]() mutable {
+    auto entry = unchecked();
+    ++number;
+    if (entry && *entry && (*entry)->size() > kMaxEntryBytes) return too_long(number, **entry);
+    return entry;
+  };
   std::size_t bytes = 0;
   std::vector<std::string> entries;
   while (bytes <= kMaxInlineEntryBytes) {

@@ -14,6 +14,8 @@
 namespace dunlin {
 
 constexpr std::size_t kEntryBlockSize = 1024 * 1024;
+// Linux takes no longer argument or variable (MAX_ARG_STRLEN), here with room for DUNLIN_ENTRY=.
+constexpr std::size_t kMaxEntryBytes = 128 * 1024 - 64;
 
 // One entry after another; nothing after the last.
 using NextEntry = std::function<Result<std::optional<std::string>>()>;
@@ -25,7 +27,8 @@ Result<NextEntry> entries_of_json(const std::string& path);  // json_entries.cpp
 // All combinations, the last source varying fastest, joined by spaces. kLimit over kMaxTasks.
 Result<NextEntry> entries_of_words(std::vector<std::vector<std::string>> sources);
 
-// Sets the spec's entries (or entry blocks, stored through `put`) and tasks.
+// Sets the spec's entries (or entry blocks, stored through `put`) and tasks. kLimit when one has
+// more than kMaxEntryBytes.
 Result<void> give_entries(const PutBlobs& put, const NextEntry& next, JobSpec& spec);
 
 }  // namespace dunlin

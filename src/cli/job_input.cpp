@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "cli/directories.h"
+#include "cli/job_draft.h"
+#include "cli/report.h"
 
 namespace dunlin {
 
@@ -56,6 +58,28 @@ Result<JobInput> from_file(JobInput typed, const OptionTable& table) {
   return typed;
 }
 
+// The command's first word is no file of this host. Where nothing that travels with the job or lies
+// on the others can bear that name, it is a slip.
+Result<void> check_absent(const JobInput& typed) {
+  const std::string& word = typed.command.front();
+  if (word.ends_with(".toml")) {
+    return fail(Code::kNotFound, "there is no job file " + word, "give its path as seen from here");
+  }
+  const bool is_relative = word.front() != '/' && word.find('/') != std::string::npos;
+  const char* const elsewhere[] = {"file", "dir", "chdir", "no-ship"};
+  const bool may_be_there = std::any_of(std::begin(elsewhere), std::end(elsewhere),
+                                        [&](const char* name) { return typed.options.has(name); });
+  if (is_relative && !may_be_there) {
+    return fail(Code::kNotFound, "there is no file " + word + " here",
+                "give its path as seen from here; what lies on the hosts is named by a whole path");
+  }
+  const bool is_bare = word.find('/') == std::string::npos;
+  if (is_bare && word.ends_with(".sh") && !may_be_there && found_here(word).empty()) {
+    note("dunlin: there is no file " + word + " here: taken as a command that the hosts have");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<JobInput> input_of_words(const Arguments& args) {
@@ -79,9 +103,8 @@ Result<JobInput> input_of_submission(const Arguments& args, const OptionTable& t
   auto typed = input_of_words(args);
   if (!typed) return typed;
   if (!is_regular_file(typed->command.front())) {
-    if (!typed->command.front().ends_with(".toml")) return typed;
-    return fail(Code::kNotFound, "there is no job file " + typed->command.front(),
-                "give its path as seen from here");
+    if (Result<void> fine = check_absent(*typed); !fine) return tl::unexpected(fine.error());
+    return typed;
   }
   const std::string path = typed->command.front();
   if (path.ends_with(".toml")) return from_file(std::move(*typed), table);

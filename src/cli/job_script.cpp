@@ -32,7 +32,6 @@ class Script {
       std::string_view line = head.substr(0, end);
       head.remove_prefix(end == std::string_view::npos ? head.size() : end + 1);
       ++number_;
-      if (line.ends_with('\r')) line.remove_suffix(1);
       const std::size_t text = line.find_first_not_of(" \t");
       if (text == std::string_view::npos) continue;
       if (line[text] != '#') return finish();
@@ -63,7 +62,8 @@ class Script {
   Result<void> take_words(std::string_view directive, const std::vector<std::string>& words) {
     if (directive == "#SBATCH") {
       is_slurm_ = true;
-      return slurm_.take(words);
+      const Result<void> taken = slurm_.take(words);
+      return taken ? slurm_.check() : taken;
     }
     const auto given = parse_arguments(words, {&table_}, Words::kAnywhere);
     if (!given) return tl::unexpected(given.error());
@@ -76,9 +76,6 @@ class Script {
 
   // What is said to dunlin itself counts before what is said to Slurm.
   Result<JobInput> finish() {
-    if (const Result<void> fine = slurm_.check(); !fine) {
-      return fail(Code::kUsage, path_ + ": #SBATCH " + fine.error().message, fine.error().hint);
-    }
     JobInput input;
     input.options = own_;
     JobInput slurm;
@@ -117,6 +114,11 @@ Result<std::optional<JobInput>> read_job_script(const std::string& path, const O
   const auto head = first_of_file(path, kMaxScriptHead);
   if (!head) return fail(Code::kUsage, head.error().message);
   if (!head->starts_with("#!")) return std::nullopt;
+  if (head->substr(0, head->find('\n')).ends_with('\r')) {
+    return fail(Code::kUsage,
+                path + " has line ends of Windows, and no host would find its interpreter",
+                "take them out: sed -i 's/\\r$//' " + path);
+  }
   auto input = Script(path, table).read(*head);
   if (!input) return tl::unexpected(input.error());
   return std::move(*input);

@@ -73,6 +73,9 @@ std::string why_of(const TaskView& task) {
   } else if (task.reason != Reason::kNone) {
     text = name_of(task.reason);
   }
+  if (task.reason == Reason::kMemory && task.max_rss.value_or(0) > 0) {
+    text += ", at most " + size_text(*task.max_rss) + " used";
+  }
   if (!task.detail.empty()) text += (text.empty() ? "" : ": ") + task.detail;
   return text;
 }

@@ -279,8 +279,8 @@ void Node::Parts::follow_leaving() {
   if (!ready) {
     groups.prepare_to_leave(now, out);
     const std::string dead = dead_members();
-    say_leaving(std::to_string(seats()) + " groups and " + std::to_string(state.blobs_only_here) +
-                    " blobs to hand over" +
+    say_leaving("still to hand over: groups " + std::to_string(seats()) + ", blobs " +
+                    std::to_string(state.blobs_only_here) +
                     (dead.empty() ? ""
                                   : "; this may wait until dead hosts are replaced: " + dead +
                                         " (dunlin forget replaces one that never comes back)"),

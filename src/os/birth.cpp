@@ -62,7 +62,10 @@ class JoinTroubles {
  public:
   void add(const std::string& server, const Error& error) {
     // What ends the attempts is said by whoever hears of the end.
-    if (is_final(error)) return;
+    if (is_final(error)) {
+      ended_by_ = server;
+      return;
+    }
     Said& said = said_[server];
     const Instant now = monotonic_now();
     const bool is_new = said.what != error.message;
@@ -73,12 +76,16 @@ class JoinTroubles {
     said = {error.message, now};
   }
 
+  // The server whose answer is final.
+  const std::string& ended_by() const { return ended_by_; }
+
  private:
   struct Said {
     std::string what;
     Instant at;
   };
   std::map<std::string, Said> said_;  // by server
+  std::string ended_by_;
 };
 
 // One round through the servers, with the loop run until it has ended.
@@ -148,8 +155,8 @@ Result<NodeStart> ask(uv_loop_t* loop, Newborn child, const JoinKey& key,
     if (!answer) {
       if (answer.error().code == Code::kConflict) {
         return fail(Code::kRefused,
-                    "the node that answers there is not of cluster " + key.cluster.short_text() +
-                        ", which this one is to join",
+                    "the node at " + troubles.ended_by() + " is not of cluster " +
+                        key.cluster.short_text() + ", which this one is to join",
                     "to join that other cluster, use a token made there: dunlin token create");
       }
       if (is_final(answer.error())) return tl::unexpected(answer.error());

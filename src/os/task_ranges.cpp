@@ -71,9 +71,11 @@ Result<std::vector<TaskRange>> task_ranges_from(std::string_view text) {
     total += count_of(*range);
     ranges.push_back(*range);
     if (total > kMaxTasks || ranges.size() > kMaxTaskRanges) {
-      return fail(Code::kLimit, "more than " + std::to_string(kMaxTasks) +
-                                    " tasks in one job, or " + std::to_string(kMaxTaskRanges) +
-                                    " ranges");
+      const bool is_many = total > kMaxTasks;
+      return fail(Code::kLimit,
+                  "a job has at most " + std::to_string(is_many ? kMaxTasks : kMaxTaskRanges) +
+                      (is_many ? " tasks" : " ranges of task numbers"),
+                  is_many ? "submit several jobs" : "write runs of numbers as FIRST-LAST");
     }
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);

@@ -105,8 +105,30 @@ TEST_F(JobScript, AMistakeIsNamedWithFileAndLine) {
   write_file("bad.sh", "#!/bin/sh\n#DUNLIN -c 4\n#DUNLIN -c 5\n");
   EXPECT_NE(run({"submit", "bad.sh"}).err.find("line 3: #DUNLIN --cpus is given twice"),
             std::string::npos);
+  write_file("bad.sh", "#!/bin/sh\n#SBATCH --mem=1G\n#SBATCH --mem-per-cpu=1G\n");
+  EXPECT_NE(run({"submit", "bad.sh"}).err.find("line 3: #SBATCH --mem and --mem-per-cpu exclude"),
+            std::string::npos);
+  write_file("bad.sh", "#!/bin/sh\r\nhostname\r\n");
+  EXPECT_TRUE(run({"submit", "bad.sh"})
+                  .err.starts_with("dunlin: bad.sh has line ends of Windows, and no host would "
+                                   "find its interpreter; take"));
   write_file("bad.sh", "#!/bin/sh\n" + std::string(300'000, '#') + "\nx\n");
   EXPECT_EQ(run({"submit", "bad.sh"}).code, 5);
+}
+
+TEST_F(JobScript, ThatIsNotHereIsASlipWhereNothingElseCanBearItsName) {
+  EXPECT_EQ(run({"submit", "./absent.sh"}).code, 4);
+  EXPECT_EQ(
+      run({"submit", "below/absent"}).err,
+      "dunlin: there is no file below/absent here; give its path as seen from here; what lies "
+      "on the hosts is named by a whole path\n");
+  server.on_loop([](FakeNode& node) { EXPECT_TRUE(node.jobs.empty()); });
+  EXPECT_EQ(run({"submit", "--chdir", "/srv", "below/absent"}).code, 0);
+  EXPECT_EQ(run({"submit", "/srv/absent.sh"}).err, "");
+  const Ran ran = run({"submit", "absent.sh"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err,
+            "dunlin: there is no file absent.sh here: taken as a command that the hosts have\n");
 }
 
 TEST_F(JobScript, RunTakesThemForTheCommentsTheyAre) {

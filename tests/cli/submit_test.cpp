@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "cli/entries.h"
 #include "cli/shell.h"
 #include "os/json.h"
 
@@ -79,6 +80,16 @@ TEST_F(Submit, EachLineOfAFileIsAnEntry) {
   EXPECT_EQ(run({"submit", "--each-line", "absent", "true"}).code, 4);
   write_file("zero", std::string("a\0b\n", 4));
   EXPECT_EQ(run({"submit", "--each-line", "zero", "true"}).code, 2);
+}
+
+TEST_F(Submit, AnEntryThatNoCommandCanTakeIsRefused) {
+  write_file("long", "short\n" + std::string(kMaxEntryBytes + 1, 'x') + "\n");
+  const Ran ran = run({"submit", "--each-line", "long", "true"});
+  EXPECT_EQ(ran.code, 5);
+  EXPECT_TRUE(ran.err.starts_with("dunlin: entry 2 has 131009 bytes, and a command takes no"))
+      << ran.err;
+  write_file("long", std::string(kMaxEntryBytes, 'x') + "\n");
+  (void)submit({"--each-line", "long", "true"});
 }
 
 TEST_F(Submit, ManyEntriesTravelAsBlobsOfWholeLines) {
