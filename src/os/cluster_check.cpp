@@ -5,6 +5,7 @@
 
 #include "os/chance.h"
 #include "os/connection.h"
+#include "os/dial.h"
 
 namespace dunlin {
 
@@ -14,7 +15,7 @@ namespace {
 class ClusterCheck {
  public:
   ClusterCheck(uv_loop_t* loop, const Identity& self, const KeyRing& keys)
-      : loop_(loop), self_(self), keys_(keys) {
+      : loop_(loop), self_(self), key_(JoinKey::of_cluster(self.cluster, keys)) {
     uv_timer_init(loop_, &timer_);
     timer_.data = this;
   }
@@ -62,9 +63,7 @@ class ClusterCheck {
   // As a node that asks for its succession, which the cluster's own key is good for; it then says
   // nothing.
   void dial(Server& server, const SocketAddress& address) {
-    const auto& [epoch, secret] = keys_.keys.front();
-    const Session::Target target{SessionMode::kJoin, key_name_of_epoch(epoch), member_psk(secret),
-                                 std::nullopt};
+    const Session::Target target = key_.target();
     Connection::Events events;
     events.on_open = [this](Connection&) { is_own_ = over_ = true; };
     events.on_frame = [](Connection&, Bytes) {};
@@ -100,7 +99,7 @@ class ClusterCheck {
 
   uv_loop_t* loop_;
   const Identity& self_;
-  const KeyRing& keys_;
+  const JoinKey key_;
   std::unique_ptr<ReadBuffer> buffer_ = std::make_unique<ReadBuffer>();
   std::vector<std::unique_ptr<Server>> asked_;
   int waiting_ = 0;

@@ -18,6 +18,11 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
 OriginalDescriptorLimit::OriginalDescriptorLimit() {
   getrlimit(RLIMIT_NOFILE, &raised_);
   if (!g_original) return;

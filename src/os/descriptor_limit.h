@@ -5,10 +5,15 @@
 
 #include <sys/resource.h>
 
+#include <cstdint>
+
 namespace dunlin {
 
 // Raises the soft limit to the hard one, for the rest of the process.
 void raise_descriptor_limit();
+
+// How many there may be now.
+std::uint64_t descriptor_limit();
 
 // While it lives the limit is as it was before it was raised, for a child to inherit.
 class OriginalDescriptorLimit {

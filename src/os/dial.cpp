@@ -19,6 +19,10 @@ JoinKey JoinKey::of_cluster(const ClusterId& cluster, const KeyRing& ring) {
   return {cluster, key_name_of_epoch(epoch), member_psk(secret)};
 }
 
+Session::Target JoinKey::target(const std::optional<PublicKey>& peer) const {
+  return {SessionMode::kJoin, name, psk, peer};
+}
+
 JoinDial::JoinDial(uv_loop_t* loop, const Identity& self, const JoinKey& key, Bytes request,
                    Callbacks callbacks)
     : loop_(loop),
@@ -89,7 +93,7 @@ void JoinDial::next() {
 void JoinDial::next_address() {
   const SocketAddress address = addresses_.back();
   addresses_.pop_back();
-  const Session::Target target{SessionMode::kJoin, key_.name, key_.psk, std::nullopt};
+  const Session::Target target = key_.target();
   Connection::Events events;
   events.on_open = [this](Connection&) { on_open(); };
   events.on_frame = [this](Connection&, Bytes reply) { on_reply(std::move(reply)); };

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct JoinKey {
 
   static JoinKey of_token(const JoinToken& token);
   static JoinKey of_cluster(const ClusterId& cluster, const KeyRing& ring);
+  // A session with whoever answers, or with the owner of `peer` alone.
+  Session::Target target(const std::optional<PublicKey>& peer = std::nullopt) const;
 };
 
 class JoinDial {

@@ -22,8 +22,8 @@ Result<void> verdict_on(const Error& error) {
 
 }  // namespace
 
-DialChecks::DialChecks(uv_loop_t* loop, const Identity& self, KeyRing keys)
-    : loop_(loop), self_(self), keys_(std::move(keys)) {
+DialChecks::DialChecks(uv_loop_t* loop, const Identity& self, const KeyRing& keys)
+    : loop_(loop), self_(self), key_(JoinKey::of_cluster(self.cluster, keys)) {
   uv_timer_init(loop_, &timer_);
   timer_.data = this;
 }
@@ -59,9 +59,7 @@ void DialChecks::start(NodeId peer, const PublicKey& key, const std::string& add
 
 // As one who asks to be let in, so that it replaces no connection between members.
 void DialChecks::dial(NodeId peer, const PublicKey& key, const SocketAddress& address) {
-  const auto& [epoch, cluster_key] = keys_.keys.front();
-  const Session::Target target{SessionMode::kJoin, key_name_of_epoch(epoch),
-                               member_psk(cluster_key), key};
+  const Session::Target target = key_.target(key);
   Connection::Events events;
   events.on_open = [this, peer](Connection&) { end(peer, {}); };
   events.on_frame = [](Connection&, Bytes) {};

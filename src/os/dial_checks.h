@@ -15,6 +15,7 @@
 #include "base/session.h"
 #include "base/time.h"
 #include "os/connection.h"
+#include "os/dial.h"
 
 namespace dunlin {
 
@@ -25,7 +26,7 @@ class DialChecks {
  public:
   using Done = std::function<void(const Result<void>&)>;
 
-  DialChecks(uv_loop_t* loop, const Identity& self, KeyRing keys);
+  DialChecks(uv_loop_t* loop, const Identity& self, const KeyRing& keys);
   // Only after close(), and a further turn of the loop.
   ~DialChecks();
   DialChecks(const DialChecks&) = delete;
@@ -50,7 +51,7 @@ class DialChecks {
 
   uv_loop_t* loop_;
   Identity self_;
-  KeyRing keys_;
+  JoinKey key_;
   std::unique_ptr<ReadBuffer> buffer_ = std::make_unique<ReadBuffer>();
   std::map<NodeId, Check> checks_;
   uv_timer_t timer_{};

@@ -95,10 +95,8 @@ HeldProcesses::HeldProcesses(int epoll_fd, HeldOptions options)
   // Three descriptors a process are needed here; the tasks get back the limit that we were given.
   getrlimit(RLIMIT_NOFILE, &open_files_);
   raise_descriptor_limit();
-  rlimit most{};
-  getrlimit(RLIMIT_NOFILE, &most);
   most_running_ =
-      (std::max(most.rlim_cur, kDescriptorsSpared) - kDescriptorsSpared) / kDescriptorsEach;
+      (std::max(descriptor_limit(), kDescriptorsSpared) - kDescriptorsSpared) / kDescriptorsEach;
 }
 
 HeldProcesses::~HeldProcesses() {

@@ -1,7 +1,6 @@
 #include "os/node_host.h"
 
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "os/bound_sockets.h"
 #include "os/chance.h"
 #include "os/clock.h"
+#include "os/descriptor_limit.h"
 #include "os/host_facts.h"
 #include "os/join_token_file.h"
 #include "os/say.h"
@@ -468,8 +468,7 @@ void NodeHost::show_condition() {
   condition.disk_total = space.total;
   condition.disk_free = space.free;
   condition.log_commit_us = static_cast<std::uint64_t>(storage_->log_commits().recent_median().us);
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) condition.descriptors = limit.rlim_cur;
+  condition.descriptors = descriptor_limit();
   node_->set_condition(condition);
 }
 

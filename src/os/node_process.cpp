@@ -23,6 +23,18 @@ int complain(const Error& error) {
   return error.code == Code::kUsage ? 2 : error.code == Code::kRefused ? 5 : 1;
 }
 
+// Below it hardly a task could be started, nor a client answered while peers are connected.
+constexpr std::uint64_t kFewestDescriptors = 256;
+
+Result<void> check_descriptors() {
+  if (descriptor_limit() >= kFewestDescriptors) return {};
+  return fail(Code::kRefused,
+              "only " + std::to_string(descriptor_limit()) +
+                  " files and connections may be open here, and a node needs " +
+                  std::to_string(kFewestDescriptors) + " at least",
+              "raise the hard limit: ulimit -Hn, or LimitNOFILE= of the systemd unit");
+}
+
 // A node is mostly idle and lives for months: memory is given back instead of kept in arenas.
 void keep_memory_small() {
   mallopt(M_ARENA_MAX, 1);
@@ -57,6 +69,7 @@ int run_node(const NodeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
   // A connection is a descriptor, here and to each peer; the usual limit of 1024 is soon reached.
   raise_descriptor_limit();
+  if (const Result<void> fine = check_descriptors(); !fine) return complain(fine.error());
   // Keys and other people's jobs lie in the directory: nothing in it is anyone else's to read. What
   // others may use (the API's socket, tasks' files) is given its mode by name.
   umask(077);

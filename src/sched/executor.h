@@ -35,7 +35,8 @@ constexpr Duration kResultDelay = milliseconds(20);
 constexpr Duration kPullRepeat = milliseconds(500);
 constexpr Duration kPullPatience = seconds(2);
 constexpr Duration kIdleJob = seconds(30);  // until a job without work here is forgotten
-// A job whose files cannot be had here now is not taken for so long, doubled each time.
+// A job whose files cannot be had here now, or that the host lacks the means to start, is not taken
+// for so long, doubled each time until a task of it has run.
 constexpr Duration kFirstRefusal = seconds(5);
 constexpr Duration kLastRefusal = seconds(120);
 constexpr std::size_t kMaxTails = 256;       // readers waiting for output
@@ -124,6 +125,7 @@ class Executor {
     std::uint32_t batch = 64;            // of `:`
     Duration refusal{0};                 // how long the job is not taken after trouble here
     Instant refused_until;
+    std::string trouble;    // why it is refused: "could not ..."
     LogIndex accepted = 0;  // which job of this id; 0: not told yet
     std::uint32_t most_inline = kMaxInlineOutput;
     LogIndex revised = 0;  // of `spec`
@@ -198,7 +200,7 @@ class Executor {
 
   // executor_tasks.cpp: one attempt from its start to its result
   bool start_next(Turn& turn, const JobId& id, HeldJob& job);
-  void give_back(Turn& turn, const JobId& id, HeldJob& job);
+  void give_back(Turn& turn, const JobId& id, HeldJob& job, std::string trouble);
   void wake_staged();
   void run_no_ops(Turn& turn, const JobId& id, HeldJob& job);
   void fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task,

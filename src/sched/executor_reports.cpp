@@ -184,7 +184,7 @@ std::string Executor::refusal_of(Instant now, const JobId& id) const {
   const auto job = jobs_.find(id);
   if (job == jobs_.end() || job->second.refused_until <= now) return {};
   const std::int64_t wait = (job->second.refused_until - now).milliseconds() / 1000 + 1;
-  return "it could not get the job's files, and tries again in " + std::to_string(wait) + " s";
+  return "it " + job->second.trouble + ", and tries again in " + std::to_string(wait) + " s";
 }
 
 void Executor::on(Turn& turn, NodeId from, const AskFit& message) {

@@ -29,6 +29,13 @@ Reason reason_of(const ProcessExited& exit, bool timed_out) {
   return exit.exit_code == 0 ? Reason::kNone : Reason::kExit;
 }
 
+// The host has no process, descriptor or memory left to start one with: nothing of the task's.
+bool lacks_means(const ProcessExited& exit) {
+  constexpr int kLacking[] = {EAGAIN, ENOMEM, EMFILE, ENFILE};
+  return std::find(std::begin(kLacking), std::end(kLacking), exit.start_error) !=
+         std::end(kLacking);
+}
+
 // What of these outputs is more than a result may carry; empty: nothing.
 std::string excess_of(const std::vector<FoundOutput>& files) {
   if (files.size() > kMaxOutputFiles) {
@@ -62,11 +69,10 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
   }
   // Only what no node has is the task's failure; other trouble is this node's own.
   if (error && error->code != Code::kNotFound) {
-    give_back(turn, id, job);
+    give_back(turn, id, job, "could not get the job's files");
     return true;
   }
   unstaged_.erase(id);
-  job.refusal = {};
   ++front.first;
   if (--front.count == 0) job.ready.pop_front();
   if (error) {
@@ -118,12 +124,16 @@ bool Executor::start_next(Turn& turn, const JobId& id, HeldJob& job) {
 }
 
 // The coordinator binds them to other nodes once it hears that they are not held here.
-void Executor::give_back(Turn& turn, const JobId& id, HeldJob& job) {
+void Executor::give_back(Turn& turn, const JobId& id, HeldJob& job, std::string trouble) {
   for (const TaskRun& run : job.ready) job.held.remove(run);
   job.ready.clear();
   job.allowed = 0;
-  job.refusal = std::clamp(job.refusal * 2, kFirstRefusal, kLastRefusal);
+  // Of many that began together each may fail: that is one trouble.
+  if (job.refused_until <= turn.now) {
+    job.refusal = std::clamp(job.refusal * 2, kFirstRefusal, kLastRefusal);
+  }
   job.refused_until = turn.now + job.refusal;
+  job.trouble = std::move(trouble);
   due(job.refused_until);
   lists_due_.insert(job.group);
   status_at_ = std::min(status_at_, turn.now);
@@ -281,6 +291,13 @@ void Executor::on(Turn& turn, const ProcessExited& event) {
   if (at == processes_.end() || at->second.exit) return;
   Process& process = at->second;
   HeldJob& job = jobs_.at(process.job);
+  if (lacks_means(event) && !process.dropped) {
+    const JobId id = process.job;
+    forget_process(turn, event.key, true);
+    return give_back(turn, id, job,
+                     std::string("could not start a process: ") + std::strerror(event.start_error));
+  }
+  if (event.start_error == 0) job.refusal = {};
   process.exit = event;
   process.kill_at = Instant::never();
   process.has_room = false;

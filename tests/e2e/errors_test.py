@@ -398,6 +398,7 @@ class Errors(ClusterTest):
         self.say_up("later", code=5)
         self.unreadable_directory()
         self.full_directory()
+        self.few_descriptors()
 
     def unreadable_directory(self):
         """Within one that nobody may enter; root may enter all, and is another account here."""
@@ -425,6 +426,14 @@ class Errors(ClusterTest):
         self.page.note("On a disk that is full:")
         self.page.case("dunlin up --dir /srv/full", done.stderr, done.returncode)
         self.assertIn("disk is full", done.stderr.splitlines()[-1])
+
+    def few_descriptors(self):
+        line = f"ulimit -n 100; exec {PROGRAM} up --dir {self.root}/i --listen {self.listen()}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30,
+                              stdin=subprocess.DEVNULL)
+        self.page.note("Where few files may be open, as after `ulimit -n 100`:")
+        self.page.case("dunlin up --dir /srv/i", done.stderr, done.returncode)
+        self.assertIn("may be open here", done.stderr.splitlines()[-1])
 
     def api(self):
         self.page.title("Of the API")

@@ -37,6 +37,35 @@ TEST(Limits, APageOfTasksBeginsAtTheNumberAskedForBeItZero) {
   EXPECT_EQ(page(5), std::vector<std::uint32_t>{});
 }
 
+// Processes, descriptors, memory: it is the host that lacks them, and no task fails for it.
+TEST(Limits, WhatAHostCannotStartRunsElsewhere) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"lacks-means-on", "n1", "20"}, 60));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_final(job); }, seconds(120)));
+  const auto answer = cluster.call(0, ListTasks{job, {}, std::nullopt});
+  ASSERT_TRUE(answer.has_value());
+  for (const TaskView& task : std::get<TaskList>(*answer).tasks) {
+    EXPECT_EQ(task.state, TaskState::kDone);
+    EXPECT_NE(task.node, cluster.id(1));
+  }
+}
+
+TEST(Limits, WhereNoHostCanStartItATaskWaitsAndExplainSaysWhy) {
+  ClusterOptions options;
+  options.nodes = 1;
+  Cluster cluster(options);
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"lacks-means-on", "n0", "20"}, 1));
+  cluster.run_for(seconds(30));
+  EXPECT_FALSE(cluster.is_final(job));
+  const Result<JobAnswer> answer = cluster.call(0, ExplainTask{job, 1}, seconds(5));
+  ASSERT_TRUE(answer.has_value());
+  const Explained& said = std::get<Explained>(*answer);
+  ASSERT_EQ(said.nodes.size(), 1U);
+  EXPECT_EQ(said.nodes[0].verdict, FitVerdict::kRefused);
+  EXPECT_TRUE(said.nodes[0].detail.starts_with("it could not start a process: Resource temp"))
+      << said.nodes[0].detail;
+}
+
 TEST(Limits, WithTheirTasksComeTheLogsThatTheResultsHoldWhole) {
   Cluster cluster({});
   const auto listed = [&](const char* bytes) {

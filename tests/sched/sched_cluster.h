@@ -23,7 +23,7 @@ namespace dunlin::sched::testing {
 
 // How a simulated process behaves, by the words of its command:
 //   work MS | exit CODE MS | print BYTES MS | slow-print BYTES MS | flaky FAILS MS | stubborn MS
-//   fails-on HOST MS | missing | make NAME BYTES | make-many FILES NAME_LENGTH
+//   fails-on HOST MS | lacks-means-on HOST MS | missing | make NAME BYTES | make-many FILES NAME_LENGTH
 struct SimProcess {
   ProcessKey key = 0;
   Bytes label;

@@ -107,7 +107,8 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
   const std::uint64_t ms = makes ? 1 : word(argv, argv.size() > 2 ? 2 : 1);
   std::int32_t code = 0;
   if (what == "exit") code = static_cast<std::int32_t>(word(argv, 1));
-  if (what == "fails-on" && process.environment["DUNLIN_NODE"] == argv[1]) code = 1;
+  const bool is_named = argv.size() > 1 && process.environment["DUNLIN_NODE"] == argv[1];
+  if (what == "fails-on" && is_named) code = 1;
   if (what == "flaky" && std::stoull(process.environment["DUNLIN_ATTEMPT"]) <= word(argv, 1)) {
     code = 1;
   }
@@ -128,13 +129,14 @@ void Cluster::start_process(std::size_t host, const StartProcess& start) {
     const SimProcess* started = find(host, number);
     if (started != nullptr) tell(host, ProcessStarted{number, started->pid});
   });
-  if (what == "missing") {
-    after(microseconds(100), [this, host, number] {
+  const bool lacks_means = what == "lacks-means-on" && is_named;
+  if (what == "missing" || lacks_means) {
+    after(microseconds(100), [this, host, number, lacks_means] {
       if (SimProcess* p = find(host, number)) {
         ProcessExited exit;
         exit.key = number;
-        exit.exit_code = 127;
-        exit.start_error = 2;
+        exit.exit_code = lacks_means ? 125 : 127;
+        exit.start_error = lacks_means ? EAGAIN : ENOENT;
         exit.started_at = exit.finished_at = wall();
         p->exit = exit;
         deliver(host, number);
