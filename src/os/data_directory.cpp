@@ -185,6 +185,10 @@ bool DataDirectory::free_reserve() {
   return ::unlink(file("reserve").c_str()) == 0;
 }
 
+void DataDirectory::remove_reserve() {
+  ::unlink(file("reserve").c_str());
+}
+
 bool DataDirectory::has_room_beside_log(std::uint64_t bytes) const {
   const Result<DiskSpace> now = space();
   return !now || now->free >= bytes + *kept_for_log_;

@@ -48,6 +48,8 @@ class DataDirectory {
   bool fill_reserve(std::uint64_t bytes);
   // Gives the reserve to whoever writes next; false when there was none.
   bool free_reserve();
+  // Before fill_reserve(): so that a database can be opened where nothing else is left.
+  void remove_reserve();
   // From any thread: may so much be written without touching what is kept for the log? Of a
   // reserve in use the log keeps half, since a checkpoint lets it be cut.
   bool has_room_beside_log(std::uint64_t bytes) const;

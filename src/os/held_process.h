@@ -55,6 +55,7 @@ struct HeldProcess {
   // Told to end by TERM, not yet by KILL: its whole group may take its time.
   bool has_grace = false;
   bool killed_for_memory = false;
+  std::uint64_t killed_with = 0;  // bytes on the nearly full disk; 0: not for that
   std::uint64_t peak = 0;
   HeldStream streams[2];
   ProcessExited end;
@@ -71,7 +72,7 @@ inline void HeldProcess::reset() {
   pid = 0;
   pidfd = -1;
   has_cgroup = is_cut = has_grace = killed_for_memory = false;
-  peak = 0;
+  peak = killed_with = 0;
   for (HeldStream& stream : streams) stream = {};
   end = {};
   is_queued = told_start = told_end = false;

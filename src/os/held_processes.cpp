@@ -89,6 +89,7 @@ HeldProcesses::HeldProcesses(int epoll_fd, HeldOptions options)
       options_(std::move(options)),
       cores_(options_.may_pin),
       cgroups_(options_.cgroup_name),
+      disk_(options_.directory),
       scratch_(kMaxOutputPiece) {
   null_fd_ = fcntl(::open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 3);
   ASSERT(null_fd_ > 2);
@@ -214,6 +215,7 @@ int HeldProcesses::launch(HeldProcess& held, Instant now) {
     watch_at_ = std::min(watch_at_, now + kMemoryWatch);
   }
   sweep_at_ = std::min(sweep_at_, now + kSweepPause);
+  disk_at_ = std::min(disk_at_, now + kDiskWatchAgain);
   return 0;
 }
 
@@ -387,6 +389,8 @@ void HeldProcesses::finish_if_done(HeldProcess& held, Instant now) {
   leaders_.erase(held.pid);
   limited_.erase(held.index);
   describe_end(held, status, usage);
+  // At once: nothing of it can be made durable before there is room.
+  if (held.killed_with > 0) disk_.clear(held.command.directory);
   if (held.has_cgroup) {
     cgroups_.close(held.sequence);
     sweep_at_ = std::min(sweep_at_, now + kSweepAgain);
@@ -421,6 +425,7 @@ void HeldProcesses::describe_end(HeldProcess& held, int status, const rusage& us
     held.killed_for_memory |= end.exit_code != 0 && cgroups_.ran_out(held.sequence);
   }
   end.killed_for_memory = held.killed_for_memory;
+  end.killed_with = held.killed_with;
   end.stdout_end = held.streams[0].output.end();
   end.stderr_end = held.streams[1].output.end();
 }
@@ -449,6 +454,37 @@ void HeldProcesses::watch_memory(Instant now) {
   watch_at_ = limited_.empty() ? Instant::never() : now + kMemoryWatch;
 }
 
+void HeldProcesses::watch_disk(Instant now) {
+  if (leaders_.empty()) {
+    disk_at_ = Instant::never();
+    return;
+  }
+  const DiskWatch::Look look = disk_.look();
+  disk_at_ = now + look.pause;
+  if (!look.is_low) return;
+  if (disk_.is_clearing() || !end_largest(look.least_blamed)) disk_at_ = now + kDiskWatchAgain;
+}
+
+// False when nobody holds enough to be ended for it, or somebody is being ended already.
+bool HeldProcesses::end_largest(std::uint64_t least) {
+  HeldProcess* largest = nullptr;
+  std::size_t entries = kMaxCountedEntries;
+  for (const auto& [key, index] : by_key_) {
+    HeldProcess& held = *slots_[index];
+    if (held.phase == HeldProcess::Phase::kFinished) continue;
+    if (held.killed_with > 0) return false;
+    if (held.phase != HeldProcess::Phase::kRunning) continue;
+    const std::uint64_t bytes = disk_.held_below(held.command.directory, entries);
+    if (bytes < least) continue;
+    least = bytes;
+    largest = &held;
+  }
+  if (largest == nullptr) return false;
+  largest->killed_with = least;
+  kill(-largest->pid, SIGKILL);
+  return true;
+}
+
 // One look at /proc for all whose leader died of the TERM that others of its group still handle.
 void HeldProcesses::cut_due(Instant now) {
   std::optional<std::set<pid_t>> groups;
@@ -475,10 +511,11 @@ void HeldProcesses::tick(Instant now) {
     sweep(now);
   }
   if (watch_at_ <= now) watch_memory(now);
+  if (disk_at_ <= now) watch_disk(now);
 }
 
 Instant HeldProcesses::next_deadline() const {
-  Instant first = std::min(sweep_at_, watch_at_);
+  Instant first = std::min({sweep_at_, watch_at_, disk_at_});
   if (!young_.empty()) first = std::min(first, young_.front().grown_at);
   return cuts_.empty() ? first : std::min(first, cuts_.begin()->first);
 }

@@ -16,6 +16,7 @@
 
 #include "os/cgroup.h"
 #include "os/cores.h"
+#include "os/disk_watch.h"
 #include "os/escapees.h"
 #include "os/held_process.h"
 #include "os/runner_protocol.h"
@@ -30,11 +31,14 @@ constexpr Duration kOutputGrace = milliseconds(200);
 // How often is looked whether the group of an ended process, which has its grace, is gone.
 constexpr Duration kGroupCheck = milliseconds(25);
 constexpr Duration kMemoryWatch = milliseconds(500);
+// The disk is nearly full, and no task is to blame, or the one that was is on its way out.
+constexpr Duration kDiskWatchAgain = milliseconds(100);
 // Output is looked for this long after the start, or when the process ends: registering the
 // streams of a process that is over sooner would cost more than all else but its clone.
 constexpr Duration kWatchDelay = milliseconds(5);
 
 struct HeldOptions {
+  std::string directory;    // the node's, whose disk tasks must not fill; empty: it is not watched
   std::string cgroup_name;  // empty: none are used
   std::optional<Account> account;
   bool may_pin = true;
@@ -95,6 +99,8 @@ class HeldProcesses {
   void describe_end(HeldProcess& held, int status, const rusage& usage);
   void sweep(Instant now);
   void watch_memory(Instant now);
+  void watch_disk(Instant now);
+  bool end_largest(std::uint64_t least);
   void queue_report(HeldProcess& held, bool is_urgent);
   bool report(HeldProcess& held, Bytes& out);
   HeldProcess* find(ProcessKey key);
@@ -108,6 +114,7 @@ class HeldProcesses {
   TaskCgroups cgroups_;
   ProgramSearch programs_;
   Escapees escapees_;
+  DiskWatch disk_;
 
   std::vector<std::unique_ptr<HeldProcess>> slots_;  // the place in it is a part of the event data
   std::vector<std::uint32_t> free_slots_;
@@ -130,6 +137,7 @@ class HeldProcesses {
   bool is_urgent_ = false;
   Instant sweep_at_ = Instant::never();
   Instant watch_at_ = Instant::never();
+  Instant disk_at_ = Instant::never();
   Bytes scratch_;
 };
 

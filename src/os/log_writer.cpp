@@ -1,5 +1,7 @@
 #include "os/log_writer.h"
 
+#include <poll.h>
+
 #include <chrono>
 #include <utility>
 
@@ -12,6 +14,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kIdleDelay{5};  // no batch for so long: the log is idle
 constexpr std::chrono::seconds kRowRetryDelay{1};   // between tries for which there was no room
+// How long a commit waits for room: tasks that fill the disk are being ended meanwhile.
+constexpr Duration kFullPatience = seconds(10);
+constexpr int kFullRetryMs = 20;
 
 constexpr const char* kLastWords =
     "; this node ends here: it has promised nothing that is not on its disk; when that is well "
@@ -131,12 +136,7 @@ void LogWriter::write_group() {
   if (!group_.empty()) {
     const Instant begun = monotonic_now();
     Result<void> done = try_write_group();
-    if (!done && done.error().code == Code::kLimit && directory_.free_reserve()) {
-      // The transaction was undone and packs are overwritten with the same bytes.
-      has_reserve_ = false;
-      mailbox_.post_disk_full(StorageMailbox::Source::kLog, true);
-      done = try_write_group();
-    }
+    if (!done && done.error().code == Code::kLimit) done = write_on_full_disk();
     if (!done) end_process(done.error().message + kLastWords);
     directory_.write_witness(group_.back().row);
     mailbox_.post_durable(group_.back().row);
@@ -151,6 +151,21 @@ void LogWriter::write_group() {
   }
   removals_.clear();
   if (log_.database().log_pages() >= kMaxLogPages) checkpoint();
+}
+
+// The transaction was undone, and packs are overwritten with the same bytes. What was set aside may
+// go to a task that writes faster: then that one's end is waited for.
+Result<void> LogWriter::write_on_full_disk() {
+  const Instant until = monotonic_now() + kFullPatience;
+  directory_.free_reserve();
+  has_reserve_ = false;
+  mailbox_.post_disk_full(StorageMailbox::Source::kLog, true);
+  for (;;) {
+    Result<void> done = try_write_group();
+    if (done || done.error().code != Code::kLimit || monotonic_now() >= until) return done;
+    // Nobody tells when there is room.
+    ::poll(nullptr, 0, kFullRetryMs);
+  }
 }
 
 Result<void> LogWriter::try_write_group() {

@@ -65,6 +65,7 @@ class LogWriter {
   void take_group();
   void write_group();
   Result<void> try_write_group();
+  Result<void> write_on_full_disk();
   void be_idle();
   void checkpoint();
   void go_on_unless_broken(const Result<void>& done);

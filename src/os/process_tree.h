@@ -50,6 +50,7 @@ std::uint64_t tree_resident(const std::vector<ProcessStat>& processes, pid_t roo
 // Kills all processes (other than this one) that were started with the variable `name` set to a
 // path at or below `directory`, until none is found or `rounds` are over. Those are the tasks of a
 // runner that died before it could do so.
+constexpr int kStrayRounds = 200;
 void kill_strays(const std::string& name, const std::string& directory, int rounds);
 
 // The whole of a small file such as /proc has; empty when it cannot be read.

@@ -29,7 +29,6 @@ namespace {
 
 // A runner that was told to go, or has been left alone, may take so long to kill its tasks.
 constexpr int kLockTries = 200;  // of 50 ms
-constexpr int kStrayRounds = 200;
 
 struct Arguments {
   std::string directory;
@@ -138,6 +137,7 @@ std::string cgroup_name(const std::string& directory) {
 
 Result<void> serve(const Arguments& arguments) {
   HeldOptions options;
+  options.directory = arguments.directory;
   options.may_pin = arguments.may_pin;
   if (!arguments.run_as.empty()) {
     auto account = find_account(arguments.run_as);

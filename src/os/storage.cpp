@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "os/file_reader.h"
+#include "os/left_tasks.h"
 #include "os/log_database.h"
 #include "os/log_writer.h"
 #include "os/pack_files.h"
@@ -28,22 +29,58 @@ struct Storage::Parts {
 Storage::Storage(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Storage::~Storage() = default;
 
+namespace {
+
+// A disk that is nearly full is given what room there can be before it is needed.
+constexpr std::uint64_t kRoomToOpen = 4 * DataDirectory::kReserve;
+
+struct Databases {
+  LogDatabase log;
+  StateDatabase state;
+};
+
+Result<Databases> open_databases(const DataDirectory& directory) {
+  Result<LogDatabase> log = LogDatabase::open(directory.file("log.db"));
+  if (!log) return tl::unexpected(log.error());
+  // The log's name is durable before there is a state: a state without a log is damage.
+  const std::string& path = directory.path();
+  if (Result<void> done = sync_directory(path); !done) return tl::unexpected(done.error());
+  Result<StateDatabase> state = StateDatabase::open(directory.file("state.db"));
+  if (!state) return tl::unexpected(state.error());
+  if (Result<void> done = sync_directory(path); !done) return tl::unexpected(done.error());
+  return Databases{std::move(*log), std::move(*state)};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Storage>> Storage::open(const std::string& path, std::uint64_t reserve) {
   Result<DataDirectory> directory = DataDirectory::open(path);
   if (!directory) return tl::unexpected(directory.error());
   if (Result<void> done = directory->check_log_is_not_lost(); !done) {
     return tl::unexpected(done.error());
   }
-  Result<LogDatabase> log = LogDatabase::open(directory->file("log.db"));
-  if (!log) return tl::unexpected(log.error());
-  // The log's name is durable before there is a state: a state without a log is damage.
-  if (Result<void> done = sync_directory(path); !done) return tl::unexpected(done.error());
-  Result<StateDatabase> state = StateDatabase::open(directory->file("state.db"));
-  if (!state) return tl::unexpected(state.error());
-  if (Result<void> done = sync_directory(path); !done) return tl::unexpected(done.error());
+  if (const Result<DiskSpace> now = directory->space(); now && now->free < kRoomToOpen) {
+    remove_left_tasks(path);
+  }
+  Result<Databases> databases = open_databases(*directory);
+  if (!databases && databases.error().code == Code::kLimit) {
+    directory->remove_reserve();
+    databases = open_databases(*directory);
+  }
+  if (!databases && databases.error().code == Code::kLimit) {
+    return fail(Code::kLimit, "the disk of " + path + " is full: a node cannot begin on it",
+                "free some space there, then start it again");
+  }
+  if (!databases) return tl::unexpected(databases.error());
   // Braces: clang 14 knows no parentheses for aggregates.
-  std::unique_ptr<Parts> parts(new Parts{
-      std::move(*directory), reserve, std::move(*log), std::move(*state), {}, {}, {}, {}});
+  std::unique_ptr<Parts> parts(new Parts{std::move(*directory),
+                                         reserve,
+                                         std::move(databases->log),
+                                         std::move(databases->state),
+                                         {},
+                                         {},
+                                         {},
+                                         {}});
   return std::unique_ptr<Storage>(new Storage(std::move(parts)));
 }
 

@@ -20,19 +20,19 @@ std::string errno_text(const std::string& doing) {
   return doing + ": " + strerror(errno);
 }
 
-std::vector<std::string> entries_of(const std::string& path) {
-  std::vector<std::string> names;
+}  // namespace
+
+std::vector<std::string> entries_in(const std::string& path) {
+  std::vector<std::string> paths;
   DIR* directory = opendir(path.c_str());
-  if (directory == nullptr) return names;
+  if (directory == nullptr) return paths;
   while (const dirent* entry = readdir(directory)) {
     const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
+    if (name != "." && name != "..") paths.push_back(path + "/" + name);
   }
   closedir(directory);
-  return names;
+  return paths;
 }
-
-}  // namespace
 
 Result<Workdirs> Workdirs::open(std::string root, std::optional<FileOwner> owner) {
   // Tasks of another user pass through it, and see nothing but their own.
@@ -48,9 +48,10 @@ Result<Workdirs> Workdirs::open(std::string root, std::optional<FileOwner> owner
   workdirs.owner_ = owner;
   // Numbers go on where an earlier life stopped: its directories may be in use, or on their way
   // out.
-  for (const std::string& name : entries_of(workdirs.root_)) {
-    workdirs.next_ =
-        std::max<std::uint64_t>(workdirs.next_, strtoull(name.c_str(), nullptr, 10) + 1);
+  const std::size_t name = workdirs.root_.size() + 1;
+  for (const std::string& path : entries_in(workdirs.root_)) {
+    const std::uint64_t number = strtoull(path.c_str() + name, nullptr, 10);
+    workdirs.next_ = std::max(workdirs.next_, number + 1);
   }
   return workdirs;
 }
@@ -96,8 +97,7 @@ bool Workdirs::give_back(const std::string& path) {
 
 std::vector<std::string> Workdirs::leftovers(const std::set<std::string>& held) const {
   std::vector<std::string> paths;
-  for (const std::string& name : entries_of(root_)) {
-    std::string path = root_ + "/" + name;
+  for (std::string& path : entries_in(root_)) {
     const bool is_pooled = std::any_of(pool_.begin(), pool_.end(),
                                        [&](const auto& pooled) { return pooled.first == path; });
     if (!is_pooled && !held.contains(path)) paths.push_back(std::move(path));

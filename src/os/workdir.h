@@ -84,6 +84,9 @@ Result<std::vector<FoundOutput>> find_outputs_in(const std::string& workdir,
 Result<Bytes> read_output_of(const std::string& workdir, const std::string& name,
                              std::uint64_t offset, std::uint32_t length);
 
+// What lies in a directory, as paths, in no order; nothing when it cannot be read.
+std::vector<std::string> entries_in(const std::string& path);
+
 // Whatever it contains, read-only directories and trees of any depth too.
 Result<void> remove_tree(const std::string& path);
 

@@ -219,6 +219,7 @@ class Executor {
   void terminate(Turn& turn, ProcessKey key, Process& process);
   void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
+  std::string disk_trouble(const ProcessExited& exit) const;
   TaskResult result_of(const Process& process) const;
   std::string start_trouble(const JobSpec* spec, const ProcessExited& exit) const;
   void tick_process(Turn& turn, ProcessKey key, Process& process);

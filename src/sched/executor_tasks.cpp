@@ -24,6 +24,7 @@ Reason reason_of(const ProcessExited& exit, bool timed_out) {
     return exit.exit_code == 126 ? Reason::kCannotExecute : Reason::kDisk;
   }
   if (exit.killed_for_memory) return Reason::kMemory;
+  if (exit.killed_with > 0) return Reason::kDisk;
   if (timed_out) return Reason::kTimeLimit;
   if (exit.signal != 0) return Reason::kSignal;
   return exit.exit_code == 0 ? Reason::kNone : Reason::kExit;
@@ -306,8 +307,8 @@ void Executor::on(Turn& turn, const ProcessExited& event) {
   const std::int64_t ms = std::max<std::int64_t>(0, event.finished_at.ms - event.started_at.ms);
   const Duration took = std::max(milliseconds(ms), microseconds(500));
   job.typical = job.typical.us == 0 ? took : (job.typical * 7 + took) / 8;
-  process.wants_outputs =
-      job.spec && !job.spec->outputs.empty() && event.start_error == 0 && !process.dropped;
+  process.wants_outputs = job.spec && !job.spec->outputs.empty() && event.start_error == 0 &&
+                          event.killed_with == 0 && !process.dropped;
   // Cancelled attempts bring no result that output could ride in.
   logs_.end(turn, event.key, process.dropped ? 0 : job.most_inline);
   next_output(turn, event.key, process);
@@ -444,6 +445,12 @@ std::string Executor::start_trouble(const JobSpec* spec, const ProcessExited& ex
   return host + what + program + ": " + std::strerror(exit.start_error);
 }
 
+std::string Executor::disk_trouble(const ProcessExited& exit) const {
+  const std::string host = config_.node_name.empty() ? "its host" : config_.node_name;
+  return "the disk of " + host + " was nearly full, and this task held the most of it, " +
+         std::to_string(exit.killed_with >> 20) + " MiB in its directory: it was ended";
+}
+
 TaskResult Executor::result_of(const Process& process) const {
   const ProcessExited& exit = *process.exit;
   TaskResult result;
@@ -460,6 +467,8 @@ TaskResult Executor::result_of(const Process& process) const {
   result.outputs = process.outputs;
   if (exit.start_error != 0) {
     result.detail = start_trouble(jobs_.at(process.job).spec.get(), exit);
+  } else if (result.reason == Reason::kDisk) {
+    result.detail = disk_trouble(exit);
   } else if (!process.output_error.empty()) {
     result.detail = process.output_error.substr(0, kMaxDetail);
     if (result.reason == Reason::kNone) result.reason = Reason::kDisk;

@@ -90,12 +90,17 @@ struct ProcessExited {
   std::uint64_t stdout_end = 0;
   std::uint64_t stderr_end = 0;
   bool lacks_directory = false;  // the start_error is about StartProcess::host_directory
+  // Killed since the node's disk was nearly full, and this one's directory held most: so many bytes.
+  // They are gone. 0: not for that.
+  std::uint64_t killed_with = 0;
+  // A runner of an earlier version says no more.
+  static constexpr std::size_t kRequiredFields = 12;
   static constexpr auto fields() {
     return Fields<&ProcessExited::key, &ProcessExited::exit_code, &ProcessExited::signal,
                   &ProcessExited::start_error, &ProcessExited::killed_for_memory,
                   &ProcessExited::started_at, &ProcessExited::finished_at, &ProcessExited::cpu_ms,
                   &ProcessExited::max_rss, &ProcessExited::stdout_end, &ProcessExited::stderr_end,
-                  &ProcessExited::lacks_directory>{};
+                  &ProcessExited::lacks_directory, &ProcessExited::killed_with>{};
   }
 };
 
