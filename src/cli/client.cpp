@@ -104,8 +104,10 @@ Result<void> Client::ask(std::string_view method, std::string_view target, std::
                          Duration silence, Duration patience, bool whole) {
   Result<void> result{};
   // A connection that was kept open may have been closed meanwhile: that says nothing yet.
-  if (connection_.is_open() && connection_.is_done()) {
-    connection_.send(method, target, body);
+  const std::string ahead = std::exchange(asked_ahead_, {});
+  const bool is_asked = method == "GET" && !ahead.empty() && ahead == target;
+  if (connection_.is_open() && (connection_.is_done() || is_asked)) {
+    if (!is_asked) connection_.send(method, target, body);
     result = wait(whole, silence, patience);
     if (result || !is_worth_another(result.error().code)) return result;
     if (result.error().code == Code::kTimeout) return result;
@@ -167,6 +169,13 @@ Result<HttpAnswer> Client::call(std::string_view method, std::string_view target
   HttpAnswer answer = connection_.take_answer();
   if (answer.status >= 400) return tl::unexpected(error_from_json(answer.body));
   return answer;
+}
+
+void Client::ask_ahead(std::string_view target) {
+  if (!connection_.is_open() || !connection_.is_done()) return;
+  connection_.send("GET", target, {});
+  // Whatever is wrong shows when it is asked for.
+  if (connection_.step()) asked_ahead_ = target;
 }
 
 Result<void> Client::begin(std::string_view method, std::string_view target, std::string_view body,

@@ -37,6 +37,10 @@ class Client {
   Result<HttpAnswer> call(std::string_view method, std::string_view target,
                           std::string_view body = {}, Duration patience = kAnswerPatience);
 
+  // Sends the question that call("GET", target) will be asked next, so that the node works on it
+  // meanwhile; nothing where that cannot be.
+  void ask_ahead(std::string_view target);
+
   // A stream: begin, then more until kEnd. An error status is the Result's error. kLive: one that
   // shows signs of life, so that its silence is a loss.
   enum class Life { kSilent, kLive };
@@ -75,6 +79,7 @@ class Client {
   std::string learnt_;  // what the last server told of others
   std::size_t at_;
   HttpConnection connection_;
+  std::string asked_ahead_;
   Life life_ = Life::kSilent;
   std::int64_t quiet_since_ms_ = 0;  // of the stream; 0: it is not known to be quiet
 };

@@ -230,35 +230,50 @@ class TaskPrinter {
   // that changes its state meanwhile is on two lists.
   Result<void> add(const JobId& job, const std::string& filter, const std::optional<NodeId>& node) {
     const std::string path = "/v1/jobs/" + job.text() + "/tasks?limit=" + std::to_string(kTaskPage);
-    std::string after;  // nothing on the first page: tasks may begin at 0
+    std::string target = path + filter;  // the first page has no `after`: tasks may begin at 0
     while (true) {
-      const auto answer = call_.client.call("GET", std::string(path).append(after).append(filter));
+      const auto answer = call_.client.call("GET", target);
       if (!answer) return tl::unexpected(answer.error());
-      auto tasks = tasks_from_json(answer->body);
-      if (!tasks) return tl::unexpected(tasks.error());
-      if (node) {
-        std::erase_if(*tasks, [&](const TaskView& task) {
-          return task.node != node || !listed_.emplace(task.job, task.task).second;
-        });
-      }
-      if (call_.json()) array_.add(node ? tasks_json(*tasks) : answer->body);
-      if (!call_.json()) take(*tasks);
-      found_any_ = found_any_ || !tasks->empty();
       const std::string last = answer->header("dunlin-after");
+      target = std::string(path).append("&after=").append(last).append(filter);
+      if (!last.empty()) call_.client.ask_ahead(target);
+      if (Result<void> fine = take(answer->body, node); !fine) return fine;
       if (last.empty()) return {};
-      after = "&after=" + last;
     }
   }
-  void finish() const {
+  void finish() {
     if (call_.json()) print(array_.text());
-    if (is_table()) print(table_.text(terminal_width()));
+    if (is_table()) print(table_.take(terminal_width()));
   }
   bool found_any() const { return found_any_; }
 
  private:
   bool is_table() const { return !call_.json() && !call_.quiet(); }
 
-  void take(const std::vector<TaskView>& tasks) {
+  Result<void> take(const std::string& page, const std::optional<NodeId>& node) {
+    // JSON goes on as it came, unless some of it is left out.
+    if (call_.json() && !node) {
+      array_.add(page);
+      found_any_ = found_any_ || page.find('{') != std::string::npos;
+      return {};
+    }
+    auto tasks = tasks_from_json(page);
+    if (!tasks) return tl::unexpected(tasks.error());
+    if (node) {
+      std::erase_if(*tasks, [&](const TaskView& task) {
+        return task.node != node || !listed_.emplace(task.job, task.task).second;
+      });
+    }
+    found_any_ = found_any_ || !tasks->empty();
+    if (call_.json()) {
+      array_.add(tasks_json(*tasks));
+    } else {
+      print_some(*tasks);
+    }
+    return {};
+  }
+
+  void print_some(const std::vector<TaskView>& tasks) {
     std::string lines;
     for (const TaskView& task : tasks) {
       const std::string number = std::to_string(task.task);
@@ -266,6 +281,8 @@ class TaskPrinter {
       if (call_.quiet()) lines += whole + "\n";
       if (is_table()) table_.add(row_of(task, of_many_ ? whole : number, names_));
     }
+    // A long list is read while it comes; what stays below a page is kept for one table.
+    if (is_table() && tasks.size() >= kTaskPage / 2) lines = table_.take(terminal_width());
     print(lines);
   }
 

@@ -36,27 +36,38 @@ void Table::add(std::vector<std::string> cells) {
 }
 
 std::string Table::text(std::size_t width) const {
-  std::vector<std::size_t> widths;
-  for (const std::string& heading : headings_) widths.push_back(utf8_count(heading));
+  return Table(*this).take(width);
+}
+
+std::string Table::take(std::size_t width) {
+  const bool is_first = widths_.empty();
+  for (const std::string& heading : headings_) {
+    if (is_first) widths_.push_back(utf8_count(heading));
+  }
   for (const auto& row : rows_) {
-    for (std::size_t i = 0; i < row.size(); ++i)
-      widths[i] = std::max(widths[i], utf8_count(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths_[i] = std::max(widths_[i], utf8_count(row[i]));
+    }
   }
   std::string text;
-  const auto add_line = [&](const std::vector<std::string>& cells) {
-    std::string line;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (i > 0) line += "  ";
-      const std::string padding(widths[i] - utf8_count(cells[i]), ' ');
-      const bool is_last = i + 1 == cells.size();
-      line += is_right_[i] ? padding + cells[i] : cells[i] + (is_last ? "" : padding);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += (width == 0 ? line : cut(line, width)) + "\n";
-  };
-  add_line(headings_);
-  for (const auto& row : rows_) add_line(row);
+  if (is_first) add_line(headings_, width, text);
+  for (const auto& row : rows_) add_line(row, width, text);
+  rows_.clear();
   return text;
+}
+
+void Table::add_line(const std::vector<std::string>& cells, std::size_t width,
+                     std::string& text) const {
+  std::string line;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (i > 0) line += "  ";
+    const std::size_t padding = widths_[i] - utf8_count(cells[i]);
+    if (is_right_[i]) line.append(padding, ' ');
+    line += cells[i];
+    if (!is_right_[i]) line.append(padding, ' ');
+  }
+  line.erase(line.find_last_not_of(' ') + 1);
+  text += (width == 0 ? line : cut(line, width)) + "\n";
 }
 
 std::size_t terminal_width() {
@@ -73,6 +84,8 @@ void add_line(std::string& page, const std::string& name, const std::string& val
 }
 
 std::string printable(std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
+  if (std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
   std::string out;
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);

@@ -14,11 +14,17 @@ class Table {
   void add(std::vector<std::string> cells);
   // `width` 0: nothing is cut; else lines are cut to so many characters.
   std::string text(std::size_t width) const;
+  // What was added since the last call, the first time with the headings: for tables that are
+  // printed as they come. Columns only grow wider.
+  std::string take(std::size_t width);
 
  private:
+  void add_line(const std::vector<std::string>& cells, std::size_t width, std::string& text) const;
+
   std::vector<std::string> headings_;
   std::vector<bool> is_right_;
   std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> widths_;  // of what was taken
 };
 
 // Columns of the terminal on stdout; 0 when it is none.

@@ -1,4 +1,5 @@
 // GET /v1/jobs/ID/logs, POST /v1/run.
+#include <algorithm>
 #include <optional>
 
 #include "os/exchange.h"
@@ -11,7 +12,8 @@ namespace dunlin {
 
 namespace {
 
-// Tasks in number order, of each its stdout, its stderr or one after the other; plain bytes.
+// Tasks in number order, of each its stdout, its stderr or one after the other; plain bytes. What
+// tasks wrote that wrote little comes with their list; of the others some are read ahead.
 class PlainLogs {
  public:
   struct Ways {
@@ -26,20 +28,39 @@ class PlainLogs {
   void start() { list(); }
 
   void on_answer(std::uint64_t tag, Result<JobAnswer> answer) {
-    if (!answer) return ways_.failed(answer.error());
-    auto* page = std::get_if<TaskList>(&*answer);
-    auto* chunk = std::get_if<LogChunk>(&*answer);
-    if (tag == kList && page != nullptr) return on_tasks(*page);
-    if (tag == kRead && chunk != nullptr) return on_chunk(*chunk);
-    ways_.failed({Code::kFailed, "the node gave an answer to another question", ""});
+    if (tag == kList) {
+      if (!answer) return ways_.failed(answer.error());
+      if (const auto* page = std::get_if<TaskList>(&*answer)) return on_tasks(*page);
+    } else if (tag - kRead < queue_.size()) {
+      queue_[tag - kRead].answer = std::move(answer);
+      return next();
+    }
+    ways_.failed(other_question());
   }
 
-  void resume() { next(); }
+  void resume() {
+    is_held_ = false;
+    next();
+  }
 
  private:
   static constexpr std::uint64_t kList = 1;
-  static constexpr std::uint64_t kRead = 2;
+  static constexpr std::uint64_t kRead = 2;  // and the place in the queue
   static constexpr std::uint32_t kPage = 10'000;
+  static constexpr std::uint32_t kChunk = 1024 * 1024;
+  static constexpr std::size_t kAhead = 8;  // logs whose first chunk is asked for at once
+
+  struct Log {
+    std::uint32_t task = 0;
+    bool is_stderr = false;
+    std::optional<Bytes> whole;  // came with the list
+    bool is_asked = false;
+    std::optional<Result<JobAnswer>> answer;
+  };
+
+  static Error other_question() {
+    return {Code::kFailed, "the node gave an answer to another question", ""};
+  }
 
   void list() {
     ListTasks question;
@@ -47,6 +68,8 @@ class PlainLogs {
     question.tasks = wish_.tasks;
     question.from = *next_from_;
     question.limit = kPage;
+    // Those are of the committed attempt.
+    if (attempt_ == 0) question.logs_from = 0;
     ways_.ask(kList, std::move(question));
   }
 
@@ -58,55 +81,106 @@ class PlainLogs {
                            "see: dunlin tasks " + wish_.job.text()});
     }
     next_from_ = page.next;
+    auto logs = page.logs.begin();
     for (const TaskView& task : page.tasks) {
+      while (logs != page.logs.end() && logs->task < task.task) ++logs;
+      const bool is_whole = logs != page.logs.end() && logs->task == task.task;
       if (task.attempt == 0 || task.attempt < attempt_) continue;
       has_any_ = true;
-      if (wish_.want_stdout) queue_.push_back({task.task, false});
-      if (wish_.want_stderr) queue_.push_back({task.task, true});
+      if (wish_.want_stdout) add(task.task, false, is_whole ? &logs->out : nullptr);
+      if (wish_.want_stderr) add(task.task, true, is_whole ? &logs->err : nullptr);
     }
-    at_ = 0;
+    // The reader of a long list in which nobody wrote anything is to see that it is being read.
+    if (attempt_ == 0 && !ways_.write({})) is_held_ = true;
     next();
   }
 
+  void add(std::uint32_t task, bool is_stderr, const Bytes* whole) {
+    if (whole != nullptr && whole->empty()) return;
+    Log& log = queue_.emplace_back();
+    log.task = task;
+    log.is_stderr = is_stderr;
+    if (whole != nullptr) log.whole = *whole;
+  }
+
   void next() {
-    if (at_ == queue_.size()) {
-      queue_.clear();
-      at_ = 0;
-      if (next_from_) return list();
-      if (attempt_ != 0 && !has_any_) return no_such_attempt();
-      ways_.write({});
-      return ways_.finished();
+    while (!is_held_ && at_ < queue_.size()) {
+      Log& log = queue_[at_];
+      if (log.whole) {
+        is_held_ = !ways_.write(as_text(*log.whole));
+        log = {};
+        ++at_;
+      } else if (!log.answer) {
+        return ask_ahead();
+      } else if (!take(log)) {
+        return;
+      }
     }
+    if (!is_held_) end_page();
+  }
+
+  void ask_ahead() {
+    const std::size_t end = std::min(queue_.size(), at_ + kAhead);
+    for (std::size_t i = at_; i < end; ++i) {
+      if (!queue_[i].is_asked && !queue_[i].whole) ask(i);
+    }
+  }
+
+  void ask(std::size_t place) {
+    Log& log = queue_[place];
+    log.is_asked = true;
     ReadLog question;
     question.id = wish_.job;
-    question.task = queue_[at_].first;
-    question.is_stderr = queue_[at_].second;
-    // From its second piece on, a log stays the same attempt's.
-    question.attempt = pinned_.number != 0 ? pinned_.number : attempt_;
-    question.of = pinned_;
-    question.offset = offset_;
-    ways_.ask(kRead, question);
+    question.task = log.task;
+    question.is_stderr = log.is_stderr;
+    question.limit = kChunk;
+    question.attempt = attempt_;
+    if (place == at_) {
+      // From its second piece on, a log stays the same attempt's.
+      if (pinned_.number != 0) question.attempt = pinned_.number;
+      question.of = pinned_;
+      question.offset = offset_;
+    }
+    ways_.ask(kRead + place, question);
   }
 
-  void no_such_attempt() {
-    ways_.failed({Code::kNotFound,
-                  "the job " + wish_.job.text() + " has no attempt " + std::to_string(attempt_) +
-                      (wish_.tasks.empty() ? "" : " of task " + text_of(wish_.tasks)),
-                  "see: dunlin tasks " + wish_.job.text()});
-  }
-
-  void on_chunk(const LogChunk& chunk) {
+  // Of the log that is being written. False when all is over.
+  bool take(Log& log) {
+    const Result<JobAnswer> answer = std::move(*log.answer);
+    log.answer.reset();
+    log.is_asked = false;
+    if (!answer) return ways_.failed(answer.error()), false;
+    const auto* chunk = std::get_if<LogChunk>(&*answer);
+    if (chunk == nullptr) return ways_.failed(other_question()), false;
     std::string text;
-    if (chunk.truncated && chunk.offset > offset_) text = log_cut_mark(chunk.offset - offset_);
-    text += as_text(chunk.data);
-    offset_ = chunk.offset + chunk.data.size();
-    pinned_ = chunk.attempt;
-    if (chunk.end || chunk.data.empty()) {
+    if (chunk->truncated && chunk->offset > offset_) text = log_cut_mark(chunk->offset - offset_);
+    text += as_text(chunk->data);
+    offset_ = chunk->offset + chunk->data.size();
+    pinned_ = chunk->attempt;
+    if (chunk->end || chunk->data.empty()) {
       ++at_;
       offset_ = 0;
       pinned_ = {};
+    } else {
+      ask(at_);  // while these bytes are on their way
     }
-    if (ways_.write(text)) next();
+    is_held_ = !ways_.write(text);
+    return true;
+  }
+
+  void end_page() {
+    queue_.clear();
+    at_ = 0;
+    if (next_from_) return list();
+    if (attempt_ != 0 && !has_any_) {
+      return ways_.failed({Code::kNotFound,
+                           "the job " + wish_.job.text() + " has no attempt " +
+                               std::to_string(attempt_) +
+                               (wish_.tasks.empty() ? "" : " of task " + text_of(wish_.tasks)),
+                           "see: dunlin tasks " + wish_.job.text()});
+    }
+    ways_.write({});
+    ways_.finished();
   }
 
   LogFollower::Wish wish_;
@@ -114,8 +188,9 @@ class PlainLogs {
   Ways ways_;
   std::optional<std::uint32_t> next_from_ = 0;  // where the next page of tasks begins
   bool has_any_ = false;                        // of the tasks has the attempt
-  std::vector<std::pair<std::uint32_t, bool>> queue_;
-  std::size_t at_ = 0;
+  bool is_held_ = false;                        // the reader is slower than we are
+  std::vector<Log> queue_;                      // of one page
+  std::size_t at_ = 0;                          // the log that is being written
   std::uint64_t offset_ = 0;
   Attempt pinned_;
 };

@@ -271,10 +271,6 @@ Result<TaskView> task_from_json(std::string_view text) {
   return task_from(*parsed);
 }
 
-Result<std::vector<TaskView>> tasks_from_json(std::string_view text) {
-  return list_from<TaskView>(text, task_from);
-}
-
 Result<std::vector<TaskOutput>> outputs_from_json(std::string_view text) {
   return list_from<TaskOutput>(text, output_from);
 }

@@ -7,6 +7,20 @@
 
 namespace dunlin {
 
+namespace {
+
+// Of what stands in JSON as it is.
+std::size_t plain_length(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size() && text[length] >= 0x20 && text[length] < 0x7F &&
+         text[length] != '"' && text[length] != '\\') {
+    ++length;
+  }
+  return length;
+}
+
+}  // namespace
+
 void JsonWriter::separate() {
   if (!bare_) out_ += ',';
   bare_ = false;
@@ -47,6 +61,10 @@ void JsonWriter::value(std::string_view text) {
   separate();
   out_ += '"';
   while (!text.empty()) {
+    const std::size_t plain = plain_length(text);
+    out_ += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const auto c = static_cast<unsigned char>(text.front());
     const std::size_t length = utf8_length(text);
     if (length == 0) {

@@ -16,7 +16,7 @@ constexpr std::uint64_t kLogTag = std::uint64_t{1} << 63;
 
 constexpr Duration kAttendedHold = seconds(5);
 constexpr std::uint32_t kPage = 10'000;
-constexpr std::uint32_t kChunk = 64 * 1024;
+constexpr std::uint32_t kChunk = 256 * 1024;
 constexpr Duration kRetryDelay = milliseconds(500);
 constexpr Duration kListDelay = seconds(1);
 // A job that changes all the time is looked at this often, a quiet one at once.

@@ -107,12 +107,10 @@ void LogReader::take(Turn& turn, std::uint64_t request, Read& read, const LogPla
       read.truncated = true;
       offset = piece.offset;
     }
-    read.piece = piece;
-    read.token = next_token_++;
-    tokens_[read.token] = request;
-    read.step_until = Instant::never();
-    turn.raise(FetchBlob{read.token, piece.segment, {}});
-    return;
+    read.pieces = place.pieces;
+    read.data.clear();
+    read.is_all = place.is_over && !place.has_more_pieces && place.rest.bytes.empty();
+    return fetch(turn, request, read);
   }
   if (rest_end > offset) {
     if (place.rest.offset > offset) {
@@ -130,26 +128,46 @@ void LogReader::take(Turn& turn, std::uint64_t request, Read& read, const LogPla
   again(turn, request, read);
 }
 
+void LogReader::fetch(Turn& turn, std::uint64_t request, Read& read) {
+  tokens_.erase(read.token);
+  read.token = next_token_++;
+  tokens_[read.token] = request;
+  read.step_until = Instant::never();
+  turn.raise(FetchBlob{read.token, read.pieces.front().segment, {}});
+}
+
+// A segment holds many pieces of a stream: all that follow each other go into one answer, and those
+// of further segments too as long as there is room.
 bool LogReader::on_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content) {
   if (!tokens_.contains(token)) return false;
   std::uint64_t request = 0;
   Read* read = find(token, request);
   if (read == nullptr) return true;
-  if (!content) {
-    fail_read(turn, request, content.error());
+  const BlobRef segment = read->pieces.front().segment;
+  std::size_t used = 0;
+  std::uint64_t at = read->what.offset + read->data.size();
+  for (const LogPiece& piece : read->pieces) {
+    if (piece.segment != segment || piece.offset > at || read->room() == 0) break;
+    const std::uint64_t skip = at - piece.offset;
+    const std::size_t count = std::min<std::size_t>(read->room(), piece.length - skip);
+    if (!content || piece.at + skip + count > content->size()) break;
+    append(read->data, ByteView(*content).subspan(piece.at + skip, count));
+    at += count;
+    if (skip + count == piece.length) ++used;
+  }
+  read->pieces.erase(read->pieces.begin(),
+                     read->pieces.begin() + static_cast<std::ptrdiff_t>(used));
+  if (read->data.empty()) {
+    const Error damaged{Code::kCorrupt, "a log segment is shorter than it should be", {}};
+    fail_read(turn, request, content ? damaged : content.error());
     return true;
   }
-  const LogPiece& piece = read->piece;
-  const std::uint64_t skip = read->what.offset - piece.offset;
-  const std::size_t count =
-      std::min<std::size_t>(read->what.limit, static_cast<std::size_t>(piece.length - skip));
-  if (piece.at + skip + count > content->size()) {
-    fail_read(turn, request, {Code::kCorrupt, "a log segment is shorter than it should be", {}});
-    return true;
+  const bool goes_on = used > 0 && !read->pieces.empty() && read->pieces.front().offset == at;
+  if (goes_on && read->room() > 0) {
+    fetch(turn, request, *read);
+  } else {
+    answer(turn, request, *read, std::move(read->data), read->is_all && read->pieces.empty());
   }
-  answer(turn, request, *read,
-         to_bytes(ByteView(*content).subspan(static_cast<std::size_t>(piece.at + skip), count)),
-         false);
   return true;
 }
 

@@ -38,13 +38,18 @@ class LogReader {
     Instant step_until = Instant::never();  // of a step that may stay unanswered
     Instant locate_at = Instant::never();   // a pause before asking again
     Attempt attempt;
-    Attempt ended;   // the executor said that it is over
-    LogPiece piece;  // being fetched
+    Attempt ended;                 // the executor said that it is over
+    std::vector<LogPiece> pieces;  // of one answer, those not fetched yet; the first one is
+    Bytes data;                    // of those that were
+    bool is_all = false;           // nothing comes behind the pieces
     bool truncated = false;
+
+    std::size_t room() const { return what.limit - data.size(); }
   };
 
   void locate(Turn& turn, std::uint64_t request, Read& read);
   void take(Turn& turn, std::uint64_t request, Read& read, const LogPlace& place);
+  void fetch(Turn& turn, std::uint64_t request, Read& read);
   void tail(Turn& turn, std::uint64_t request, Read& read, const LogPlace& place);
   void again(Turn& turn, std::uint64_t request, Read& read);
   void answer(Turn& turn, std::uint64_t request, const Read& read, Bytes data, bool end);
