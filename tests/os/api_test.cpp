@@ -272,6 +272,18 @@ TEST_F(ApiTest, ReturnsLogsAsPlainBytesInTheOrderOfTasks) {
   EXPECT_EQ(ask("GET", "/v1/jobs/zzzzzzzzzz/logs").status, 404);
 }
 
+TEST_F(ApiTest, LogsOfManySilentTasksCostNoQuestionEach) {
+  submit("abcdefghij", R"(["true"])", R"(,"array":"1-25000")");
+  server.on_loop([](FakeNode& node) {
+    const JobId id = *JobId::from_text("abcdefghij");
+    node.jobs.at(id).logs[{24'000, false}].text = "a word\n";
+    node.jobs.at(id).logs[{24'001, false}].text = std::string(2'000'000, 'x');
+    node.asked.clear();
+  });
+  EXPECT_EQ(ask("GET", "/v1/jobs/abcdefghij/logs").body, "a word\n" + std::string(2'000'000, 'x'));
+  server.on_loop([](FakeNode& node) { EXPECT_LT(node.asked.size(), 10U); });
+}
+
 TEST_F(ApiTest, MarksWhereALogWasCut) {
   submit("abcdefghij", R"(["hang"])");
   server.on_loop([](FakeNode& node) {

@@ -551,6 +551,26 @@ TEST_P(FullDisk, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) 
   });
 }
 
+TEST_P(FullDisk, AWriteWaitsForRoomThatSomebodyIsMaking) {
+  const TemporaryDirectory directory;
+  run(directory / "disk", [&] {
+    const std::string node = directory / "disk/node";
+    StorageLife life;
+    ASSERT_TRUE(life.open(node).has_value());
+    life.write_durably(1);
+    std::ofstream(directory / "disk/filler") << std::string(22'000'000, 'x');
+    for (int i = 0; i < 1000 && !life.full(); ++i) {
+      life.write(100'000);
+      life.turn_until([&] { return life.full() || life.durable() == life.journal().last_row(); });
+    }
+    ASSERT_TRUE(life.full());
+    EXPECT_LT(life.durable(), life.journal().last_row());
+    fs::remove(directory / "disk/filler");
+    life.settle();
+    life.write_durably(3);
+  });
+}
+
 TEST(Storage, AFailedWriteEndsTheProcessWithOneLineAndNoFalsePromise) {
   const TemporaryDirectory directory;
   Child child([&](int report) {

@@ -369,6 +369,26 @@ TEST(Logs, LargeOutputLiesInSegmentsAndReadsBackWhole) {
   for (std::size_t i = 0; i < text.size(); i += 997) ASSERT_EQ(text[i], 'a' + i % 26);
 }
 
+TEST(Logs, AReadBringsAsManyPiecesAsItsLimitHolds) {
+  Cluster cluster({});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "3000000", "10"}));
+  ASSERT_TRUE(cluster.ends(job, seconds(20)));
+  ReadLog read;
+  read.id = job;
+  read.limit = 1'000'000;
+  std::string text;
+  for (int i = 0; i < 3; ++i) {
+    read.offset = text.size();
+    const Result<JobAnswer> answer = cluster.call(2, read);
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+    const LogChunk& chunk = std::get<LogChunk>(*answer);
+    EXPECT_EQ(chunk.data.size(), 1'000'000u);
+    EXPECT_EQ(chunk.end, i == 2);
+    text += to_text(chunk.data);
+  }
+  for (std::size_t i = 0; i < text.size(); i += 997) ASSERT_EQ(text[i], 'a' + i % 26);
+}
+
 TEST(Logs, AreFollowedLiveThroughATakeoverWithoutGapOrRepeat) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"slow-print", "200", "20000"}));
