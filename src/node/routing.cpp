@@ -184,6 +184,7 @@ void Node::Parts::members_changed() {
   for (const NodeId& node : admission.record().retired()) {
     for_groups.push_back({node, {}, 1, GroupMemberState::kLeft});
     for_sched[node].state = SchedMemberState::kDead;
+    for_sched[node].is_retired = true;
   }
   groups.set_members(now, std::move(for_groups), out);
   blobs.set_members(now, std::move(for_store), out);

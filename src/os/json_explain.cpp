@@ -55,10 +55,11 @@ void write_attempt(JsonWriter& out, const AttemptView& attempt) {
   out.end_object();
 }
 
-Supply supply_from(const nlohmann::json& object) {
+// `memory`: what it means that none is told.
+Supply supply_from(const nlohmann::json& object, std::uint64_t memory) {
   JsonFields in(object, "supply");
   Supply supply;
-  supply.room.memory = UINT64_MAX;
+  supply.room.memory = memory;
   in.read("cpus", supply.room.cpus);
   in.read("mem", supply.room.memory);
   in.read("gpus", supply.room.devices.gpus);
@@ -87,9 +88,9 @@ NodeVerdict verdict_from(const nlohmann::json& object, Supply& needs) {
   in.read("detail", node.detail);
   in.read("note", node.note);
   node.verdict = fit_verdict_from(verdict).value_or(FitVerdict::kRefused);
-  if (const nlohmann::json* asked = in.find("needs")) needs = supply_from(*asked);
+  if (const nlohmann::json* asked = in.find("needs")) needs = supply_from(*asked, 0);
   const nlohmann::json* has = in.find("has");
-  if (has != nullptr && !has->empty()) node.has = supply_from(*has);
+  if (has != nullptr && !has->empty()) node.has = supply_from(*has, UINT64_MAX);
   return node;
 }
 

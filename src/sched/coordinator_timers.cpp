@@ -253,6 +253,8 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
     }
     return;
   }
+  // Some may well run, on nodes that have not answered since the takeover.
+  if (led.count(Soft::kUnknown) > 0) return;
   summary.reason = members_.feasible(wanted_by(job)) == 0 ? Reason::kImpossible
                    : led.hold != Reason::kNone            ? led.hold
                    : led.is_limited()                     ? Reason::kLimit
@@ -308,6 +310,8 @@ void Coordinator::complete(const Job& job, GroupId id, std::uint32_t index, Task
     view.reason = Reason::kPaused;
   } else if (led->soft(index) == Soft::kBackoff) {
     view.reason = Reason::kBackoff;
+  } else if (led->soft(index) == Soft::kUnknown) {
+    view.detail = "it may run on a node that has not answered its new coordinator yet";
   } else {
     if (!found.why) found.why = why_queued(job, *led);
     view.reason = found.why->reason;

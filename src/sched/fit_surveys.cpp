@@ -128,7 +128,8 @@ void FitSurveys::finish(Turn& turn, std::uint64_t token) {
   surveys_.erase(at);
   std::vector<NodeVerdict>& nodes = survey.explained.nodes;
   for (const auto& [node, member] : members_.all()) {
-    if (member.state == SchedMemberState::kLeft || nodes.size() >= kMaxSurveyed) continue;
+    const bool is_former = member.state == SchedMemberState::kLeft || member.is_retired;
+    if (is_former || nodes.size() >= kMaxSurveyed) continue;
     nodes.push_back(verdict_of(survey, node, member, turn.now));
   }
   std::sort(nodes.begin(), nodes.end(), [](const NodeVerdict& a, const NodeVerdict& b) {

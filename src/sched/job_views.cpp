@@ -162,6 +162,9 @@ AttemptView view_of(const AttemptRecord& record) {
   view.reason = record.reason;
   view.detail = record.detail;
   view.finished_at = record.finished;
+  if (record.end == AttemptEnd::kLost && view.detail.empty()) {
+    view.detail = "its node died, or holds it no more: this is no failure of the task";
+  }
   if (record.end != AttemptEnd::kSuccess && record.end != AttemptEnd::kFailure) return view;
   if (record.signal == 0) view.exit_code = record.exit_code;
   if (record.signal != 0) view.signal = record.signal;

@@ -372,6 +372,10 @@ bool Scheduler::has_tasks() const {
   return parts_->executor.has_tasks();
 }
 
+LoadChanged Scheduler::load() const {
+  return parts_->executor.load();
+}
+
 Devices Scheduler::devices_free() const {
   return parts_->executor.devices_free();
 }

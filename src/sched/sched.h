@@ -63,7 +63,8 @@ struct SchedMember {
   bool root_jobs_only = false;
   std::map<std::string, std::string> labels = {};
   Devices devices = {};
-  Instant since = {};  // of the state, by this node's clock
+  Instant since = {};       // of the state, by this node's clock
+  bool is_retired = false;  // its id is banned for good: known only for what the log names
 };
 
 // A row of applied state for Node's checkpoint; no value erases it. Keys: "job/<group>/<job>" and
@@ -121,6 +122,7 @@ class Scheduler {
   // goes on, unless it is handed back too. Not draining any more ends both.
   void set_draining(Instant now, bool draining, Effects& out);
   bool has_tasks() const;
+  LoadChanged load() const;  // as it is now
   Devices devices_free() const;
   // What tasks here cannot be kept from, for people; empty: all that is promised is enforced.
   std::string isolation_note() const;

@@ -77,6 +77,21 @@ TEST_F(ExplainCommand, OfATaskThatWaitsSaysWhatEachNodeLacks) {
   EXPECT_EQ(out.find("ATTEMPT"), std::string::npos) << out;
 }
 
+TEST_F(ExplainCommand, OfWhatIsNotNeededNothingIsShown) {
+  const std::string id = submit({"queue"});
+  Explained waits;
+  waits.task.job = *JobId::from_text(id);
+  waits.task.task = 1;
+  waits.task.state = TaskState::kQueued;
+  waits.task.reason = Reason::kResources;
+  waits.needs.room.cpus = 2;
+  NodeVerdict free = verdict_of("alpha", FitVerdict::kFits);
+  free.has = waits.needs;
+  waits.nodes = {free};
+  node_says(waits);
+  EXPECT_EQ(line_of(run({"explain", id}).out, "alpha"), "alpha fits 2 cpus 2 cpus -");
+}
+
 TEST_F(ExplainCommand, OfATaskThatHasRunShowsEachAttempt) {
   server.on_loop([](FakeNode& node) { node.members = {fake_member(2, "beta")}; });
   const std::string id = submit({"exit", "3"});

@@ -140,7 +140,41 @@ TEST_F(Explain, WhatRunsIsTheLastAttempt) {
   told = explain(job);
   ASSERT_EQ(told.attempts.size(), 2u);
   EXPECT_EQ(told.attempts[0].outcome, "lost");
+  EXPECT_FALSE(told.attempts[0].detail.empty());
   EXPECT_EQ(told.attempts[1].outcome, "running");
+}
+
+TEST_F(Explain, AHostThatWasForgottenIsNotTold) {
+  begin({.nodes = 3});
+  occupy(0);
+  cluster_->crash(2, seconds(1));
+  cluster_->run_for(seconds(3));
+  JobSpec spec = cluster_->spec({"work", "50"});
+  spec.placement.nodes = {cluster_->id(0)};
+  const JobId job = cluster_->submit(0, kExplainGroup, spec);
+  EXPECT_EQ(explain(job).nodes.size(), 3U);
+  cluster_->forget(2);
+  EXPECT_EQ(explain(job).nodes.size(), 2U);
+}
+
+TEST_F(Explain, ATaskThatMayRunIsNotSaidToWaitForRoomAfterATakeover) {
+  begin({.nodes = 3});
+  JobSpec spec = cluster_->spec({"work", "600000"});
+  spec.placement.nodes = {cluster_->id(2)};
+  const JobId job = cluster_->submit(0, kExplainGroup, spec);
+  ASSERT_TRUE(cluster_->run_until([&] { return cluster_->running(job) == 1; }, seconds(5)));
+  cluster_->cut(1, 2, true);
+  cluster_->lead(kExplainGroup, 1);
+  cluster_->run_for(milliseconds(500));
+  const auto shown = cluster_->call(0, ShowJob{job});
+  ASSERT_TRUE(shown) << shown.error().message;
+  EXPECT_EQ(std::get<JobView>(*shown).job.reason, Reason::kNone);
+  const TaskView task = cluster_->task(job, 1);
+  EXPECT_EQ(task.reason, Reason::kNone);
+  EXPECT_NE(task.detail.find("has not answered"), std::string::npos) << task.detail;
+  cluster_->cut(1, 2, false);
+  cluster_->run_for(seconds(3));
+  EXPECT_EQ(cluster_->task(job, 1).state, TaskState::kRunning);
 }
 
 TEST_F(Explain, OfAJobTheFirstTaskThatWaitsIsTold) {

@@ -98,6 +98,7 @@ void Cluster::tell_members() {
     for (const Host& host : hosts_) {
       SchedMember member;
       member.state = host.state;
+      member.is_retired = host.is_retired;
       member.boot = host.boot;
       member.cpus = options_.cpus;
       member.root_jobs_only =
@@ -250,6 +251,11 @@ void Cluster::set_disk(std::size_t host, std::uint64_t total, std::uint64_t free
 
 void Cluster::trouble_staging(std::size_t host, std::optional<Error> error) {
   hosts_[host].staging_trouble = std::move(error);
+}
+
+void Cluster::forget(std::size_t host) {
+  hosts_[host].is_retired = true;
+  tell_members();
 }
 
 void Cluster::cut(std::size_t a, std::size_t b, bool is_cut) {

@@ -122,6 +122,8 @@ class Cluster {
   void slow_staging(std::size_t host, Duration time) { hosts_[host].staging_time = time; }
   void set_loss(double loss) { options_.loss = loss; }
   void cut(std::size_t a, std::size_t b, bool is_cut);
+  // The id of a dead host is banned for good.
+  void forget(std::size_t host);
   // The group's leader goes on leading, and takes no proposal.
   void refuse(GroupId group, bool refuses) { groups_[group].refuses = refuses; }
   BlobRef store(const Bytes& blob);
@@ -163,6 +165,7 @@ class Cluster {
     std::map<GroupId, std::size_t> applied;
     std::vector<SimProcess> running;  // in the runner
     SchedMemberState state = SchedMemberState::kAlive;
+    bool is_retired = false;
     Instant ticked = Instant::never();
     Instant tick_at = Instant::never();
     Instant durable_at;
