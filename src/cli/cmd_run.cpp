@@ -57,6 +57,7 @@ class Runner {
  private:
   Result<void> follow() {
     printer_.restart();
+    waiting_since_ms_ = monotonic_ms();
     Result<void> begun = call_.client.begin("POST", "/v1/run", body_, Client::Life::kLive);
     if (!begun) return begun;
     was_submitted_ = true;
@@ -69,6 +70,7 @@ class Runner {
       if (!more) return tl::unexpected(more.error());
       if (!bytes.empty()) reconnect_.has_news();
       printer_.feed(bytes);
+      note_state();
       if (printer_.is_broken()) return fail(Code::kFailed, "the node sent what is no output");
       if (*more == Client::More::kEnd) return {};
       if (printer_.write_error() != 0) return leave_unread();
@@ -89,16 +91,24 @@ class Runner {
   // Until something may have to be said or done; -1: nothing but the stream matters.
   int patience() const {
     if (!is_waiting()) return -1;
-    std::int64_t until = said_reason_ ? -1 : started_ms_ + kSilenceMs;
-    if (give_up_ms_ != 0) until = until < 0 ? give_up_ms_ : std::min(until, give_up_ms_);
+    std::int64_t until = said_reason_ ? -1 : waiting_since_ms_ + kSilenceMs;
+    if (give_up_ms_ != 0 && !had_place_)
+      until = until < 0 ? give_up_ms_ : std::min(until, give_up_ms_);
     if (until < 0) return -1;
     return static_cast<int>(std::clamp<std::int64_t>(until - monotonic_ms(), 0, 1'000'000));
   }
 
+  // A job that had its place may look as if it waited when its coordinator has changed.
+  void note_state() {
+    if (is_waiting()) return;
+    waiting_since_ms_ = monotonic_ms();
+    had_place_ |= printer_.job() && printer_.job()->state == JobState::kRunning;
+  }
+
   void say_why_it_waits() {
-    if (!is_waiting() || monotonic_ms() - started_ms_ < kSilenceMs) return;
+    if (!is_waiting() || monotonic_ms() - waiting_since_ms_ < kSilenceMs) return;
     const Reason reason = printer_.job()->reason;
-    if (said_reason_ == reason) return;
+    if (said_reason_ == reason || (had_place_ && reason == Reason::kNone)) return;
     said_reason_ = reason;
     note("dunlin: job " + submission_.id.text() + " waits" + why_it_waits());
   }
@@ -121,7 +131,8 @@ class Runner {
   }
 
   bool give_up_waiting() {
-    if (give_up_ms_ == 0 || !is_waiting() || monotonic_ms() < give_up_ms_) return false;
+    if (give_up_ms_ == 0 || had_place_ || !is_waiting()) return false;
+    if (monotonic_ms() < give_up_ms_) return false;
     note("dunlin: no place for job " + submission_.id.text() + " within --timeout" +
          why_it_waits());
     (void)cancel_and_leave(kExitOwnFailure);
@@ -235,6 +246,8 @@ class Runner {
   Reconnect reconnect_{kRunPatience};
   std::int64_t started_ms_;
   std::int64_t give_up_ms_ = 0;
+  std::int64_t waiting_since_ms_ = 0;  // or since this stream began
+  bool had_place_ = false;
   std::optional<Reason> said_reason_;
   std::optional<int> left_;  // gone before the job's end, with this code
   bool was_submitted_ = false;

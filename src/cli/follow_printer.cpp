@@ -31,13 +31,9 @@ void FollowPrinter::take(const Frame& frame) {
     case FrameKind::kStdout:
     case FrameKind::kStderr:
       return print_output(streams_[{frame.task, frame.kind == FrameKind::kStderr}], frame);
-    case FrameKind::kAttempt: {
-      Stream& stream = streams_[{frame.task, frame.payload.starts_with('e')}];
-      if (stream.attempt == frame.payload) return;
-      stream.attempt = frame.payload;
-      stream.printed = stream.skip = 0;
-      return;
-    }
+    case FrameKind::kAttempt:
+      if (frame.payload.empty()) return;
+      return begin_attempt(frame.task, frame.payload.front() == 'e', frame.payload.substr(1));
     case FrameKind::kJob:
       if (const auto job = job_from_json(frame.payload)) job_ = *job;
       return;
@@ -53,6 +49,23 @@ void FollowPrinter::take(const Frame& frame) {
   }
 }
 
+// "2.7": the second attempt, of term 7.
+void FollowPrinter::begin_attempt(std::uint32_t task, bool is_stderr, std::string_view attempt) {
+  Stream& stream = streams_[{task, is_stderr}];
+  if (stream.attempt == attempt) return;
+  stream.attempt = attempt;
+  stream.printed = stream.skip = 0;
+  if (!stream.partial.empty()) {
+    write(is_stderr, std::to_string(task) + ": " + std::exchange(stream.partial, {}) + "\n");
+  }
+  Shown& shown = shown_[task];
+  if (shown.attempt == attempt) return;
+  shown.attempt = attempt;
+  if (!std::exchange(shown.has_bytes, false)) return;
+  note("dunlin: task " + std::to_string(task) + " runs again (attempt " +
+       std::string(attempt.substr(0, attempt.find('.'))) + "): its output begins anew");
+}
+
 void FollowPrinter::write(bool is_stderr, std::string_view bytes) {
   if (write_error_ != 0) return;
   write_error_ = write_whole(is_stderr ? STDERR_FILENO : STDOUT_FILENO, bytes, interrupted_);
@@ -65,6 +78,7 @@ void FollowPrinter::print_output(Stream& stream, const Frame& frame) {
   stream.skip -= skipped;
   if (bytes.empty()) return;
   stream.printed += bytes.size();
+  shown_[frame.task].has_bytes = true;
   const bool is_stderr = frame.kind == FrameKind::kStderr;
   if (!prefixed_) {
     return write(is_stderr, bytes);

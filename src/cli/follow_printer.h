@@ -1,6 +1,7 @@
 // Turns the frames of followed output (os/frames.h) into bytes on stdout and stderr. It remembers
 // how much of each task's output was printed, so that after the stream was cut off and asked for
-// again, from another node perhaps, there is neither gap nor repeat.
+// again, from another node perhaps, there is neither gap nor repeat. A task that runs again repeats
+// what it wrote: that is said.
 #pragma once
 
 #include <cstdint>
@@ -51,12 +52,19 @@ class FollowPrinter {
   void print_output(Stream& stream, const Frame& frame);
   void write(bool is_stderr, std::string_view bytes);
   void flush_partial();
+  void begin_attempt(std::uint32_t task, bool is_stderr, std::string_view attempt);
 
   bool prefixed_;
   std::function<void()> interrupted_;
   FrameReader reader_;
   // By task and whether it is stderr.
   std::map<std::pair<std::uint32_t, bool>, Stream> streams_;
+  // By task: the attempt whose bytes are printed, and whether any were.
+  struct Shown {
+    std::string attempt;
+    bool has_bytes = false;
+  };
+  std::map<std::uint32_t, Shown> shown_;
   std::optional<JobSummary> job_;
   std::optional<TaskView> worst_;
   std::optional<Error> error_;

@@ -2,6 +2,7 @@
 
 #include "cli/follow_printer.h"
 #include "cli/shell.h"
+#include "os/clock.h"
 
 namespace dunlin {
 namespace {
@@ -170,6 +171,36 @@ TEST_F(RunCommand, SaysAfterASecondWhyItWaits) {
   EXPECT_EQ(running->end().code, 130);
 }
 
+TEST_F(RunCommand, AJobThatHadItsPlaceIsNotSaidToWaitWhenItsNodeIsLost) {
+  ApiServer second;
+  environment["DUNLIN_SERVER"] = server.socket + "," + second.socket;
+  auto running = start({"run", "hang"});
+  const JobId id = only_job();
+  SubmitJob submission;
+  server.on_loop([&](FakeNode& node) {
+    submission = node.jobs.at(id).submission;
+    node.write_log(id, 1, false, "here ");
+  });
+  ASSERT_TRUE(running->says("here "));
+  // A new coordinator that has not heard of its tasks yet.
+  second.on_loop([&](FakeNode& node) {
+    node.submit(1'000'000, client::Request(JobRequest(submission)));
+    node.jobs.at(id).summary.state = JobState::kWaiting;
+    node.jobs.at(id).summary.reason = Reason::kNone;
+    node.write_log(id, 1, false, "here there ");
+  });
+  const Instant begun = monotonic_now();
+  server.hang_up();
+  ASSERT_TRUE(running->says("there "));
+  // Longer than it takes to say of a new job that it waits.
+  ASSERT_TRUE(
+      second.wait_until([&](FakeNode&) { return monotonic_now() - begun > milliseconds(1500); }));
+  second.on_loop([&](FakeNode& node) { node.finish_task(id, 1, TaskState::kDone, Reason::kNone); });
+  const Ran ran = running->end();
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err.find("waits"), std::string::npos) << ran.err;
+}
+
 TEST_F(RunCommand, AFileMayStandForStdin) {
   write_file("in", "from the file");
   const Ran ran = run({"run", "--stdin", "in", "true"}, "from the pipe");
@@ -296,6 +327,24 @@ TEST(FollowPrinter, ANewAttemptIsPrintedFromItsBeginning) {
   printer.restart();
   printer.feed(frame_text(FrameKind::kAttempt, 1, "o2") + frame_text(FrameKind::kStdout, 1, "abc"));
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "abcabc");
+}
+
+TEST(FollowPrinter, SaysOnceThatATaskRunsAgainAndRepeatsItself) {
+  const auto attempt = [](std::uint32_t task, const char* name) {
+    return frame_text(FrameKind::kAttempt, task, name);
+  };
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  FollowPrinter printer(true);
+  printer.feed(attempt(7, "o1.3") + attempt(7, "e1.3") + attempt(8, "o1.3"));
+  printer.feed(frame_text(FrameKind::kStdout, 7, "one\nhalf") +
+               frame_text(FrameKind::kStderr, 7, "bad\n"));
+  // Of the other one nothing was seen, so nothing is repeated.
+  printer.feed(attempt(7, "o2.5") + attempt(7, "e2.5") + attempt(8, "o2.5"));
+  printer.feed(frame_text(FrameKind::kStdout, 7, "one\n") + frame_text(FrameKind::kEnd, 0, ""));
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "7: one\n7: half\n7: one\n");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "7: bad\ndunlin: task 7 runs again (attempt 2): its output begins anew\n");
 }
 
 }  // namespace
