@@ -13,7 +13,7 @@ namespace {
 
 std::string of_total(std::uint64_t part, std::uint64_t total, bool is_known, bool is_size) {
   const auto text = [&](std::uint64_t n) { return is_size ? size_text(n) : std::to_string(n); };
-  return (is_known ? text(part) : std::string("?")) + "/" + text(total);
+  return (is_known ? text(part) : std::string("-")) + "/" + text(total);
 }
 
 void print_nodes(const std::vector<Member>& nodes) {
@@ -27,8 +27,8 @@ void print_nodes(const std::vector<Member>& nodes) {
                node.facts.zone.empty() ? "-" : node.facts.zone,
                of_total(node.load.cpus_free, node.facts.cpus, is_known, false),
                of_total(node.load.memory_free, node.facts.memory, is_known, true),
-               is_known ? std::to_string(node.load.running) : "?",
-               is_known ? std::to_string(node.load.queued) : "?",
+               is_known ? std::to_string(node.load.running) : "-",
+               is_known ? std::to_string(node.load.queued) : "-",
                is_known ? text_of(Instant{} - node.load_at) : "-", node.facts.version});
   }
   print(table.text(terminal_width()));
@@ -92,7 +92,7 @@ const OptionTable& drain_options() {
 }
 
 int run_nodes(Invocation& call) {
-  const auto answer = call.client.call("GET", "/v1/nodes");
+  const auto answer = call.client.call("GET", "/v1/nodes?ask=1");
   if (!answer) return call.failed(answer.error());
   auto nodes = nodes_from_json(answer->body);
   if (!nodes) return call.failed(nodes.error());

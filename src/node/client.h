@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -53,13 +54,16 @@ struct BlobGot {
   Bytes data;
 };
 
-struct ListNodes {};
+struct ListNodes {
+  // Each present node is asked for its load, for 0.7 s at most; else it is as gossip has told.
+  bool asks = false;
+};
 struct NodeList {
   std::vector<Member> nodes;  // this node's view; itself included
   NodeId self;
-  Instant now;  // for the ages of `load_at`
+  Instant now;                                  // for the ages of `load_at`
+  std::map<NodeId, Devices> devices_free = {};  // of this node and those that were asked
   // Of this node alone.
-  Devices devices_free = {};
   std::string isolation_note = {};
 };
 

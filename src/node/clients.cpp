@@ -15,6 +15,12 @@ constexpr Duration kFarewell = seconds(3);
 // nothing.
 constexpr Duration kLastWords = milliseconds(500);
 
+void take_load(Member& member, Instant at, const LoadShare& share) {
+  member.load = {share.cpus_free, share.memory_free, share.running,
+                 share.queued,    share.disk_free,   share.draining};
+  member.load_at = at;
+}
+
 }  // namespace
 
 void Node::on_client(client::RequestId request, client::Request body) {
@@ -127,14 +133,40 @@ void Node::Parts::serve(client::RequestId request, const client::GetBlob& body) 
   blobs.fetch(now, asked_blobs.issue(BlobAsker::kClient, request), body.id, {}, out);
 }
 
-void Node::Parts::serve(client::RequestId request, const client::ListNodes&) {
+void Node::Parts::serve(client::RequestId request, const client::ListNodes& body) {
+  if (!body.asks) {
+    answer(request, client::Answer(list_of_nodes()));
+  } else if (!load_surveys.begin(now, request, gossip.members(), out)) {
+    answer(request, fail(Code::kLimit, "too many ask all nodes at once", "try again"));
+  }
+}
+
+// As gossip has told, but of this node, which knows.
+client::NodeList Node::Parts::list_of_nodes() const {
   client::NodeList list;
   list.self = self;
   list.now = now;
-  list.devices_free = sched.devices_free();
+  list.devices_free[self] = sched.devices_free();
   list.isolation_note = sched.isolation_note();
-  for (const auto& [id, member] : gossip.members()) list.nodes.push_back(member);
-  answer(request, client::Answer(std::move(list)));
+  for (const auto& [id, member] : gossip.members()) {
+    Member& told = list.nodes.emplace_back(member);
+    if (id == self) take_load(told, now, share_of_load(0));
+  }
+  return list;
+}
+
+// Called at the end of every turn.
+void Node::Parts::end_load_surveys() {
+  for (const LoadSurveys::Ended& ended : load_surveys.take_ended()) {
+    client::NodeList list = list_of_nodes();
+    for (Member& member : list.nodes) {
+      const auto told = ended.loads.find(member.facts.id);
+      if (told == ended.loads.end()) continue;
+      take_load(member, told->second.first, told->second.second);
+      list.devices_free[member.facts.id] = told->second.second.devices_free;
+    }
+    answer(ended.request, client::Answer(std::move(list)));
+  }
 }
 
 void Node::Parts::serve(client::RequestId request, const client::GetStatus&) {
@@ -322,6 +354,10 @@ void Node::Parts::receive(NodeId from, Channel channel, const NodeMessage& messa
     out.send(from, Channel::kStream, node_frame(share_of_status(asked->query)));
   } else if (const auto* share = std::get_if<StatusShare>(&message)) {
     status.on_share(from, *share, gossip.members());
+  } else if (const auto* load_query = std::get_if<LoadQuery>(&message)) {
+    out.send(from, Channel::kStream, node_frame(share_of_load(load_query->query)));
+  } else if (const auto* load_share = std::get_if<LoadShare>(&message)) {
+    load_surveys.on_share(now, from, *load_share);
   } else if (const auto* order = std::get_if<LeaveOrder>(&message)) {
     on_leave_order(from, *order);
   } else if (const auto* drain = std::get_if<DrainOrder>(&message)) {
@@ -361,6 +397,12 @@ void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
   // Who orders it again, or later, hears how far it is.
   leaving.last_line.clear();
   begin_leaving(order.now);
+}
+
+LoadShare Node::Parts::share_of_load(std::uint64_t query) const {
+  const LoadChanged own = sched.load();
+  return {query,      own.cpus_free,  own.memory_free, own.running,
+          own.queued, load.disk_free, load.draining,   sched.devices_free()};
 }
 
 StatusShare Node::Parts::share_of_status(std::uint64_t query) const {

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "node/checkup.h"
+#include "sched/requests.h"
 
 namespace dunlin {
 
@@ -116,10 +117,31 @@ struct CheckupQuery {
   std::uint64_t query = 0;
   static constexpr auto fields() { return Fields<&CheckupQuery::query>{}; }
 };
+// How loaded are you, exactly? Answered at once by a LoadShare.
+struct LoadQuery {
+  std::uint64_t query = 0;
+  static constexpr auto fields() { return Fields<&LoadQuery::query>{}; }
+};
+struct LoadShare {
+  std::uint64_t query = 0;
+  std::uint32_t cpus_free = 0;
+  std::uint64_t memory_free = 0;  // bytes
+  std::uint32_t running = 0;      // tasks
+  std::uint32_t queued = 0;       // tasks
+  std::uint64_t disk_free = 0;    // bytes
+  bool draining = false;
+  Devices devices_free;
+  static constexpr auto fields() {
+    using L = LoadShare;
+    return Fields<&L::query, &L::cpus_free, &L::memory_free, &L::running, &L::queued, &L::disk_free,
+                  &L::draining, &L::devices_free>{};
+  }
+};
 
-using NodeMessage = std::variant<RecordQuery, RecordCopyMessage, StatusQuery, StatusShare,
-                                 LeaveOrder, OrderProgress, DrainOrder, ReachPing, ReachPong,
-                                 DialOrder, DialReport, CheckupQuery, CheckupShare>;
+using NodeMessage =
+    std::variant<RecordQuery, RecordCopyMessage, StatusQuery, StatusShare, LeaveOrder,
+                 OrderProgress, DrainOrder, ReachPing, ReachPong, DialOrder, DialReport,
+                 CheckupQuery, CheckupShare, LoadQuery, LoadShare>;
 
 inline Bytes with_module(Module module, Bytes body) {
   body.insert(body.begin(), static_cast<std::uint8_t>(module));

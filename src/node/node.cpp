@@ -25,6 +25,7 @@ Node::Parts::Parts(NodeConfig config_given, NodeStart start_given, Journal journ
       status(self, start.membership.cluster, start.membership.group_count),
       reach((start.boot << 32) + 1),
       checkups(self),
+      load_surveys(self),
       checkpointer(config.checkpoint_delay, config.checkpoint_changes),
       next_order_number((start.boot << 32) + 1) {}
 
@@ -64,6 +65,7 @@ Output Node::end_turn() {
   p.follow_draining();
   p.follow_orders();
   p.follow_reach();
+  p.end_load_surveys();
   p.unsettled = !p.settle();
   if (!p.unsettled && !p.out.fatal) p.checkpoint_if_due();
   p.mark_peers();
@@ -126,8 +128,8 @@ Instant Node::next_deadline() const {
   return std::min({p.gossip.next_deadline(), p.liveness.next_deadline(), p.groups.next_deadline(),
                    p.router.next_deadline(), p.blobs.next_deadline(), p.sched.next_deadline(),
                    p.admission.next_deadline(), p.status.next_deadline(),
-                   p.checkpointer.next_deadline(), p.ending.at, p.draining.until,
-                   p.next_order_deadline(), p.next_reach()});
+                   p.load_surveys.next_deadline(), p.checkpointer.next_deadline(), p.ending.at,
+                   p.draining.until, p.next_order_deadline(), p.next_reach()});
 }
 
 void Node::tick() {
@@ -141,6 +143,7 @@ void Node::tick() {
   p.status.tick(p.now, p.gossip.members(), p.out);
   p.reach.tick(p.now, p.out);
   p.checkups.tick(p.now, p.gossip.members());
+  p.load_surveys.tick(p.now);
   p.spread_record();
   p.follow_leaving();
 }

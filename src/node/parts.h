@@ -11,6 +11,7 @@
 #include "node/admission.h"
 #include "node/checkpointer.h"
 #include "node/checkups.h"
+#include "node/load_surveys.h"
 #include "node/node.h"
 #include "node/reach.h"
 #include "node/status.h"
@@ -123,6 +124,9 @@ struct Node::Parts {
   Error with_names(Error error) const;
   std::string dead_members() const;
   StatusShare share_of_status(std::uint64_t query) const;
+  LoadShare share_of_load(std::uint64_t query) const;
+  client::NodeList list_of_nodes() const;
+  void end_load_surveys();
   void begin_ending();
   void follow_ending();
   Instant hand_back_tasks();
@@ -189,6 +193,7 @@ struct Node::Parts {
   StatusGatherer status;
   Reach reach;
   Checkups checkups;
+  LoadSurveys load_surveys;
   Checkpointer checkpointer;
 
   // What waits for a batch on its way to the disk, by row.

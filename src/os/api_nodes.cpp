@@ -9,7 +9,11 @@ namespace {
 
 class Nodes : public SimpleExchange {
   using SimpleExchange::SimpleExchange;
-  Result<client::Request> question() override { return client::ListNodes{}; }
+  Result<client::Request> question() override {
+    const auto asks = target_.take_flag("ask");
+    if (!asks) return tl::unexpected(asks.error());
+    return client::ListNodes{*asks};
+  }
   Result<Rendered> render(Result<client::Answer> answer) override {
     const auto list = answer_as<client::NodeList>(std::move(answer));
     if (!list) return tl::unexpected(list.error());

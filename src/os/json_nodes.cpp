@@ -17,17 +17,19 @@ std::optional<MemberState> member_state_from(std::string_view name) {
   return std::nullopt;
 }
 
-// Load says nothing of gpus and named resources: a node knows its own, and that one on which
-// nothing runs has all of them.
+// Gossip says nothing of gpus and named resources: a node knows its own, and one on which nothing
+// runs has all of them.
 std::optional<Devices> devices_free(const Member& member, const client::NodeList& list) {
-  if (member.facts.id == list.self) return list.devices_free;
+  const auto told = list.devices_free.find(member.facts.id);
+  if (told != list.devices_free.end()) return told->second;
   const bool is_idle = member.load_at != Instant{} && member.load.running == 0;
   if (!is_idle || !is_present(member)) return std::nullopt;
   return devices_of(member.facts);
 }
 
 void write_load(JsonWriter& out, const Member& member, const client::NodeList& list) {
-  const bool is_known = member.load_at != Instant{};
+  // What a host had when it died or left is nobody's any more.
+  const bool is_known = member.load_at != Instant{} && is_present(member);
   const std::optional<Devices> free = devices_free(member, list);
   const auto known = [&](auto value) { return is_known ? std::optional(value) : std::nullopt; };
   out.field("cpus_total", member.facts.cpus);
@@ -61,7 +63,7 @@ void write_member(JsonWriter& out, const Member& member, const client::NodeList&
   out.field("name", member.facts.name);
   out.field("address", member.facts.address);
   out.field("state", member_state_name(member.state));
-  out.field("draining", member.load.draining);
+  out.field("draining", is_present(member) && member.load.draining);
   out.field_or_null("zone", member.facts.zone);
   out.field("labels", member.facts.labels);
   write_load(out, member, list);

@@ -35,6 +35,18 @@ TEST_F(NodeCommands, StatusBeginsWithWhatCanBeLost) {
   EXPECT_EQ(run({"status"}).code, 7);
 }
 
+TEST_F(NodeCommands, TheListAsksEachNodeAndShowsNoLoadOfTheDead) {
+  server.on_loop([](FakeNode& node) {
+    node.members = {fake_member(2, "beta"), fake_member(7, "seven")};
+    node.members[1].state = MemberState::kDead;
+  });
+  const std::string out = run({"nodes"}).out;
+  server.on_loop(
+      [](FakeNode& node) { EXPECT_TRUE(std::get<client::ListNodes>(node.asked.back()).asks); });
+  EXPECT_NE(out.find("3/4  4.0G/8.0G        1       0"), std::string::npos) << out;
+  EXPECT_NE(out.find("-/4     -/8.0G        -       -         -"), std::string::npos) << out;
+}
+
 TEST_F(NodeCommands, LeaveDownAndTokensReachTheNode) {
   server.on_loop([](FakeNode& node) { node.members = {fake_member(7, "seven")}; });
   const Ran leave = run({"leave", "seven"});

@@ -153,6 +153,60 @@ TEST(Json, JobsAndTasksAreReadBackAsTheyWereWritten) {
   EXPECT_EQ(encode(back->front()), encode(task));
 }
 
+TEST(Json, AListOfTasksIsReadHoweverItIsWritten) {
+  TaskView task;
+  task.job = *JobId::from_text("abcdefghij");
+  task.task = 7;
+  task.entry = "pl\xC3\xA4in";
+  TaskView odd = task;
+  odd.entry = "quo\"ted\n";
+  odd.outputs.resize(1);
+  odd.outputs[0].name = "x";
+  std::string plain = tasks_json({task, odd, task});
+  std::string spaced;
+  for (const char c : plain)
+    spaced += c == ',' || c == ':' ? std::string(1, c) + " " : std::string(1, c);
+  for (const std::string& text : {plain, plain + "\n", spaced}) {
+    const auto back = tasks_from_json(text);
+    ASSERT_TRUE(back) << back.error().message << text;
+    ASSERT_EQ(back->size(), 3U);
+    EXPECT_EQ(encode((*back)[0]), encode(task));
+    EXPECT_EQ(encode((*back)[1].entry), encode(odd.entry));
+    EXPECT_EQ(encode((*back)[2]), encode(task));
+  }
+  EXPECT_TRUE(tasks_from_json("[]"));
+  const std::string more = plain.substr(0, plain.find("\"task\"")) + "\"new\":{\"a\":[1.5]}," +
+                           plain.substr(plain.find("\"task\""));
+  EXPECT_TRUE(tasks_from_json(more));
+  for (const char* bad : {"", "{}", "[{]", "[{}]", "[1]", "[{\"job\":\"abcdefghij\"}]"}) {
+    EXPECT_FALSE(tasks_from_json(bad)) << bad;
+  }
+  for (const auto& [from, to] : {std::pair("\"task\":7", "\"task\":07"),
+                                 {"\"task\":7", "\"task\":-7"},
+                                 {"\"task\":7", "\"task\":\"7\""},
+                                 {"\xC3\xA4", "\xFF"}}) {
+    std::string wrong = plain;
+    wrong.replace(wrong.find(from), std::string_view(from).size(), to);
+    EXPECT_FALSE(tasks_from_json(wrong)) << to;
+  }
+}
+
+TEST(Json, OfANodeThatIsGoneNothingIsFree) {
+  client::NodeList list;
+  list.nodes = {fake_member(1, "a")};
+  list.nodes[0].load.draining = true;
+  list.now = Instant{5'000'000};
+  for (const MemberState state : {MemberState::kDead, MemberState::kLeft}) {
+    list.nodes[0].state = state;
+    const std::string text = nodes_json(list);
+    for (const char* field :
+         {"cpus_free", "mem_free", "disk_free", "running", "queued", "load_age_ms", "gpus_free"}) {
+      EXPECT_NE(text.find(std::string("\"") + field + "\":null"), std::string::npos) << field;
+    }
+    EXPECT_NE(text.find("\"draining\":false"), std::string::npos);
+  }
+}
+
 TEST(Json, ANodeShowsNullForALoadThatWasNeverHeard) {
   client::NodeList list;
   list.nodes = {fake_member(1, "a"), fake_member(2, "b")};
@@ -186,7 +240,7 @@ TEST(Json, WhatIsFreeOfDevicesIsShownWhereItIsKnown) {
   list.nodes[1].load.running = 0;
   list.now = Instant{5'000'000};
   list.self = list.nodes[0].facts.id;
-  list.devices_free = {1, {{"license", 3}}};
+  list.devices_free[list.self] = {1, {{"license", 3}}};
   list.isolation_note = "memory is watched";
   const std::string text = nodes_json(list);
   EXPECT_NE(
