@@ -271,6 +271,8 @@ const std::vector<Command>& commands() {
        "dunlin outputs last --to results", &outputs_options(), Words::kAnywhere, 1, 2, run_outputs},
       {"wait", "until jobs have ended; fails if one of them did", "JOB... [--any] [--timeout TIME]",
        "dunlin wait last --timeout 1h", &wait_options(), Words::kAnywhere, 1, kAny, run_wait},
+      {"events", "what happened to jobs and nodes; with -f, what happens", "[-f] [--job JOB]",
+       "dunlin events -f --job last", &events_options(), Words::kAnywhere, 0, 0, run_events},
       {"cancel", "end jobs, or some of their tasks", "JOB[.TASKS]...", "dunlin cancel last.7-9",
        &no_options(), Words::kAnywhere, 1, kAny, run_cancel},
       {"doctor", "what is wrong with this host or cluster, and how to mend it", "", "dunlin doctor",
@@ -291,7 +293,6 @@ const std::vector<Command>& commands() {
        run_set},
       {"completion", "what a shell needs to complete the words of these commands", "bash|zsh",
        "dunlin completion bash", &no_options(), Words::kCommand, 1, kAny, run_completion, true},
-      {"events", "", "", "", &no_options()},
       {"fs", "", "", "", &no_options()},
       {"mount", "", "", "", &no_options()},
   };

@@ -57,6 +57,9 @@ const OptionTable& set_options();
 
 int run_explain(Invocation& call);  // cmd_explain.cpp
 
+int run_events(Invocation& call);  // cmd_events.cpp
+const OptionTable& events_options();
+
 int run_logs(Invocation& call);  // cmd_logs.cpp
 int run_outputs(Invocation& call);
 const OptionTable& logs_options();

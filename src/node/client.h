@@ -17,6 +17,8 @@
 #include "node/checkup.h"
 #include "node/cluster_record.h"
 #include "node/metrics.h"
+#include "node/node_events.h"
+#include "sched/job_events.h"
 #include "sched/requests.h"
 
 namespace dunlin {
@@ -142,15 +144,44 @@ struct ForgetNode {
   NodeId node;
 };
 
+// How far a reader of events is: what any node goes on from. Empty: at the oldest that is kept.
+struct EventCursor {
+  std::map<GroupId, EventPlace> groups;
+  std::uint64_t reader = 0;
+  // Events of nodes: up to this one of the node that was asked last, in that life of it; another
+  // node tells those of a minute before the time, of which some may have been told.
+  NodeId node;
+  Boot boot = 0;
+  std::uint64_t node_events = 0;
+  WallTime nodes_since;
+  static constexpr auto fields() {
+    using E = EventCursor;
+    return Fields<&E::groups, &E::reader, &E::node, &E::boot, &E::node_events, &E::nodes_since>{};
+  }
+};
+struct ListEvents {
+  EventCursor after;
+  JobId job;      // none: of all jobs, and of nodes
+  Duration hold;  // 0: what there is; else until there is more, or so long
+};
+struct EventList {
+  std::vector<JobEvent> jobs;    // as dunlin::EventList has them
+  std::vector<NodeEvent> nodes;  // in the order in which this node heard of them
+  EventCursor next;
+  std::uint32_t missed_groups = 0;
+  std::uint32_t silent_groups = 0;
+  bool is_more = false;
+};
+
 // `dunlin down`: ends the node behind the socket.
 struct StopNode {};
 struct Done {};
 
 using Request = std::variant<JobRequest, PickGroup, PutBlob, GetBlob, ListNodes, GetStatus,
                              CreateToken, LeaveNode, DrainNode, UndrainNode, StopNode, ListTokens,
-                             EndToken, ForgetNode, GetMetrics, GetCheckup>;
+                             EndToken, ForgetNode, GetMetrics, GetCheckup, ListEvents>;
 using Answer = std::variant<JobAnswer, PickedGroup, BlobPut, BlobGot, NodeList, Status,
-                            TokenCreated, Progress, Done, TokenList, Metrics, Checkup>;
+                            TokenCreated, Progress, Done, TokenList, Metrics, Checkup, EventList>;
 
 struct Reply {
   RequestId request = 0;

@@ -44,6 +44,7 @@ void Node::on_client_gone(client::RequestId request) {
   p.waiting.erase(request);
   p.leaving.clients.erase(request);
   p.ending.clients.erase(request);
+  if (p.event_readers.erase(request) > 0) p.sched.forget_events(request);
   std::erase_if(p.sent_orders, [&](const auto& order) { return order.second.request == request; });
 }
 

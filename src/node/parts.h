@@ -1,6 +1,7 @@
 // The inside of a Node, shared by its source files: node.cpp (turns and inputs), recovery.cpp
 // (start), routing.cpp (events between modules), clients.cpp (what clients ask of the node itself),
-// orders.cpp (what they order of other nodes), draining.cpp, metrics.cpp, reachability.cpp.
+// orders.cpp (what they order of other nodes), draining.cpp, events.cpp, metrics.cpp,
+// reachability.cpp.
 #pragma once
 
 #include <deque>
@@ -13,6 +14,7 @@
 #include "node/checkups.h"
 #include "node/load_surveys.h"
 #include "node/node.h"
+#include "node/node_events.h"
 #include "node/reach.h"
 #include "node/status.h"
 #include "node/tokens.h"
@@ -156,6 +158,14 @@ struct Node::Parts {
   void follow_draining();
   std::string draining_line() const;
 
+  // events.cpp
+  void serve(client::RequestId request, client::ListEvents& body);
+  void on(EventsListed& event);
+  void note(NodeEventType type, const NodeId& node);
+  void note_change(const NodeId& node);
+  std::vector<NodeEvent> untold(const client::EventCursor& cursor) const;
+  void hurry_event_readers();
+
   // metrics.cpp
   void count_groups(client::Metrics& metrics) const;
 
@@ -211,6 +221,8 @@ struct Node::Parts {
   std::set<client::RequestId> waiting;  // clients' requests without their last answer
   std::map<std::uint64_t, client::Answer> record_answers;  // by request, until it is committed
   std::map<std::uint64_t, client::Status> statuses;        // by request, until jobs are counted
+  NodeEvents node_events;
+  std::map<client::RequestId, client::ListEvents> event_readers;  // until they are answered
   std::vector<SnapshotWanted> snapshots_wanted;
   std::set<NodeId> sched_peers;
   std::set<NodeId> watched;

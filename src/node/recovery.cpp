@@ -71,6 +71,7 @@ void Node::Parts::recover_state(const std::map<std::string, Bytes>& state,
       const Result<AppliedState> applied = decode<AppliedState>(value);
       if (group && applied) {
         recovery.applied[*group] = *applied;
+        sched.recover_applied(*group, applied->index);
       } else {
         taken = fail(Code::kCorrupt, "malformed");
       }

@@ -103,28 +103,34 @@ bool Node::Parts::forward_events() {
 
 // ---- membership ---------------------------------------------------------------------------------
 
-void Node::Parts::on(const MemberUp&) {
+void Node::Parts::on(const MemberUp& event) {
   members_dirty = seeds_dirty = true;
+  note(NodeEventType::kAlive, event.node);
 }
-void Node::Parts::on(const MemberSuspect&) {
+void Node::Parts::on(const MemberSuspect& event) {
   members_dirty = true;
+  note(NodeEventType::kSuspect, event.node);
 }
 void Node::Parts::on(const MemberLeft& event) {
   members_dirty = seeds_dirty = true;
+  note(NodeEventType::kLeft, event.node);
   end_orders(event.node, true);
 }
-void Node::Parts::on(const MemberChanged&) {
+void Node::Parts::on(const MemberChanged& event) {
   members_dirty = true;
+  note_change(event.node);
 }
 
 void Node::Parts::on(const MemberDead& event) {
   members_dirty = true;
+  note(NodeEventType::kDead, event.node);
   died.push_back(event.node);
   end_orders(event.node, false);
 }
 
 void Node::Parts::on(const MemberRestarted& event) {
   members_dirty = true;
+  note(NodeEventType::kRestarted, event.node);
   groups.peer_restarted(now, event.node, event.boot, out);
   sched.peer_restarted(now, event.node, event.boot, out);
 }

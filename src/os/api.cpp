@@ -88,7 +88,7 @@ const std::vector<Endpoint>& endpoints() {
     std::vector<Endpoint> joined;
     for (const auto* family : {&node_endpoints(), &metrics_endpoints(), &token_endpoints(),
                                &job_endpoints(), &order_endpoints(), &blob_endpoints(),
-                               &output_endpoints(), &log_endpoints(), &watch_endpoints()}) {
+                               &output_endpoints(), &log_endpoints(), &watch_endpoints(), &event_endpoints()}) {
       joined.insert(joined.end(), family->begin(), family->end());
     }
     return joined;

@@ -146,6 +146,7 @@ const std::vector<Endpoint>& blob_endpoints();     // api_blobs.cpp
 const std::vector<Endpoint>& output_endpoints();   // api_outputs.cpp
 const std::vector<Endpoint>& log_endpoints();      // api_logs.cpp
 const std::vector<Endpoint>& watch_endpoints();    // api_watch.cpp
+const std::vector<Endpoint>& event_endpoints();    // api_events.cpp
 
 template <class T>
 std::unique_ptr<Exchange> make_exchange(Exchange::Context context) {

@@ -111,6 +111,34 @@ struct WatchLine {
 };
 Result<WatchLine> watch_line_from_json(std::string_view text);
 
+// ---- events (json_events.cpp) -------------------------------------------------------------------
+
+// An event as `--json` shows it, be it of a job or of a node.
+struct EventLine {
+  std::string id;
+  WallTime time;
+  std::string type;
+  std::optional<NodeId> node;
+  std::optional<JobId> job;
+  std::optional<std::uint32_t> task;
+  std::optional<std::uint32_t> attempt;
+  std::string message;
+};
+std::string event_json(const EventLine& event);
+// The answer to GET /v1/events.
+struct EventPage {
+  std::vector<EventLine> events;
+  std::string cursor;
+  bool is_more = false;
+  std::uint32_t missed_groups = 0;
+  std::uint32_t silent_groups = 0;
+};
+std::string events_json(const client::EventList& list);
+Result<EventPage> events_from_json(std::string_view text);
+// Opaque to clients, and as it may stand in a query. kUsage for what is none.
+std::string event_cursor_text(const client::EventCursor& cursor);
+Result<client::EventCursor> event_cursor_from_text(const std::string& text);
+
 // ---- submissions (json_spec.cpp) ----------------------------------------------------------------
 
 // Texts that are not UTF-8 travel as {"base64":"..."} in name, argv, env, entries, out and files.

@@ -121,7 +121,9 @@ struct LogsCommand {
 // A finished job whose time to be kept is over.
 struct DeleteCommand {
   JobId job;
-  static constexpr auto fields() { return Fields<&DeleteCommand::job>{}; }
+  WallTime at{};
+  static constexpr std::size_t kRequiredFields = 1;
+  static constexpr auto fields() { return Fields<&DeleteCommand::job, &DeleteCommand::at>{}; }
 };
 
 // Pauses, freezes or releases tasks; none listed: the whole job.
@@ -130,9 +132,11 @@ struct HoldCommand {
   std::vector<IndexRun> tasks;
   Hold hold = Hold::kNone;
   std::uint64_t order = 0;  // OrderJob::number
+  WallTime at{};
+  static constexpr std::size_t kRequiredFields = 4;
   static constexpr auto fields() {
     using H = HoldCommand;
-    return Fields<&H::job, &H::tasks, &H::hold, &H::order>{};
+    return Fields<&H::job, &H::tasks, &H::hold, &H::order, &H::at>{};
   }
 };
 
@@ -145,9 +149,11 @@ struct RetryCommand {
   std::vector<NodeId> probed;
   std::uint32_t bound_below = 0;
   std::uint64_t order = 0;  // OrderJob::number
+  WallTime at{};
+  static constexpr std::size_t kRequiredFields = 6;
   static constexpr auto fields() {
     using R = RetryCommand;
-    return Fields<&R::job, &R::tasks, &R::all, &R::probed, &R::bound_below, &R::order>{};
+    return Fields<&R::job, &R::tasks, &R::all, &R::probed, &R::bound_below, &R::order, &R::at>{};
   }
 };
 
@@ -156,8 +162,11 @@ struct ChangeCommand {
   JobId job;
   ChangeJob change;
   std::uint64_t order = 0;  // OrderJob::number
+  WallTime at{};
+  static constexpr std::size_t kRequiredFields = 3;
   static constexpr auto fields() {
-    return Fields<&ChangeCommand::job, &ChangeCommand::change, &ChangeCommand::order>{};
+    using C = ChangeCommand;
+    return Fields<&C::job, &C::change, &C::order, &C::at>{};
   }
 };
 

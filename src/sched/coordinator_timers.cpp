@@ -153,7 +153,7 @@ void Coordinator::sweep(Turn& turn, GroupId id, LedGroup& group) {
       continue;
     }
     if (++deletions > kMaxDeletions) break;
-    propose(turn, id, group, DeleteCommand{job_id});
+    propose(turn, id, group, DeleteCommand{job_id, turn.wall});
   }
   if (deletions > 0) next = std::min(next, seconds(10));
   if (!jobs->empty()) group.sweep_at = turn.now + std::max(next, seconds(1));

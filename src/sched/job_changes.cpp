@@ -87,6 +87,14 @@ void name_nodes(Job& job, const std::vector<NodeId>& nodes) {
   job.head_dirty = true;
 }
 
+EventRun event_of_job(EventType type, const Job& job, WallTime at) {
+  EventRun event;
+  event.type = type;
+  event.job = job.id;
+  event.time = at;
+  return event;
+}
+
 void cancel_open(Job& job, std::uint32_t index, WallTime at) {
   if (job.columns.state(index) != Closed::kOpen) return;
   Row row;

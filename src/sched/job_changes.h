@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sched/job_events.h"
 #include "sched/job_record.h"
 
 namespace dunlin::sched {
@@ -31,5 +32,7 @@ bool take_order(Job& job, std::uint64_t order);
 void raise_bound(Job& job, std::uint32_t bound_below);
 // These are about to be asked to run tasks.
 void name_nodes(Job& job, const std::vector<NodeId>& nodes);
+// Of the job as a whole; nothing is said yet about why.
+EventRun event_of_job(EventType type, const Job& job, WallTime at);
 
 }  // namespace dunlin::sched

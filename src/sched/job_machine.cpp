@@ -58,13 +58,34 @@ Row row_of(Job& job, const NodeId& node, const TaskResult& result) {
           to_small_float(result.max_rss / 1024)};
 }
 
-void apply_plain(Job& job, const NodeId& node, const PlainResults& plain) {
+EventRun event_of_task(EventType type, const Job& job, std::uint32_t index, const NodeId& node,
+                       std::uint32_t attempt, WallTime at) {
+  EventRun event;
+  event.type = type;
+  event.job = job.id;
+  event.node = node;
+  event.task = job.numbers()->number_of(index);
+  event.attempt = attempt;
+  event.time = at;
+  return event;
+}
+
+void apply_plain(Job& job, const NodeId& node, const PlainResults& plain, EventLog& events) {
+  const std::shared_ptr<const TaskNumbers> numbers = job.numbers();
+  std::uint32_t untold = 0;  // of those that count, the first of which there is no event yet
+  const auto tell = [&](std::uint32_t end) {
+    if (untold < end) events.add_done(job.id, node, plain, untold, end - untold, *numbers);
+    untold = end + 1;
+  };
   const std::uint16_t number = node_number(job, node);
   const std::uint64_t longest = from_small_float(column_at(plain.durations, 0));
   note_start(job, {plain.finished.ms - static_cast<std::int64_t>(longest)});
   for (std::uint32_t i = 0; i < plain.run.count; ++i) {
     const std::uint32_t index = plain.run.first + i;
-    if (!job.counts(index, plain.run.attempt)) continue;
+    if (!job.counts(index, plain.run.attempt)) {
+      tell(i);
+      continue;
+    }
     const WallTime finished{plain.finished.ms + column_at(plain.finished_after, i)};
     Row row{number, since_submission(job, finished), column_at(plain.durations, i)};
     if (!plain.usage.empty()) {
@@ -84,6 +105,7 @@ void apply_plain(Job& job, const NodeId& node, const PlainResults& plain) {
     }
     close(job, index, Closed::kDone, row);
   }
+  tell(plain.run.count);
   if (job.head.total == 1 && job.head.done == 1) job.head.exit_code = 0;
 }
 
@@ -92,7 +114,8 @@ void fail_task(Job& job, std::uint32_t index, Reason reason, const Row& row) {
   close(job, index, Closed::kFailed, row);
 }
 
-void apply_result(Job& job, const NodeId& node, const TaskResult& result, std::uint32_t retries) {
+void apply_result(Job& job, const NodeId& node, const TaskResult& result, std::uint32_t retries,
+                  EventLog& events) {
   if (!job.counts(result.index, result.attempt)) return;
   const TaskDetail* known = job.detail(result.index);
   const bool is_superseded = known != nullptr && known->is_superseded(result.attempt);
@@ -103,13 +126,21 @@ void apply_result(Job& job, const NodeId& node, const TaskResult& result, std::u
   note_start(job, {result.finished.ms - static_cast<std::int64_t>(result.duration_ms)});
   touch(job, result.index);
   if (job.head.total == 1 && result.signal == 0) job.head.exit_code = result.exit_code;
+  EventRun event = event_of_task(EventType::kTaskDone, job, result.index, node,
+                                 result.attempt.number, result.finished);
   if (result.is_success()) {
     close(job, result.index, Closed::kDone, row_of(job, node, result));
+    events.add_task(std::move(event));
     return;
   }
   ++detail.failures;
   ++detail.closed;
   detail.superseded = result.attempt;
+  event.type = detail.failures > retries ? EventType::kTaskFailed : EventType::kAttemptFailed;
+  event.reason = result.reason;
+  event.code = result.reason == Reason::kSignal ? result.signal : result.exit_code;
+  event.detail = result.detail;
+  events.add_task(std::move(event));
   if (detail.failures > retries) {
     fail_task(job, result.index, result.reason, row_of(job, node, result));
   }
@@ -121,7 +152,13 @@ std::string suspected(const std::vector<NodeId>& nodes) {
   return line;
 }
 
-void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const Attempt& attempt) {
+LossKind kind_of(const LostCommand& command, bool was_waiting) {
+  if (command.node_lost) return LossKind::kNodeLost;
+  return was_waiting ? LossKind::kGivenBackUnstarted : LossKind::kGivenBack;
+}
+
+void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const Attempt& attempt,
+                EventLog& events) {
   if (!job.counts(index, attempt)) return;
   TaskDetail& detail = job.details[index];
   if (detail.is_superseded(attempt)) return;
@@ -143,10 +180,20 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
                           std::find(nodes.begin(), nodes.end(), command.node) == nodes.end();
   if (is_suspect) nodes.push_back(command.node);
   const auto others = detail.losses() - static_cast<std::uint32_t>(nodes.size());
-  if (is_suspect ? nodes.size() < job.spec()->crash_limit : others < kMaxLosses) return;
+  EventRun event = event_of_task(EventType::kAttemptLost, job, index, command.node, attempt.number,
+                                 command.at);
+  if (is_suspect ? nodes.size() < job.spec()->crash_limit : others < kMaxLosses) {
+    event.code = static_cast<std::int32_t>(kind_of(command, was_waiting));
+    events.add_task(std::move(event));
+    return;
+  }
   record.reason = Reason::kCrashLimit;
   record.detail =
       is_suspect ? suspected(nodes) : "lost " + std::to_string(others) + " times by living nodes";
+  event.type = EventType::kTaskFailed;
+  event.reason = record.reason;
+  event.detail = record.detail;
+  events.add_task(std::move(event));
   Row row;
   row.node = node_number(job, command.node);
   row.finished_ms = since_submission(job, command.at);
@@ -182,6 +229,19 @@ void keep_cancelled(Job& job, std::uint32_t index, const UnderWay& running, Wall
   record.duration_ms = static_cast<std::uint64_t>(ms);
   ++detail.closed;
   note_start(job, {at.ms - ms});
+}
+
+std::string submitted_text(const Job& job) {
+  const std::uint32_t total = job.head.total;
+  std::string text = total == 1 ? "by " : std::to_string(total) + " tasks, by ";
+  text += job.head.user;
+  return job.head.name.empty() ? text : text + ": " + job.head.name;
+}
+
+EventRun event_of_cancelled(const Job& job, std::uint32_t index, const CancelCommand& command) {
+  EventRun event = event_of_task(EventType::kTaskCancelled, job, index, {}, 0, command.at);
+  if (!command.by.empty()) event.detail = "by " + command.by;
+  return event;
 }
 
 // Of an attempt that neither closed the task nor was met before that did; or of a former job of
@@ -222,7 +282,9 @@ Result<Command> JobMachine::apply(GroupId group, LogIndex index, ByteView payloa
     if (Result<void> valid = check(*submit); !valid) return tl::unexpected(valid.error());
   }
   groups_.try_emplace(group);
+  events_.begin(group, index);
   std::visit([&](const auto& held) { apply(group, index, held); }, *command);
+  events_.end();
   return command;
 }
 
@@ -271,6 +333,9 @@ void JobMachine::apply(GroupId group, LogIndex index, const SubmitCommand& comma
   raise_bound(*job, command.bound_below);
   grow(group, *job,
        kHeadBytes + command.spec.size() + kColumnBytes * std::uint64_t{job->head.total});
+  EventRun event = event_of_job(EventType::kJobSubmitted, *job, command.at);
+  event.detail = submitted_text(*job);
+  events_.add(std::move(event));
   groups_[group].emplace(command.job, std::move(job));
   open_[group].insert(command.job);
 }
@@ -296,11 +361,30 @@ std::uint64_t JobMachine::bytes(GroupId group) const {
 void JobMachine::note_change(GroupId group, LogIndex index, Job& job) {
   job.head.changed = index;
   job.head_dirty = true;
+  const bool was_final = job.is_final();
   settle(job);
   if (!job.is_final()) return;
+  if (!was_final) note_end(job);
   open_[group].erase(job.id);
   // Whom to ask after a takeover matters to open jobs alone, and the list may be long.
   job.head.probed = {};
+}
+
+void JobMachine::note_end(const Job& job) {
+  const JobHead& head = job.head;
+  const EventType type = head.state == JobState::kDone     ? EventType::kJobDone
+                         : head.state == JobState::kFailed ? EventType::kJobFailed
+                                                           : EventType::kJobCancelled;
+  EventRun event = event_of_job(type, job, head.finished);
+  if (type == EventType::kJobFailed && head.total > 1) {
+    event.detail = std::to_string(head.failed) + " of " + std::to_string(head.total) + " tasks failed";
+  }
+  if (type == EventType::kJobFailed || head.reason == Reason::kDependencyFailed) {
+    event.reason = head.reason;
+  } else if (type == EventType::kJobCancelled && !head.cancelled_by.empty()) {
+    event.detail = "by " + head.cancelled_by;
+  }
+  events_.add(std::move(event));
 }
 
 const std::set<JobId>& JobMachine::open_jobs(GroupId group) const {
@@ -323,11 +407,13 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
     if (job == nullptr || job->is_final()) continue;
     if (!is_well_formed(results.batch, job->head.total)) continue;
     const std::uint32_t failed_before = job->head.failed;
-    for (const PlainResults& plain : results.batch.plain) apply_plain(*job, results.node, plain);
+    for (const PlainResults& plain : results.batch.plain) {
+      apply_plain(*job, results.node, plain, events_);
+    }
     if (!results.batch.others.empty()) {
       const std::uint32_t retries = job->spec()->retries;
       for (const TaskResult& result : results.batch.others) {
-        apply_result(*job, results.node, result, retries);
+        apply_result(*job, results.node, result, retries, events_);
         grow(group, *job, encoded_size(result));
       }
     }
@@ -344,7 +430,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
   for (const TaskRun& run : command.attempts) {
     if (!is_within(run, job->head.total)) continue;
     for (std::uint32_t i = 0; i < run.count; ++i) {
-      apply_loss(*job, run.first + i, command, run.attempt);
+      apply_loss(*job, run.first + i, command, run.attempt, events_);
     }
     grow(group, *job, kAttemptBytes * run.count);
   }
@@ -364,6 +450,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& comma
   for (const CancelledOn& on : command.running) {
     grow(group, *job, kAttemptBytes * task_count_of(on.attempts));
   }
+  const bool is_whole = command.tasks.empty();
   const std::map<std::uint32_t, UnderWay> under_way = running_of(*job, command);
   for (const IndexRun& run : tasks) {
     if (!is_within({run.first, run.count, {}}, job->head.total)) continue;
@@ -372,6 +459,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const CancelCommand& comma
       const auto attempt = under_way.find(i);
       if (attempt != under_way.end()) keep_cancelled(*job, i, attempt->second, command.at);
       cancel_open(*job, i, command.at);
+      if (!is_whole) events_.add_task(event_of_cancelled(*job, i, command));
     }
   }
   note_change(group, index, *job);
@@ -395,6 +483,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LogsCommand& command
 void JobMachine::apply(GroupId group, LogIndex, const DeleteCommand& command) {
   const Job* job = find(group, command.job);
   if (job == nullptr || !job->is_final() || !job->head.watchers.empty()) return;
+  events_.add(event_of_job(EventType::kJobDeleted, *job, command.at));
   erase_rows(group, *job);
   erase(group, command.job);
 }

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "sched/commands.h"
+#include "sched/job_events.h"
 #include "sched/job_record.h"
 
 namespace dunlin::sched {
@@ -35,6 +36,9 @@ class JobMachine {
   std::uint64_t bytes(GroupId group) const;
   // Jobs of the group that are not final.
   const std::set<JobId>& open_jobs(GroupId group) const;
+  // What the entries changed. No part of the state: memory of this life alone.
+  EventLog& events() { return events_; }
+  const EventLog& events() const { return events_; }
 
   // ---- checkpoints and snapshots: rows under "job/<group>/" --------------------------------
   Result<void> recover_row(std::string_view key, ByteView value);
@@ -72,12 +76,14 @@ class JobMachine {
   void grow(GroupId group, Job& job, std::uint64_t bytes);
   void resize(GroupId group, Job& job, std::uint64_t before, std::uint64_t after);
   void erase(GroupId group, const JobId& job);
+  void note_end(const Job& job);
 
   std::map<GroupId, Jobs> groups_;
   std::map<GroupId, std::set<JobId>> open_;
   std::map<GroupId, std::uint64_t> bytes_;
   std::map<std::pair<GroupId, JobId>, Partial> partial_;
   Rows erased_;  // rows to be erased by the next checkpoint
+  EventLog events_;
 };
 
 }  // namespace dunlin::sched

@@ -55,6 +55,33 @@ std::uint64_t list_bytes(const JobHead& head) {
   return kHeldBytes * head.held.size() + kRoundBytes * head.later_rounds.size();
 }
 
+std::string tasks_text(std::uint64_t count) {
+  return std::to_string(count) + (count == 1 ? " task" : " tasks");
+}
+
+EventRun event_of_hold(const Job& job, const HoldCommand& command) {
+  const EventType type =
+      command.hold == Hold::kNone ? EventType::kJobResumed : EventType::kJobPaused;
+  EventRun event = event_of_job(type, job, command.at);
+  if (command.hold == Hold::kFrozen) event.detail = "frozen";
+  if (command.tasks.empty()) return event;
+  std::uint64_t count = 0;
+  for (const IndexRun& run : command.tasks) count += run.count;
+  event.detail += (event.detail.empty() ? "" : ", ") + tasks_text(count);
+  return event;
+}
+
+std::string change_text(const ChangeJob& change) {
+  std::string text;
+  const auto add = [&](const std::string& what) { text += (text.empty() ? "" : ", ") + what; };
+  const auto time = [](Duration length) { return std::to_string(length.us / 1'000'000) + "s"; };
+  if (change.priority) add("priority " + std::to_string(*change.priority));
+  if (change.limit) add("limit " + std::to_string(*change.limit));
+  if (change.time_limit) add("time " + time(*change.time_limit));
+  if (change.keep) add("keep " + time(*change.keep));
+  return text;
+}
+
 bool is_waited_for(const Job& job, const JobId& dependency) {
   const auto& met = job.head.met;
   if (std::find(met.begin(), met.end(), dependency) != met.end()) return false;
@@ -79,6 +106,9 @@ void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command
     if (head.hold != Hold::kNone || held.size() > kMaxHeldRuns) return;  // it is not obeyed
   }
   take_order(*job, command.order);
+  const bool is_news = command.tasks.empty() ? head.hold != command.hold || !head.held.empty()
+                                             : head.held != held;
+  if (is_news) events_.add(event_of_hold(*job, command));
   if (command.tasks.empty()) head.hold = command.hold;
   const std::uint64_t before = list_bytes(head);
   head.held = std::move(held);
@@ -96,14 +126,17 @@ void JobMachine::apply(GroupId group, LogIndex index, const RetryCommand& comman
   if (!take_order(*job, command.order)) return;
   // Of an open job other tasks may be under way, whose attempts go on to count.
   const auto round = static_cast<std::uint32_t>(was_final ? 0 : head.later_rounds.size() + 1);
-  bool any = false;
+  std::uint64_t opened = 0;
   for_each_task(*job, command.tasks, [&](std::uint32_t i) {
     const Closed state = job->columns.state(i);
     if (state == Closed::kOpen || (state == Closed::kDone && !command.all)) return;
     reopen(*job, i, round);
-    any = true;
+    ++opened;
   });
-  if (!any) return;
+  if (opened == 0) return;
+  EventRun event = event_of_job(EventType::kJobRetried, *job, command.at);
+  event.detail = tasks_text(opened);
+  events_.add(std::move(event));
   head.round = index;
   const std::uint64_t before = list_bytes(head);
   if (was_final) {
@@ -132,6 +165,9 @@ void JobMachine::apply(GroupId group, LogIndex index, const ChangeCommand& comma
   if (change.limit) spec.limit = *change.limit;
   if (change.time_limit) spec.time_limit = *change.time_limit;
   if (change.keep) spec.keep = *change.keep;
+  EventRun event = event_of_job(EventType::kJobChanged, *job, command.at);
+  event.detail = change_text(change);
+  events_.add(std::move(event));
   job->change_spec(spec, index);
   note_change(group, index, *job);
 }

@@ -192,6 +192,7 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const O
   std::visit(
       [&](auto& entry) {
         if constexpr (requires { entry.order; }) entry.order = what.number;
+        if constexpr (requires { entry.at; }) entry.at = turn.wall;
       },
       *command);
   commit(turn, handle, *command);

@@ -12,6 +12,7 @@
 #include "base/effects.h"
 #include "base/fields.h"
 #include "sched/attempt_runs.h"
+#include "sched/job_events.h"
 #include "sched/requests.h"
 #include "sched/results.h"
 #include "sched/room.h"
@@ -364,10 +365,36 @@ struct FitReply {
   }
 };
 
+// Events of these groups from these places on, of all jobs or of one: at once where there is news,
+// else at the end of the hold. One question of a reader is held, the last one.
+struct AskEvents {
+  std::uint64_t token = 0;
+  std::uint64_t reader = 0;
+  std::vector<std::pair<GroupId, EventPlace>> groups;
+  JobId job;  // none: all
+  Duration hold;
+  std::uint32_t limit = 0;  // events in the answer
+  static constexpr auto fields() {
+    using A = AskEvents;
+    return Fields<&A::token, &A::reader, &A::groups, &A::job, &A::hold, &A::limit>{};
+  }
+};
+// Of those groups that the node has replicas of.
+struct EventsReply {
+  std::uint64_t token = 0;
+  std::uint64_t reader = 0;
+  JobId job;
+  std::vector<GroupEvents> groups;
+  static constexpr auto fields() {
+    using E = EventsReply;
+    return Fields<&E::token, &E::reader, &E::job, &E::groups>{};
+  }
+};
+
 using SchedMessage =
     std::variant<Probe, Bind, Describe, Committed, LogsCommitted, Drop, AskHeld, Pull, Results,
                  Logs, HeldList, Status, Refused, TailLog, TailReply, AskJobs, JobsReply, AskJob,
-                 JobReply, Freeze, AskFit, FitReply>;
+                 JobReply, Freeze, AskFit, FitReply, AskEvents, EventsReply>;
 
 Bytes encode_frame(const SchedMessage& message);
 // kCorrupt for anything that is no frame of this module.

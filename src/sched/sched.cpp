@@ -8,6 +8,7 @@
 #include "sched/client_desk.h"
 #include "sched/coordinator.h"
 #include "sched/epoch_gate.h"
+#include "sched/event_reader.h"
 #include "sched/executor.h"
 #include "sched/job_lists.h"
 #include "sched/job_machine.h"
@@ -29,6 +30,11 @@ constexpr std::uint64_t first_token(std::uint64_t part) {
 // How soon after an input the node hears whom to watch and what load to gossip.
 constexpr Duration kReportDelay = milliseconds(100);
 
+// Another number for another life, of the same chance.
+std::uint64_t mixed(std::uint64_t chance, Boot boot) {
+  return Random(chance ^ (boot << 32)).next();
+}
+
 bool is_same(const LoadChanged& a, const LoadChanged& b) {
   return a.cpus_free == b.cpus_free && a.memory_free == b.memory_free && a.running == b.running &&
          a.queued == b.queued;
@@ -46,6 +52,8 @@ struct Scheduler::Parts {
         client_desk(config.group_count, chance, first_token(3)),
         log_reader(config.group_count, first_token(4)),
         job_lists(self, machine, coordinator, members, config.group_count, first_token(5)),
+        event_reader(self, machine.events(), coordinator, members, config.group_count,
+                     first_token(8), mixed(chance, node_boot)),
         executor(self, node_boot, config, gates, first_token(6)) {}
 
   const NodeId self;
@@ -58,6 +66,7 @@ struct Scheduler::Parts {
   ClientDesk client_desk;
   LogReader log_reader;
   JobLists job_lists;
+  EventReader event_reader;
   EpochGate gates;
   Executor executor;
   std::vector<SchedEvent> events;
@@ -147,6 +156,8 @@ struct Scheduler::Parts {
             executor.on(turn, from, message);
           } else if constexpr (std::is_same_v<T, TailReply>) {
             log_reader.on(turn, message);
+          } else if constexpr (std::is_same_v<T, AskEvents> || std::is_same_v<T, EventsReply>) {
+            event_reader.on(turn, from, message);
           } else if constexpr (requires { job_lists.on(turn, from, message); }) {
             job_lists.on(turn, from, message);
           }
@@ -170,6 +181,10 @@ Result<void> Scheduler::recover_row(std::string_view key, ByteView value) {
   return parts_->machine.recover_row(key, value);
 }
 
+void Scheduler::recover_applied(GroupId group, LogIndex index) {
+  parts_->machine.events().reset(group, index);
+}
+
 // ---- protocol -----------------------------------------------------------------------------------
 
 void Scheduler::receive(Instant now, NodeId from, ByteView frame, Effects& out) {
@@ -187,6 +202,7 @@ void Scheduler::tick(Instant now, WallTime wall, Effects& out) {
   parts_->leader_desk.tick(turn);
   parts_->log_reader.tick(turn);
   parts_->job_lists.tick(turn);
+  parts_->event_reader.tick(turn);
   parts_->surveys.tick(turn);
   // Recovered groups say once whether they have work.
   if (!parts_->said_unfinished) {
@@ -201,7 +217,7 @@ Instant Scheduler::next_deadline() const {
   return std::min({parts_->coordinator.next_deadline(), parts_->executor.next_deadline(),
                    parts_->leader_desk.next_deadline(), parts_->log_reader.next_deadline(),
                    parts_->job_lists.next_deadline(), parts_->surveys.next_deadline(),
-                   parts_->report_at});
+                   parts_->event_reader.next_deadline(), parts_->report_at});
 }
 
 void Scheduler::on_durable(Instant now, const Ticket& ticket, Effects& out) {
@@ -234,6 +250,7 @@ void Scheduler::apply(Instant now, GroupId group, LogIndex index, Term term, Byt
   }
   parts_->coordinator.applied(turn, group, term, *command);
   parts_->leader_desk.applied(turn, group, *command, payload);
+  parts_->event_reader.applied(turn, group);
   parts_->note_unfinished(group);
   parts_->end(turn);
 }
@@ -242,9 +259,10 @@ Bytes Scheduler::snapshot(GroupId group) const {
   return parts_->machine.snapshot(group);
 }
 
-Result<void> Scheduler::restore(GroupId group, LogIndex, ByteView snapshot) {
+Result<void> Scheduler::restore(GroupId group, LogIndex index, ByteView snapshot) {
   parts_->coordinator.follow(group);
   Result<void> result = parts_->machine.restore(group, snapshot);
+  parts_->machine.events().reset(group, index);
   parts_->note_unfinished(group);
   return result;
 }
@@ -252,6 +270,7 @@ Result<void> Scheduler::restore(GroupId group, LogIndex, ByteView snapshot) {
 void Scheduler::drop_group(GroupId group) {
   parts_->coordinator.follow(group);
   parts_->machine.drop_group(group);
+  parts_->machine.events().drop(group);
   parts_->note_unfinished(group);
 }
 
@@ -285,6 +304,7 @@ void Scheduler::learn_leader(Instant now, GroupId group, std::optional<NodeId> l
                              Effects& out) {
   Turn turn = parts_->turn(now, out);
   parts_->job_lists.learn_leader(group, leader);
+  parts_->event_reader.learn_leader(group, leader);
   if (leader && parts_->gates.coordinator(group) != leader) {
     parts_->gates.learn_leader(group, *leader);
     parts_->executor.leader_changed(turn, group);
@@ -414,6 +434,23 @@ void Scheduler::count_jobs(Instant now, WallTime wall, std::uint64_t request, Ef
   Turn turn = parts_->turn(now, wall, out);
   parts_->job_lists.count(turn, request);
   parts_->end(turn);
+}
+
+void Scheduler::list_events(Instant now, WallTime wall, std::uint64_t request,
+                            const ListEvents& query, Effects& out) {
+  Turn turn = parts_->turn(now, wall, out);
+  parts_->event_reader.list(turn, request, query);
+  parts_->end(turn);
+}
+
+void Scheduler::hurry_events(Instant now, std::uint64_t request, Effects& out) {
+  Turn turn = parts_->turn(now, out);
+  parts_->event_reader.hurry(turn, request);
+  parts_->end(turn);
+}
+
+void Scheduler::forget_events(std::uint64_t request) {
+  parts_->event_reader.forget(request);
 }
 
 void Scheduler::on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply,

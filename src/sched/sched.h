@@ -81,6 +81,8 @@ class Scheduler {
   // ---- recovery: facts under "epoch/" and rows under "job/", in any order, before all else ------
   Result<void> recover_fact(std::string_view key, ByteView value);
   Result<void> recover_row(std::string_view key, ByteView value);
+  // Up to where the rows of the group go.
+  void recover_applied(GroupId group, LogIndex index);
 
   // ---- protocol -----------------------------------------------------------------------------
   void receive(Instant now, NodeId from, ByteView frame, Effects& out);
@@ -133,6 +135,12 @@ class Scheduler {
   // ---- clients --------------------------------------------------------------------------------
   void request(Instant now, WallTime wall, std::uint64_t request, JobRequest what, Effects& out);
   void count_jobs(Instant now, WallTime wall, std::uint64_t request, Effects& out);
+  // Events of jobs: answered by EventsListed, once; not after forget_events. With hurry_events at
+  // once, as something else is to be told besides.
+  void list_events(Instant now, WallTime wall, std::uint64_t request, const ListEvents& query,
+                   Effects& out);
+  void hurry_events(Instant now, std::uint64_t request, Effects& out);
+  void forget_events(std::uint64_t request);
   void on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply, Effects& out);
   // `from` is the node whose client asks. Kept (long polls) until answered or no longer leading.
   void on_group_request(Instant now, WallTime wall, std::uint64_t handle, NodeId from,

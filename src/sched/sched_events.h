@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "sched/job_events.h"
 #include "sched/requests.h"
 #include "store/blob.h"
 #include "store/config.h"
@@ -29,6 +30,12 @@ struct JobsCounted {
   std::uint64_t request = 0;
   std::vector<std::uint32_t> by_state;
   std::uint32_t silent_groups = 0;  // whose jobs are not in it
+};
+
+// Ends list_events().
+struct EventsListed {
+  std::uint64_t request = 0;
+  Result<EventList> list;
 };
 
 // For the leader of a group, wherever it is: tried again until the deadline while nobody answers
@@ -108,6 +115,6 @@ struct SchedFatal {
 
 using SchedEvent =
     std::variant<Answer, JobsCounted, AskGroup, ReplyGroup, ReadGroup, Propose, FetchBlob,
-                 LocalizeBlob, PutBlob, WatchPeers, Unfinished, LoadChanged, SchedFatal>;
+                 LocalizeBlob, PutBlob, WatchPeers, Unfinished, LoadChanged, SchedFatal, EventsListed>;
 
 }  // namespace dunlin

@@ -45,10 +45,17 @@ TaskNumbers::TaskNumbers(const std::vector<TaskRange>& ranges) : ranges_(ranges)
 }
 
 std::uint32_t TaskNumbers::number_of(std::uint32_t index) const {
+  return piece_from(index).number;
+}
+
+TaskNumbers::Piece TaskNumbers::piece_from(std::uint32_t index) const {
   ASSERT(index < count_);
   const auto after = std::upper_bound(starts_.begin(), starts_.end(), index);
   const auto at = static_cast<std::size_t>(after - starts_.begin()) - 1;
-  return ranges_[at].first + (index - starts_[at]) * ranges_[at].step;
+  const TaskRange& range = ranges_[at];
+  const std::uint32_t steps = index - starts_[at];
+  const std::uint32_t end = after == starts_.end() ? count_ : *after;
+  return {range.first + steps * range.step, range.step, end - index};
 }
 
 std::uint32_t TaskNumbers::first_from(std::uint32_t number) const {

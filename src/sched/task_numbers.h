@@ -34,6 +34,13 @@ class TaskNumbers {
 
   std::uint32_t count() const { return count_; }
   std::uint32_t number_of(std::uint32_t index) const;
+  // The number of the task and how many from it on, itself included, follow each other in steps.
+  struct Piece {
+    std::uint32_t number = 0;
+    std::uint32_t step = 1;
+    std::uint32_t count = 0;
+  };
+  Piece piece_from(std::uint32_t index) const;
   std::optional<std::uint32_t> index_of(std::uint32_t number) const;
   // The index of the first task whose number is at least this; count() when there is none.
   std::uint32_t first_from(std::uint32_t number) const;

@@ -205,11 +205,21 @@ class Api(ClusterTest):
         self.assertEqual(self.call("readLogs", job, query="stream=both&tasks=0-1"), b"0\n1\n")
         self.call("readLogs", job, query="follow=1")
         self.call("readLogs", job, query="stream=odd", status=400)
+        self.events(job)
         self.call("cancelJob", job)
         self.call("cancelJob", "zzzzzzzzzz", status=404)
         self.call("explainTask", job, query="task=1")
         self.call("explainTask", job, query="task=x", status=400)
         self.orders()
+
+    def events(self, job):
+        page = self.call("listEvents", query=f"job={job}")
+        self.assertGreater(len(page["events"]), 3)
+        after = self.call("listEvents", query=f"job={job}&wait_ms=0&after={page['cursor']}", node=2)
+        self.assertEqual(after["events"], [])
+        self.assertGreater(len(self.call("listEvents")["events"]), len(page["events"]))
+        self.call("listEvents", query="after=odd", status=400)
+        self.call("listEvents", query="job=1", status=400)
 
     def orders(self):
         impossible = self.submission("true", cpus=60000)
@@ -277,7 +287,7 @@ class Api(ClusterTest):
                             (["jobs"], "Jobs"), (["show", job], "JobWithSpec"),
                             (["tasks", job], "Tasks"), (["explain", job + ".1"], "Explanation"), (["outputs", job], "Outputs"),
                             (["token", "create"], "TokenCreated"), (["token", "list"], "Tokens"),
-                            (["submit", "--", "true"], "Job")):
+                            (["submit", "--", "true"], "Job"), (["events"], "Events")):
             answer = json.loads(cluster.good("--json", *words))
             self.fits(answer, {"$ref": "#/components/schemas/" + name}, words)
         for words in (["show", "zzzzzzzzzz"], ["jobs", "--odd"], ["token", "revoke", "zzz"]):

@@ -136,6 +136,7 @@ void Cluster::start(std::size_t host) {
     if (value) ASSERT(here.scheduler->recover_row(key, *value).has_value());
   }
   here.applied = here.checkpointed;
+  for (const auto& [group, count] : here.applied) here.scheduler->recover_applied(group, count);
   for (auto& [group, state] : groups_) apply_next(group, host);
   enter(host, [&](Scheduler& s, Effects& out) { s.tick(now_, wall(), out); });
   tell_members();

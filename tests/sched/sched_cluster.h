@@ -98,10 +98,16 @@ class Cluster {
   TaskView task(const JobId& job, std::uint32_t number);
   // By the groups' logs, wherever they were applied first.
   const Job* job(const JobId& job) const;
+  // What the groups' logs make when each entry is applied once, from the first on.
+  const JobMachine& reference() const { return reference_; }
   std::string read_log(std::size_t host, const JobId& job, std::uint32_t task,
                        bool is_stderr = false);
   std::map<std::uint64_t, Result<JobAnswer>> answers;
   std::map<std::uint64_t, JobsCounted> counted;
+  // Asks for events and runs until the answer comes.
+  std::uint64_t ask_events(std::size_t host, const ListEvents& query);
+  Result<EventList> events(std::size_t host, const ListEvents& query, Duration most = seconds(40));
+  std::map<std::uint64_t, Result<EventList>> listed;
 
   // ---- faults ---------------------------------------------------------------------------------
   void lead(GroupId group, std::optional<std::size_t> host);
@@ -112,6 +118,8 @@ class Cluster {
   // The node process alone; its runner and processes go on.
   void crash_process(std::size_t host, std::optional<Duration> dead_after = {});
   void restart(std::size_t host);
+  // All that it has applied is in its next life's state.
+  void checkpoint_now(std::size_t host) { checkpoint(host); }
   void hand_back(std::size_t host);
   void set_draining(std::size_t host, bool draining);
   // The runner dies with all processes, and another takes its place.
@@ -198,6 +206,7 @@ class Cluster {
   void later(std::size_t host, Duration time, std::function<void(Scheduler&, Effects&)> input);
   void on(std::size_t host, const Answer& answer);
   void on(std::size_t host, const JobsCounted& counts);
+  void on(std::size_t host, const EventsListed& answer);
   void on(std::size_t host, const AskGroup& question);
   void on(std::size_t host, const ReplyGroup& reply);
   void on(std::size_t host, const ReadGroup& read);

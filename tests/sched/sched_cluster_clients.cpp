@@ -30,6 +30,10 @@ void Cluster::on(std::size_t, const JobsCounted& counts) {
   counted[counts.request] = counts;
 }
 
+void Cluster::on(std::size_t, const EventsListed& answer) {
+  listed.insert_or_assign(answer.request, answer.list);
+}
+
 void Cluster::on(std::size_t host, const AskGroup& question) {
   const std::uint64_t number = next_ask_++;
   asks_[number] = {host, hosts_[host].life, question};
@@ -178,6 +182,20 @@ std::uint64_t Cluster::count(std::size_t host) {
   const std::uint64_t request = next_request_++;
   enter(host, [&](Scheduler& s, Effects& out) { s.count_jobs(now_, wall(), request, out); });
   return request;
+}
+
+std::uint64_t Cluster::ask_events(std::size_t host, const ListEvents& query) {
+  const std::uint64_t request = next_request_++;
+  enter(host, [&](Scheduler& s, Effects& out) { s.list_events(now_, wall(), request, query, out); });
+  return request;
+}
+
+Result<EventList> Cluster::events(std::size_t host, const ListEvents& query, Duration most) {
+  const std::uint64_t request = ask_events(host, query);
+  run_until([&] { return listed.contains(request); }, most);
+  const auto at = listed.find(request);
+  if (at == listed.end()) return fail(Code::kTimeout, "no answer at all");
+  return at->second;
 }
 
 Result<JobAnswer> Cluster::call(std::size_t host, JobRequest what, Duration most) {

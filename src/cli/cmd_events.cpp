@@ -1,0 +1,246 @@
+#include <array>
+#include <deque>
+#include <map>
+#include <set>
+
+#include "cli/commands.h"
+#include "cli/job_text.h"
+#include "cli/node_ref.h"
+#include "cli/reconnect.h"
+#include "cli/table.h"
+#include "os/json.h"
+
+namespace dunlin {
+
+namespace {
+
+constexpr Duration kEventsPatience = seconds(60);  // for a node to come back
+constexpr int kPageWaitMs = 3000;                      // a node answers by then, news or not
+constexpr std::size_t kMaxListedEvents = 1'000'000;
+constexpr std::size_t kMaxSeenNodeEvents = 4096;  // told from those that another node tells again
+
+bool is_of_node(const EventLine& event) {
+  return event.id.starts_with("node.");
+}
+
+// Whose order an event keeps: its group's, or that of the nodes' events.
+std::string_view source_of(const EventLine& event) {
+  return std::string_view(event.id).substr(0, event.id.find('.'));
+}
+
+// Oldest first by time, but for those of one source, which stay as they are.
+std::vector<EventLine> in_order(std::vector<EventLine> events) {
+  std::map<std::string, std::deque<EventLine>, std::less<>> sources;
+  for (EventLine& event : events) sources[std::string(source_of(event))].push_back(event);
+  std::multimap<WallTime, std::deque<EventLine>*> heads;
+  for (auto& [name, source] : sources) heads.emplace(source.front().time, &source);
+  events.clear();
+  while (!heads.empty()) {
+    std::deque<EventLine>& source = *heads.begin()->second;
+    heads.erase(heads.begin());
+    events.push_back(std::move(source.front()));
+    source.pop_front();
+    if (!source.empty()) heads.emplace(source.front().time, &source);
+  }
+  return events;
+}
+
+std::optional<JobState> state_after(const EventLine& event) {
+  if (event.type == "job_done") return JobState::kDone;
+  if (event.type == "job_failed") return JobState::kFailed;
+  if (event.type == "job_cancelled") return JobState::kCancelled;
+  return std::nullopt;
+}
+
+class EventsReader {
+ public:
+  EventsReader(Invocation& call, const std::optional<JobId>& job) : call_(call), job_(job) {}
+
+  int list() {
+    std::vector<EventLine> events;
+    std::uint32_t silent = 0;
+    for (bool is_more = true; is_more;) {
+      auto page = next(0);
+      if (!page) return call_.failed(page.error());
+      is_more = page->is_more;
+      silent = page->silent_groups;
+      for (EventLine& event : page->events) events.push_back(std::move(event));
+      if (events.size() > kMaxListedEvents) {
+        return call_.failed({Code::kLimit,
+                             "there are more than " + std::to_string(kMaxListedEvents) + " events",
+                             "name a job with --job, or follow them: dunlin events -f"});
+      }
+    }
+    print_all(in_order(std::move(events)));
+    if (silent == 0) return kExitWell;
+    return call_.failed({Code::kIncomplete,
+                         "events may lack: " + std::to_string(silent) +
+                             " groups have not answered",
+                         "see: dunlin status"});
+  }
+
+  // With a job until that is final, and as of `wait` then.
+  int follow() {
+    Reconnect reconnect(kEventsPatience);
+    if (is_table()) names_ = node_names(call_.client);
+    while (true) {
+      const bool waits = !cursor_.empty() && !ended_ && !unknown_;
+      const auto page = next(waits ? kPageWaitMs : 0);
+      if (!page) {
+        const bool may_pass = is_lost(page.error()) || page.error().code == Code::kLimit ||
+                              page.error().code == Code::kTimeout;
+        if (!may_pass || !reconnect.again()) return call_.failed(page.error());
+        continue;
+      }
+      reconnect.has_news();
+      say_missed(*page);
+      if (!print_new(page->events)) return call_.failed(unprinted(print_error()));
+      if (!job_ || page->is_more) continue;
+      if (ended_) return *ended_ == JobState::kDone ? kExitWell : kExitFailed;
+      if (is_deleted_) return kExitFailed;
+      if (unknown_) return call_.failed(*unknown_);
+      if (is_first_ || page->missed_groups > 0) look_at_job();
+      is_first_ = false;
+    }
+  }
+
+ private:
+  bool is_table() const { return !call_.json() && !call_.quiet(); }
+
+  Result<EventPage> next(int wait_ms) {
+    std::string target = "/v1/events?wait_ms=" + std::to_string(wait_ms);
+    if (job_) target += "&job=" + job_->text();
+    if (!cursor_.empty()) target += "&after=" + cursor_;
+    const auto answer = call_.client.call("GET", target);
+    if (!answer) return tl::unexpected(answer.error());
+    auto page = events_from_json(answer->body);
+    if (!page) return page;
+    cursor_ = page->cursor;
+    return page;
+  }
+
+  // Another node may tell of nodes what one has told before it.
+  bool is_new(const EventLine& event) {
+    if (!is_of_node(event)) return true;
+    if (!seen_.insert(event.id).second) return false;
+    seen_in_order_.push_back(event.id);
+    if (seen_in_order_.size() > kMaxSeenNodeEvents) {
+      seen_.erase(seen_in_order_.front());
+      seen_in_order_.pop_front();
+    }
+    return true;
+  }
+
+  bool print_new(const std::vector<EventLine>& events) {
+    std::string text;
+    for (const EventLine& event : events) {
+      if (!is_new(event)) continue;
+      note_state(event);
+      if (is_table()) {
+        text += row_text(event);
+      } else {
+        text += call_.json() ? event_json(event) + "\n" : event.id + "\n";
+      }
+    }
+    return text.empty() || print(text);
+  }
+
+  void note_state(const EventLine& event) {
+    if (event.type == "job_retried") ended_.reset();
+    if (event.type == "job_deleted") is_deleted_ = true;
+    if (const auto state = state_after(event)) ended_ = state;
+  }
+
+  // What became of it before the oldest event that is kept. The events that were made meanwhile are
+  // to be told still.
+  void look_at_job() {
+    const auto answer = call_.client.call("GET", "/v1/jobs/" + job_->text());
+    if (!answer) {
+      if (answer.error().code == Code::kNotFound) unknown_ = answer.error();
+      return;
+    }
+    const auto job = job_from_json(answer->body);
+    if (job && is_final(job->state)) ended_ = job->state;
+  }
+
+  void say_missed(const EventPage& page) {
+    if (page.missed_groups == 0) return;
+    note("dunlin: some events are no longer kept: those of " +
+         std::to_string(page.missed_groups) + " groups have a gap here");
+  }
+
+  std::vector<std::string> cells_of(const EventLine& event) const {
+    std::string what = event.job ? event.job->text() : "-";
+    if (event.task) what += "." + std::to_string(*event.task);
+    return {event.time.ms == 0 ? "-" : to_rfc3339(event.time), event.type,
+            name_in(names_, event.node), what, event.message};
+  }
+
+  // Of a list that has no end: columns as wide as they mostly are.
+  std::string row_text(const EventLine& event) const {
+    const std::vector<std::string> cells = cells_of(event);
+    constexpr std::array<std::size_t, 5> kWidths = {24, 14, 12, 12, 0};
+    std::string line;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      std::string cell = printable(cells[i]);
+      if (cell.size() < kWidths[i]) cell.resize(kWidths[i], ' ');
+      line += (i == 0 ? "" : "  ") + cell;
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    return line + "\n";
+  }
+
+  void print_all(const std::vector<EventLine>& events) {
+    if (call_.json() || call_.quiet()) {
+      std::string text;
+      for (const EventLine& event : events) {
+        if (call_.quiet()) text += event.id + "\n";
+        if (call_.json()) text += (text.empty() ? "[" : ",") + event_json(event);
+      }
+      if (call_.json()) text += text.empty() ? "[]\n" : "]\n";
+      print(text);
+      return;
+    }
+    names_ = node_names(call_.client);
+    Table table({"TIME", "TYPE", "NODE", "JOB/TASK", "MESSAGE"});
+    for (const EventLine& event : events) table.add(cells_of(event));
+    print(table.text(terminal_width()));
+  }
+
+  Invocation& call_;
+  const std::optional<JobId> job_;
+  std::string cursor_;
+  NodeNames names_;
+  std::set<std::string> seen_;
+  std::deque<std::string> seen_in_order_;
+  bool is_first_ = true;
+  bool is_deleted_ = false;
+  std::optional<JobState> ended_;  // as the last event says, or a look at the job
+  std::optional<Error> unknown_;   // there is no such job
+};
+
+}  // namespace
+
+const OptionTable& events_options() {
+  static const OptionTable table = {
+      {"follow", 'f', nullptr, Takes::kNothing,
+       "and those to come; with --job until the job has ended, exit code as of wait"},
+      {"job", 0, "JOB", Takes::kText, "of this job alone"},
+  };
+  return table;
+}
+
+int run_events(Invocation& call) {
+  std::optional<JobId> job;
+  if (call.args.has("job")) {
+    const std::string word = call.args.text("job");
+    const auto found = find_job(call.client, word);
+    if (!found) return call.failed(found.error());
+    if (!found->tasks.empty()) return call.usage("--job takes a whole job, not '" + word + "'");
+    job = found->id;
+  }
+  EventsReader reader(call, job);
+  return call.args.has("follow") ? reader.follow() : reader.list();
+}
+
+}  // namespace dunlin

@@ -1,0 +1,86 @@
+// What clients follow: events of jobs, which the scheduler gathers, and of nodes, as this one heard
+// of them.
+#include <algorithm>
+#include <utility>
+
+#include "node/parts.h"
+
+namespace dunlin {
+
+namespace {
+
+// How much earlier another node may have heard of what a reader was told.
+constexpr std::int64_t kOverlapMs = 60'000;
+
+}  // namespace
+
+std::vector<NodeEvent> Node::Parts::untold(const client::EventCursor& cursor) const {
+  if (cursor.node == self && cursor.boot == start.boot) {
+    return node_events.after(cursor.node_events);
+  }
+  return node_events.since({cursor.nodes_since.ms - kOverlapMs});
+}
+
+void Node::Parts::serve(client::RequestId request, client::ListEvents& body) {
+  ListEvents query;
+  query.after = std::move(body.after.groups);
+  query.job = body.job;
+  query.hold = body.hold;
+  query.reader = body.after.reader;
+  body.after.groups.clear();
+  const bool is_news = body.job.is_none() && !untold(body.after).empty();
+  event_readers[request] = std::move(body);
+  sched.list_events(now, wall, request, query, out);
+  if (is_news) sched.hurry_events(now, request, out);
+}
+
+void Node::Parts::on(EventsListed& event) {
+  const auto reader = event_readers.extract(event.request);
+  if (reader.empty()) return;
+  if (!event.list) return answer(event.request, tl::unexpected(event.list.error()));
+  const client::ListEvents& asked = reader.mapped();
+  client::EventList list;
+  list.jobs = std::move(event.list->events);
+  list.next = asked.after;
+  list.next.groups = std::move(event.list->next);
+  list.next.reader = event.list->reader;
+  list.missed_groups = event.list->missed_groups;
+  list.silent_groups = event.list->silent_groups;
+  list.is_more = event.list->is_more;
+  if (asked.job.is_none()) {
+    list.nodes = untold(asked.after);
+    list.next.node = self;
+    list.next.boot = start.boot;
+    list.next.node_events = node_events.last();
+    for (const NodeEvent& told : list.nodes) {
+      list.next.nodes_since = std::max(list.next.nodes_since, told.time);
+    }
+  }
+  answer(event.request, client::Answer(std::move(list)));
+}
+
+void Node::Parts::note(NodeEventType type, const NodeId& node) {
+  const auto member = gossip.members().find(node);
+  if (member == gossip.members().end()) {
+    node_events.note_forgotten(node, wall);
+  } else {
+    node_events.note(type, member->second, wall);
+  }
+  hurry_event_readers();
+}
+
+void Node::Parts::note_change(const NodeId& node) {
+  const auto member = gossip.members().find(node);
+  if (member == gossip.members().end()) return;
+  const std::uint64_t before = node_events.last();
+  node_events.note_change(member->second, wall);
+  if (node_events.last() != before) hurry_event_readers();
+}
+
+void Node::Parts::hurry_event_readers() {
+  for (const auto& [request, asked] : event_readers) {
+    if (asked.job.is_none()) sched.hurry_events(now, request, out);
+  }
+}
+
+}  // namespace dunlin
