@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -18,6 +19,10 @@ constexpr Duration kEventsPatience = seconds(60);  // for a node to come back
 constexpr int kPageWaitMs = 3000;                      // a node answers by then, news or not
 constexpr std::size_t kMaxListedEvents = 1'000'000;
 constexpr std::size_t kMaxSeenNodeEvents = 4096;  // told from those that another node tells again
+
+std::vector<std::string> event_headings() {
+  return {"TIME", "TYPE", "NODE", "JOB/TASK", "MESSAGE"};
+}
 
 bool is_of_node(const EventLine& event) {
   return event.id.starts_with("node.");
@@ -82,7 +87,7 @@ class EventsReader {
   // With a job until that is final, and as of `wait` then.
   int follow() {
     Reconnect reconnect(kEventsPatience);
-    if (is_table()) names_ = node_names(call_.client);
+    if (is_table() && !print(line_of(event_headings()))) return call_.failed(unprinted(print_error()));
     while (true) {
       const bool waits = !cursor_.empty() && !ended_ && !unknown_;
       const auto page = next(waits ? kPageWaitMs : 0);
@@ -132,12 +137,16 @@ class EventsReader {
   }
 
   bool print_new(const std::vector<EventLine>& events) {
+    const bool has_strangers = std::any_of(events.begin(), events.end(), [&](const auto& event) {
+      return event.node && !names_.contains(*event.node);
+    });
+    if (is_table() && has_strangers) names_ = node_names(call_.client);
     std::string text;
     for (const EventLine& event : events) {
       if (!is_new(event)) continue;
       note_state(event);
       if (is_table()) {
-        text += row_text(event);
+        text += line_of(cells_of(event));
       } else {
         text += call_.json() ? event_json(event) + "\n" : event.id + "\n";
       }
@@ -177,8 +186,7 @@ class EventsReader {
   }
 
   // Of a list that has no end: columns as wide as they mostly are.
-  std::string row_text(const EventLine& event) const {
-    const std::vector<std::string> cells = cells_of(event);
+  static std::string line_of(const std::vector<std::string>& cells) {
     constexpr std::array<std::size_t, 5> kWidths = {24, 14, 12, 12, 0};
     std::string line;
     for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -202,7 +210,7 @@ class EventsReader {
       return;
     }
     names_ = node_names(call_.client);
-    Table table({"TIME", "TYPE", "NODE", "JOB/TASK", "MESSAGE"});
+    Table table(event_headings());
     for (const EventLine& event : events) table.add(cells_of(event));
     print(table.text(terminal_width()));
   }
