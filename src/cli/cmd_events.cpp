@@ -16,7 +16,7 @@ namespace dunlin {
 namespace {
 
 constexpr Duration kEventsPatience = seconds(60);  // for a node to come back
-constexpr int kPageWaitMs = 3000;                      // a node answers by then, news or not
+constexpr int kPageWaitMs = 3000;                  // a node answers by then, news or not
 constexpr std::size_t kMaxListedEvents = 1'000'000;
 constexpr std::size_t kMaxSeenNodeEvents = 4096;  // told from those that another node tells again
 
@@ -79,15 +79,15 @@ class EventsReader {
     print_all(in_order(std::move(events)));
     if (silent == 0) return kExitWell;
     return call_.failed({Code::kIncomplete,
-                         "events may lack: " + std::to_string(silent) +
-                             " groups have not answered",
+                         "events may lack: " + std::to_string(silent) + " groups have not answered",
                          "see: dunlin status"});
   }
 
   // With a job until that is final, and as of `wait` then.
   int follow() {
     Reconnect reconnect(kEventsPatience);
-    if (is_table() && !print(line_of(event_headings()))) return call_.failed(unprinted(print_error()));
+    if (is_table() && !print(line_of(event_headings())))
+      return call_.failed(unprinted(print_error()));
     while (true) {
       const bool waits = !cursor_.empty() && !ended_ && !unknown_;
       const auto page = next(waits ? kPageWaitMs : 0);
@@ -174,8 +174,8 @@ class EventsReader {
 
   void say_missed(const EventPage& page) {
     if (page.missed_groups == 0) return;
-    note("dunlin: some events are no longer kept: those of " +
-         std::to_string(page.missed_groups) + " groups have a gap here");
+    note("dunlin: some events are no longer kept: those of " + std::to_string(page.missed_groups) +
+         " groups have a gap here");
   }
 
   std::vector<std::string> cells_of(const EventLine& event) const {

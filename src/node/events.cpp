@@ -59,6 +59,22 @@ void Node::Parts::on(EventsListed& event) {
   answer(event.request, client::Answer(std::move(list)));
 }
 
+void Node::Parts::on(const AppliedWanted& event) {
+  applied_wanted.push_back(event);
+}
+
+// Only between events, as a snapshot: amid them the groups are ahead of what is applied.
+void Node::Parts::tell_applied() {
+  for (const AppliedWanted& wanted : std::exchange(applied_wanted, {})) {
+    std::vector<std::pair<GroupId, LogIndex>> indices;
+    for (const GroupId group : wanted.groups) {
+      const std::optional<AppliedState> applied = groups.applied(group);
+      if (applied) indices.emplace_back(group, applied->index);
+    }
+    sched.on_applied(now, wanted.token, indices, out);
+  }
+}
+
 void Node::Parts::note(NodeEventType type, const NodeId& node) {
   const auto member = gossip.members().find(node);
   if (member == gossip.members().end()) {

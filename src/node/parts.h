@@ -161,6 +161,8 @@ struct Node::Parts {
   // events.cpp
   void serve(client::RequestId request, client::ListEvents& body);
   void on(EventsListed& event);
+  void on(const AppliedWanted& event);
+  void tell_applied();
   void note(NodeEventType type, const NodeId& node);
   void note_change(const NodeId& node);
   std::vector<NodeEvent> untold(const client::EventCursor& cursor) const;
@@ -224,6 +226,7 @@ struct Node::Parts {
   NodeEvents node_events;
   std::map<client::RequestId, client::ListEvents> event_readers;  // until they are answered
   std::vector<SnapshotWanted> snapshots_wanted;
+  std::vector<AppliedWanted> applied_wanted;
   std::set<NodeId> sched_peers;
   std::set<NodeId> watched;
   std::vector<NodeId> died;  // of whom the scheduler hears once it knows the new members

@@ -70,6 +70,10 @@ bool Node::Parts::settle() {
       provide_snapshots();
       more = true;
     }
+    if (!more && !applied_wanted.empty()) {
+      tell_applied();
+      more = true;
+    }
     if (!more) {
       watch_pairs();
       return true;

@@ -86,9 +86,10 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
 const std::vector<Endpoint>& endpoints() {
   static const std::vector<Endpoint> all = [] {
     std::vector<Endpoint> joined;
-    for (const auto* family : {&node_endpoints(), &metrics_endpoints(), &token_endpoints(),
-                               &job_endpoints(), &order_endpoints(), &blob_endpoints(),
-                               &output_endpoints(), &log_endpoints(), &watch_endpoints(), &event_endpoints()}) {
+    for (const auto* family :
+         {&node_endpoints(), &metrics_endpoints(), &token_endpoints(), &job_endpoints(),
+          &order_endpoints(), &blob_endpoints(), &output_endpoints(), &log_endpoints(),
+          &watch_endpoints(), &event_endpoints()}) {
       joined.insert(joined.end(), family->begin(), family->end());
     }
     return joined;

@@ -94,10 +94,22 @@ void EventReader::on(Turn& turn, NodeId from, const AskEvents& message) {
   const std::pair key{from, message.reader};
   held_.erase(key);
   if (hold.us <= 0 || has_news(message) || held_.size() >= kMaxHeldQuestions) {
-    answer(turn, from, message);
+    begin_answer(turn, from, message);
     return;
   }
   held_[key] = {message, turn.now + hold};
+}
+
+void EventReader::begin_answer(Turn& turn, NodeId to, const AskEvents& question) {
+  AppliedWanted wanted{next_token_++, {}};
+  for (const auto& [group, from] : question.groups) wanted.groups.push_back(group);
+  answering_[wanted.token] = {to, question};
+  turn.raise(std::move(wanted));
+}
+
+void EventReader::on_applied(Turn& turn, std::uint64_t token) {
+  const auto asked = answering_.extract(token);
+  if (!asked.empty()) answer(turn, asked.mapped().first, asked.mapped().second);
 }
 
 void EventReader::answer(Turn& turn, NodeId to, const AskEvents& question) const {
@@ -124,10 +136,11 @@ void EventReader::applied(Turn& turn, GroupId group) {
     const auto& groups = at->second.question.groups;
     const auto wanted = std::find_if(groups.begin(), groups.end(),
                                      [&](const auto& one) { return one.first == group; });
-    const bool is_news = wanted != groups.end() && (!is_known(group) ||
-                         log_.has_news(group, wanted->second, at->second.question.job));
+    const bool is_news =
+        wanted != groups.end() &&
+        (!is_known(group) || log_.has_news(group, wanted->second, at->second.question.job));
     if (is_news) {
-      answer(turn, at->first.first, at->second.question);
+      begin_answer(turn, at->first.first, at->second.question);
       at = held_.erase(at);
     } else {
       ++at;
@@ -334,7 +347,7 @@ void EventReader::tick(Turn& turn) {
   for (auto at = held_.begin(); at != held_.end();) {
     const auto here = at++;
     if (turn.now < here->second.until) continue;
-    answer(turn, here->first.first, here->second.question);
+    begin_answer(turn, here->first.first, here->second.question);
     held_.erase(here);
   }
 }

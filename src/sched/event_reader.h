@@ -27,11 +27,11 @@ constexpr std::size_t kMaxEventNodes = 64;               // asked where no leade
 constexpr std::size_t kMaxEventsListed = 8192;           // in one answer to a client, about
 constexpr std::size_t kMaxEventFrameBytes = 512 * 1024;  // of runs in one frame
 constexpr Duration kMostEventHold = seconds(20);
-constexpr Duration kEventPatience = seconds(2);           // for those who do not hold
-constexpr Duration kEventSecond = milliseconds(700);      // then everybody is asked for what lacks
-constexpr Duration kEventAgain = milliseconds(300);       // and again, once all have answered
-constexpr Duration kEventHeldPatience = seconds(1);       // for answers, beyond the hold
-constexpr Duration kEventGrace = milliseconds(50);        // for others' news, once there is some
+constexpr Duration kEventPatience = seconds(2);       // for those who do not hold
+constexpr Duration kEventSecond = milliseconds(700);  // then everybody is asked for what lacks
+constexpr Duration kEventAgain = milliseconds(300);   // and again, once all have answered
+constexpr Duration kEventHeldPatience = seconds(1);   // for answers, beyond the hold
+constexpr Duration kEventGrace = milliseconds(50);    // for others' news, once there is some
 
 class EventReader {
  public:
@@ -49,6 +49,7 @@ class EventReader {
 
   void on(Turn& turn, NodeId from, const AskEvents& message);
   void on(Turn& turn, NodeId from, const EventsReply& message);
+  void on_applied(Turn& turn, std::uint64_t token);
   // An entry of the group was applied, or its state replaced.
   void applied(Turn& turn, GroupId group);
 
@@ -58,8 +59,8 @@ class EventReader {
  private:
   struct Wanted {
     EventPlace from;
-    bool is_first = false;        // from the oldest on, whichever that is
-    std::uint64_t question = 0;   // to the leader
+    bool is_first = false;       // from the oldest on, whichever that is
+    std::uint64_t question = 0;  // to the leader
     bool asked_all = false;
     std::optional<GroupEvents> best;
     // Nothing lacks between where the reader is and what there is.
@@ -90,6 +91,7 @@ class EventReader {
   bool judge(Turn& turn, Gather& gather);
   bool judge_held(Turn& turn, Gather& gather);
   void finish(Turn& turn, Gathers::iterator at);
+  void begin_answer(Turn& turn, NodeId to, const AskEvents& question);
   void answer(Turn& turn, NodeId to, const AskEvents& question) const;
   bool has_news(const AskEvents& question) const;
   bool is_served(GroupId group) const;
@@ -110,6 +112,8 @@ class EventReader {
     Instant until;
   };
   std::map<std::pair<NodeId, std::uint64_t>, Held> held_;  // by asker and reader
+  // To be answered within this turn, by token of AppliedWanted.
+  std::map<std::uint64_t, std::pair<NodeId, AskEvents>> answering_;
 };
 
 }  // namespace dunlin::sched

@@ -10,8 +10,8 @@ namespace dunlin {
 namespace {
 
 constexpr std::array kEventTypes = {
-    "job_submitted", "job_paused",  "job_resumed", "job_changed",    "job_retried",
-    "job_done",      "job_failed",  "job_cancelled", "job_deleted",  "task_done",
+    "job_submitted", "job_paused",     "job_resumed",    "job_changed", "job_retried",
+    "job_done",      "job_failed",     "job_cancelled",  "job_deleted", "task_done",
     "task_failed",   "task_cancelled", "attempt_failed", "attempt_lost"};
 static_assert(kEventTypes.size() == static_cast<std::size_t>(EventType::kLast) + 1);
 
@@ -135,8 +135,12 @@ void EventLog::begin(GroupId group, LogIndex index) {
 }
 
 void EventLog::end() {
-  Group& group = groups_[group_];
-  group.applied = std::max(group.applied, next_.index);
+  reached(group_, next_.index);
+}
+
+void EventLog::reached(GroupId group, LogIndex index) {
+  Group& known = groups_[group];
+  known.applied = std::max(known.applied, index);
 }
 
 void EventLog::add(EventRun event) {

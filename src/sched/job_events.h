@@ -102,9 +102,9 @@ struct EventRun {
   std::uint32_t count = 1;
   EventType type = EventType::kJobSubmitted;
   JobId job;
-  NodeId node;               // none: of no node
-  std::uint32_t task = 0;    // number of the first, of events of tasks
-  std::uint32_t step = 0;    // from one number to the next
+  NodeId node;             // none: of no node
+  std::uint32_t task = 0;  // number of the first, of events of tasks
+  std::uint32_t step = 0;  // from one number to the next
   std::uint32_t attempt = 0;
   WallTime time;
   Bytes later;  // u16 each: milliseconds after `time`; empty: all of them then
@@ -139,8 +139,7 @@ struct GroupEvents {
   std::vector<EventRun> runs;
   static constexpr auto fields() {
     using G = GroupEvents;
-    return Fields<&G::group, &G::from, &G::floor, &G::next, &G::is_more, &G::is_served,
-                  &G::runs>{};
+    return Fields<&G::group, &G::from, &G::floor, &G::next, &G::is_more, &G::is_served, &G::runs>{};
   }
 };
 
@@ -155,9 +154,11 @@ class EventLog {
   // Of a task: joined to the one before where only number and time differ.
   void add_task(EventRun event);
   // `count` plain successes from the `from`-th of the run on.
-  void add_done(const JobId& job, const NodeId& node, const PlainResults& plain,
-                std::uint32_t from, std::uint32_t count, const TaskNumbers& numbers);
+  void add_done(const JobId& job, const NodeId& node, const PlainResults& plain, std::uint32_t from,
+                std::uint32_t count, const TaskNumbers& numbers);
   void end();
+  // Entries that concern no job stand in the log, too: up to here everything is noted.
+  void reached(GroupId group, LogIndex index);
 
   // ---- the group's state came otherwise than entry by entry -------------------------------------
   void reset(GroupId group, LogIndex applied);

@@ -180,8 +180,8 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
                           std::find(nodes.begin(), nodes.end(), command.node) == nodes.end();
   if (is_suspect) nodes.push_back(command.node);
   const auto others = detail.losses() - static_cast<std::uint32_t>(nodes.size());
-  EventRun event = event_of_task(EventType::kAttemptLost, job, index, command.node, attempt.number,
-                                 command.at);
+  EventRun event =
+      event_of_task(EventType::kAttemptLost, job, index, command.node, attempt.number, command.at);
   if (is_suspect ? nodes.size() < job.spec()->crash_limit : others < kMaxLosses) {
     event.code = static_cast<std::int32_t>(kind_of(command, was_waiting));
     events.add_task(std::move(event));
@@ -377,7 +377,8 @@ void JobMachine::note_end(const Job& job) {
                                                            : EventType::kJobCancelled;
   EventRun event = event_of_job(type, job, head.finished);
   if (type == EventType::kJobFailed && head.total > 1) {
-    event.detail = std::to_string(head.failed) + " of " + std::to_string(head.total) + " tasks failed";
+    event.detail =
+        std::to_string(head.failed) + " of " + std::to_string(head.total) + " tasks failed";
   }
   if (type == EventType::kJobFailed || head.reason == Reason::kDependencyFailed) {
     event.reason = head.reason;

@@ -106,8 +106,8 @@ void JobMachine::apply(GroupId group, LogIndex index, const HoldCommand& command
     if (head.hold != Hold::kNone || held.size() > kMaxHeldRuns) return;  // it is not obeyed
   }
   take_order(*job, command.order);
-  const bool is_news = command.tasks.empty() ? head.hold != command.hold || !head.held.empty()
-                                             : head.held != held;
+  const bool is_news =
+      command.tasks.empty() ? head.hold != command.hold || !head.held.empty() : head.held != held;
   if (is_news) events_.add(event_of_hold(*job, command));
   if (command.tasks.empty()) head.hold = command.hold;
   const std::uint64_t before = list_bytes(head);

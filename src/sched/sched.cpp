@@ -453,6 +453,14 @@ void Scheduler::forget_events(std::uint64_t request) {
   parts_->event_reader.forget(request);
 }
 
+void Scheduler::on_applied(Instant now, std::uint64_t token,
+                           const std::vector<std::pair<GroupId, LogIndex>>& applied, Effects& out) {
+  Turn turn = parts_->turn(now, out);
+  for (const auto& [group, index] : applied) parts_->machine.events().reached(group, index);
+  parts_->event_reader.on_applied(turn, token);
+  parts_->end(turn);
+}
+
 void Scheduler::on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply,
                                Effects& out) {
   Turn turn = parts_->turn(now, out);

@@ -26,6 +26,7 @@
 #include "dht/dht.h"
 #include "sched/attempt_counts.h"
 #include "sched/job.h"
+#include "sched/job_events.h"
 #include "sched/process_events.h"
 #include "sched/requests.h"
 #include "sched/sched_events.h"
@@ -141,6 +142,9 @@ class Scheduler {
                    Effects& out);
   void hurry_events(Instant now, std::uint64_t request, Effects& out);
   void forget_events(std::uint64_t request);
+  // Answers AppliedWanted: up to where each of the groups that have a replica here is applied.
+  void on_applied(Instant now, std::uint64_t token,
+                  const std::vector<std::pair<GroupId, LogIndex>>& applied, Effects& out);
   void on_group_reply(Instant now, std::uint64_t token, const Result<Bytes>& reply, Effects& out);
   // `from` is the node whose client asks. Kept (long polls) until answered or no longer leading.
   void on_group_request(Instant now, WallTime wall, std::uint64_t handle, NodeId from,

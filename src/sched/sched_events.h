@@ -113,8 +113,15 @@ struct SchedFatal {
   std::string text;
 };
 
-using SchedEvent =
-    std::variant<Answer, JobsCounted, AskGroup, ReplyGroup, ReadGroup, Propose, FetchBlob,
-                 LocalizeBlob, PutBlob, WatchPeers, Unfinished, LoadChanged, SchedFatal, EventsListed>;
+// How far are the logs of these groups applied here, entries that are no business of the scheduler
+// included? Answered by on_applied, once all that is committed has been applied.
+struct AppliedWanted {
+  std::uint64_t token = 0;
+  std::vector<GroupId> groups;
+};
+
+using SchedEvent = std::variant<Answer, JobsCounted, AskGroup, ReplyGroup, ReadGroup, Propose,
+                                FetchBlob, LocalizeBlob, PutBlob, WatchPeers, Unfinished,
+                                LoadChanged, SchedFatal, EventsListed, AppliedWanted>;
 
 }  // namespace dunlin

@@ -49,6 +49,8 @@ class FakeNode {
   std::vector<std::string> leave_progress = {"groups: 3 left", "groups: none left"};
   std::optional<Error> leave_error;
   std::uint32_t silent_groups = 0;
+  std::vector<client::EventList> event_pages;  // one behind the other, then empty ones
+  std::size_t event_pages_told = 0;
   std::uint32_t tasks_scanned = UINT32_MAX;  // for one page, as a node scans large jobs
   bool stopped = false;
 
@@ -182,6 +184,12 @@ class FakeNode {
   }
   void on(client::RequestId id, client::GetMetrics&) { reply(id, client::Answer(metrics)); }
   void on(client::RequestId id, client::GetCheckup&) { reply(id, client::Answer(checkup)); }
+  void on(client::RequestId id, client::ListEvents&) {
+    client::EventList page;
+    if (event_pages_told < event_pages.size()) page = event_pages[event_pages_told++];
+    page.silent_groups = silent_groups;
+    reply(id, client::Answer(std::move(page)));
+  }
   void on(client::RequestId id, client::StopNode&) {
     stopped = true;
     reply(id, client::Answer(client::Done{}));

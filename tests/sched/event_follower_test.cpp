@@ -62,8 +62,7 @@ class FollowedCluster {
     JobSpec spec = cluster_.spec(commands[random_.below(commands.size())],
                                  static_cast<std::uint32_t>(random_.between(2, 60)));
     spec.retries = 2;
-    const JobId id =
-        cluster_.make_id(GroupId{static_cast<std::uint16_t>(random_.below(kGroups))});
+    const JobId id = cluster_.make_id(GroupId{static_cast<std::uint16_t>(random_.below(kGroups))});
     cluster_.ask(any_host(), SubmitJob{id, "u", "", spec});
   }
 

@@ -88,8 +88,7 @@ TEST(JobEvents, AJobAndItsTasksAreToldOnceEach) {
   replica.result(1, {1, 5, 1}, Reason::kExit);
   replica.result(1, {1, 4, 9}, Reason::kExit);
   replica.result(1, {1, 5, 2}, Reason::kExit);
-  EXPECT_EQ(replica.story(),
-            "job_submitted task_done:1 attempt_failed:2 task_failed:2 job_failed");
+  EXPECT_EQ(replica.story(), "job_submitted task_done:1 attempt_failed:2 task_failed:2 job_failed");
   const std::vector<JobEvent> events = replica.events();
   EXPECT_EQ(id_of(events[0]), "1.1.0");
   EXPECT_EQ(events[0].message, "2 tasks, by ann");
@@ -132,7 +131,8 @@ TEST(JobEvents, APageEndsAnywhereAndTheNextGoesOnThere) {
     const GroupEvents page = replica.machine.events().read(kEventGroup, from, {}, limit, bytes);
     for (const EventRun& run : page.runs) {
       EXPECT_TRUE(is_well_formed(run));
-      for (std::uint32_t i = 0; i < run.count; ++i) ids.push_back(id_of(event_of(kEventGroup, run, i)));
+      for (std::uint32_t i = 0; i < run.count; ++i)
+        ids.push_back(id_of(event_of(kEventGroup, run, i)));
     }
     EXPECT_EQ(page.from, from);
     from = page.next;
@@ -210,8 +210,8 @@ TEST(JobEvents, LossesAreToldWithTheirKindAndTheLastAsAFailure) {
   EXPECT_EQ(replica.story({2, 0}), "attempt_lost:1 attempt_lost:2 attempt_lost:3");
   EXPECT_EQ(replica.events()[1].message, "its host was lost");
   EXPECT_EQ(replica.events()[1].node, named(2));
-  replica.apply(LostCommand{replica.id, named(3), false, {{0, 1, {1, 5, 2}}}, {1'000'950},
-                            {{0, 1, {1, 5, 2}}}});
+  replica.apply(LostCommand{
+      replica.id, named(3), false, {{0, 1, {1, 5, 2}}}, {1'000'950}, {{0, 1, {1, 5, 2}}}});
   EXPECT_EQ(replica.events().back().message, "given back by its host before it began");
   replica.apply(LostCommand{replica.id, named(4), true, {{0, 1, {1, 5, 3}}}, {1'000'960}, {}});
   replica.apply(LostCommand{replica.id, named(5), true, {{0, 1, {1, 5, 4}}}, {1'000'970}, {}});

@@ -207,6 +207,7 @@ class Cluster {
   void on(std::size_t host, const Answer& answer);
   void on(std::size_t host, const JobsCounted& counts);
   void on(std::size_t host, const EventsListed& answer);
+  void on(std::size_t host, const AppliedWanted& wanted);
   void on(std::size_t host, const AskGroup& question);
   void on(std::size_t host, const ReplyGroup& reply);
   void on(std::size_t host, const ReadGroup& read);

@@ -34,6 +34,16 @@ void Cluster::on(std::size_t, const EventsListed& answer) {
   listed.insert_or_assign(answer.request, answer.list);
 }
 
+void Cluster::on(std::size_t host, const AppliedWanted& wanted) {
+  later(host, {}, [this, host, wanted](Scheduler& s, Effects& out) {
+    std::vector<std::pair<GroupId, LogIndex>> applied;
+    for (const GroupId group : wanted.groups) {
+      applied.emplace_back(group, hosts_[host].applied[group]);
+    }
+    s.on_applied(now_, wanted.token, applied, out);
+  });
+}
+
 void Cluster::on(std::size_t host, const AskGroup& question) {
   const std::uint64_t number = next_ask_++;
   asks_[number] = {host, hosts_[host].life, question};
@@ -186,7 +196,8 @@ std::uint64_t Cluster::count(std::size_t host) {
 
 std::uint64_t Cluster::ask_events(std::size_t host, const ListEvents& query) {
   const std::uint64_t request = next_request_++;
-  enter(host, [&](Scheduler& s, Effects& out) { s.list_events(now_, wall(), request, query, out); });
+  enter(host,
+        [&](Scheduler& s, Effects& out) { s.list_events(now_, wall(), request, query, out); });
   return request;
 }
 
