@@ -90,8 +90,8 @@ struct ProcessExited {
   std::uint64_t stdout_end = 0;
   std::uint64_t stderr_end = 0;
   bool lacks_directory = false;  // the start_error is about StartProcess::host_directory
-  // Killed since the node's disk was nearly full, and this one's directory held most: so many bytes.
-  // They are gone. 0: not for that.
+  // Killed since the node's disk was nearly full, and this one's directory held most: so many
+  // bytes. They are gone. 0: not for that.
   std::uint64_t killed_with = 0;
   // A runner of an earlier version says no more.
   static constexpr std::size_t kRequiredFields = 12;
