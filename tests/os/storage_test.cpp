@@ -3,14 +3,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <filesystem>
 #include <fstream>
@@ -19,6 +14,7 @@
 #include "base/random.h"
 #include "os/clock.h"
 #include "os/pack_files.h"
+#include "os/storage_child.h"
 #include "os/storage_life.h"
 #include "os/temporary_directory.h"
 #include "os/troubled_disk.h"
@@ -27,98 +23,6 @@ namespace dunlin {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A child that says nothing for so long, in milliseconds, is killed.
-constexpr int kChildPatience = 150'000;
-
-// A forked process that runs `body` with the writing end of a pipe, its stderr in another. It ends
-// with this one, and with this object, whatever it does.
-class Child {
- public:
-  explicit Child(const std::function<void(int)>& body) {
-    int report[2];
-    int errors[2];
-    EXPECT_EQ(::pipe(report), 0);
-    EXPECT_EQ(::pipe(errors), 0);
-    const pid_t parent = ::getpid();
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(99);
-      ::dup2(errors[1], STDERR_FILENO);
-      ::close(report[0]);
-      body(report[1]);
-      ::_exit(0);
-    }
-    ::close(report[1]);
-    ::close(errors[1]);
-    report_ = report[0];
-    errors_ = errors[0];
-  }
-  ~Child() {
-    kill();
-    reap();
-    ::close(report_);
-    ::close(errors_);
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  // Reads one report; false at the end.
-  bool next() {
-    std::uint64_t message[2];
-    pollfd waiting{report_, POLLIN, 0};
-    if (::poll(&waiting, 1, kChildPatience) <= 0) {
-      ADD_FAILURE() << "process " << pid_ << " neither speaks nor ends";
-      kill();
-      return false;
-    }
-    if (::read(report_, message, sizeof message) != sizeof message) return false;
-    EXPECT_GT(message[0], row);
-    row = message[0];
-    was_full |= message[1] != 0;
-    return true;
-  }
-  void kill() {
-    if (pid_ > 0) ::kill(pid_, SIGKILL);
-  }
-  // Reads what there still is and waits; the exit code, or -1.
-  int finish() {
-    while (next()) {
-    }
-    // Its end of the pipe is closed: it has ended, or has been killed.
-    const int status = reap();
-    char buffer[1024];
-    for (ssize_t n; (n = ::read(errors_, buffer, sizeof buffer)) > 0;) {
-      stderr_text.append(buffer, static_cast<std::size_t>(n));
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
-  std::uint64_t row = 0;  // acknowledged
-  bool was_full = false;
-  std::string stderr_text;
-
- private:
-  int reap() {
-    int status = 0;
-    if (pid_ > 0) {
-      EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
-    }
-    pid_ = -1;
-    return status;
-  }
-
-  pid_t pid_ = -1;
-  int report_ = -1;
-  int errors_ = -1;
-};
-
-void write_in_child(const std::string& directory, int report, std::uint64_t reserve = 0,
-                    std::size_t padding = 0) {
-  StorageLife life;
-  if (!life.open(directory, reserve)) ::_exit(3);
-  life.write_until_the_end(report, padding);
-}
 
 // A directory whose process was killed after so many durable rows, its write-ahead logs in place;
 // the last row that it acknowledged. The log may hold more.
@@ -464,112 +368,7 @@ TEST(Storage, ARottenDirectoryIsSetAsideWhole) {
   EXPECT_TRUE(life.recovered().files.empty());
 }
 
-// ---- a full or failing disk
-// ------------------------------------------------------------------------
-
-bool write_line(const char* path, const std::string& line) {
-  std::ofstream file(path);
-  file << line << std::flush;
-  return file.good();
-}
-
-// Mounts a file system of so many bytes in a namespace of this process' own. Whoever is not root,
-// or is not allowed to as root, becomes root of a user namespace first.
-bool mount_tiny_disk(const std::string& at, std::uint64_t bytes) {
-  const std::string uid = std::to_string(::geteuid());
-  const std::string gid = std::to_string(::getegid());
-  if (::unshare(CLONE_NEWNS) != 0) {
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-    if (!write_line("/proc/self/setgroups", "deny")) return false;
-    if (!write_line("/proc/self/uid_map", "0 " + uid + " 1")) return false;
-    if (!write_line("/proc/self/gid_map", "0 " + gid + " 1")) return false;
-  }
-  const std::string options = "size=" + std::to_string(bytes);
-  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("tiny", at.c_str(), "tmpfs", 0, options.c_str()) == 0;
-}
-
-// A small disk: a file system of its own, or a directory below which no more is written.
-class FullDisk : public testing::TestWithParam<bool> {
- protected:
-  static constexpr std::uint64_t kBytes = 24 * 1024 * 1024;
-
-  // Runs `body` in a process of its own, with the small disk at `at`.
-  static void run(const std::string& at, const std::function<void()>& body) {
-    Child inside([&](int) {
-      ::mkdir(at.c_str(), 0700);
-      // Where nothing may be mounted the second kind of disk is tried twice.
-      if (!GetParam() || !mount_tiny_disk(at, kBytes)) limit_disk(at, kBytes);
-      body();
-      ::_exit(testing::Test::HasFailure() ? 1 : 0);
-    });
-    EXPECT_EQ(inside.finish(), 0) << inside.stderr_text;
-  }
-};
-
-INSTANTIATE_TEST_SUITE_P(, FullDisk, testing::Bool(), [](const auto& is_mounted) {
-  return is_mounted.param ? "OfAMountedFileSystem" : "OfADirectory";
-});
-
-TEST_P(FullDisk, UsesTheReserveSaysSoAndLosesNoPromise) {
-  const TemporaryDirectory directory;
-  run(directory / "disk", [&] {
-    const std::string node = directory / "disk/node";
-    Child child([&](int report) { write_in_child(node, report, 4 * 1024 * 1024, 20'000); });
-    EXPECT_EQ(child.finish(), kDiskFailedExit);
-    EXPECT_TRUE(child.was_full) << "rows became durable in the reserve, and the owner knew";
-    EXPECT_NE(child.stderr_text.find("this node ends here"), std::string::npos)
-        << child.stderr_text;
-    EXPECT_EQ(std::count(child.stderr_text.begin(), child.stderr_text.end(), '\n'), 1);
-    StorageLife life;
-    const Result<void> opened = life.open(node);
-    ASSERT_TRUE(opened.has_value()) << opened.error().message;
-    life.check(child.row);
-  });
-}
-
-TEST_P(FullDisk, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) {
-  const TemporaryDirectory directory;
-  run(directory / "disk", [&] {
-    const std::string node = directory / "disk/node";
-    std::ofstream(directory / "disk/filler") << std::string(19'000'000, 'x');
-    StorageLife life;
-    ASSERT_TRUE(life.open(node, 1024 * 1024).has_value());
-    life.write_durably(1);
-    for (int i = 0; i < 1000 && !life.full(); ++i) {
-      life.write(10'000);
-      life.settle();
-    }
-    ASSERT_TRUE(life.full());
-    life.storage().checkpoint(
-        life.journal().seal_checkpoint({{"large", Bytes(3 * 1024 * 1024, 1)}}));
-    life.write_durably(3);
-    EXPECT_TRUE(life.journal().checkpoint_in_flight());
-    fs::remove(directory / "disk/filler");
-    life.turn_until([&] { return !life.full() && !life.journal().checkpoint_in_flight(); });
-    life.write_durably(3);
-  });
-}
-
-TEST_P(FullDisk, AWriteWaitsForRoomThatSomebodyIsMaking) {
-  const TemporaryDirectory directory;
-  run(directory / "disk", [&] {
-    const std::string node = directory / "disk/node";
-    StorageLife life;
-    ASSERT_TRUE(life.open(node).has_value());
-    life.write_durably(1);
-    std::ofstream(directory / "disk/filler") << std::string(22'000'000, 'x');
-    for (int i = 0; i < 1000 && !life.full(); ++i) {
-      life.write(100'000);
-      life.turn_until([&] { return life.full() || life.durable() == life.journal().last_row(); });
-    }
-    ASSERT_TRUE(life.full());
-    EXPECT_LT(life.durable(), life.journal().last_row());
-    fs::remove(directory / "disk/filler");
-    life.settle();
-    life.write_durably(3);
-  });
-}
+// ---- a failing disk ---------------------------------------------------------------------------
 
 TEST(Storage, AFailedWriteEndsTheProcessWithOneLineAndNoFalsePromise) {
   const TemporaryDirectory directory;

@@ -1,0 +1,128 @@
+// What is promised of a disk on which there is no room.
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "os/storage_child.h"
+#include "os/storage_life.h"
+#include "os/temporary_directory.h"
+#include "os/troubled_disk.h"
+
+namespace dunlin {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool write_line(const char* path, const std::string& line) {
+  std::ofstream file(path);
+  file << line << std::flush;
+  return file.good();
+}
+
+// Mounts a file system of so many bytes in a namespace of this process' own. Whoever is not root,
+// or is not allowed to as root, becomes root of a user namespace first.
+bool mount_tiny_disk(const std::string& at, std::uint64_t bytes) {
+  const std::string uid = std::to_string(::geteuid());
+  const std::string gid = std::to_string(::getegid());
+  if (::unshare(CLONE_NEWNS) != 0) {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    if (!write_line("/proc/self/setgroups", "deny")) return false;
+    if (!write_line("/proc/self/uid_map", "0 " + uid + " 1")) return false;
+    if (!write_line("/proc/self/gid_map", "0 " + gid + " 1")) return false;
+  }
+  const std::string options = "size=" + std::to_string(bytes);
+  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("tiny", at.c_str(), "tmpfs", 0, options.c_str()) == 0;
+}
+
+// A small disk: a file system of its own, or a directory below which no more is written.
+class FullDisk : public testing::TestWithParam<bool> {
+ protected:
+  static constexpr std::uint64_t kBytes = 24 * 1024 * 1024;
+
+  // Runs `body` in a process of its own, with the small disk at `at`.
+  static void run(const std::string& at, const std::function<void()>& body) {
+    Child inside([&](int) {
+      ::mkdir(at.c_str(), 0700);
+      // Where nothing may be mounted the second kind of disk is tried twice.
+      if (!GetParam() || !mount_tiny_disk(at, kBytes)) limit_disk(at, kBytes);
+      body();
+      ::_exit(testing::Test::HasFailure() ? 1 : 0);
+    });
+    EXPECT_EQ(inside.finish(), 0) << inside.stderr_text;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, FullDisk, testing::Bool(), [](const auto& is_mounted) {
+  return is_mounted.param ? "OfAMountedFileSystem" : "OfADirectory";
+});
+
+TEST_P(FullDisk, UsesTheReserveSaysSoAndLosesNoPromise) {
+  const TemporaryDirectory directory;
+  run(directory / "disk", [&] {
+    const std::string node = directory / "disk/node";
+    Child child([&](int report) { write_in_child(node, report, 4 * 1024 * 1024, 20'000); });
+    EXPECT_EQ(child.finish(), kDiskFailedExit);
+    EXPECT_TRUE(child.was_full) << "rows became durable in the reserve, and the owner knew";
+    EXPECT_NE(child.stderr_text.find("this node ends here"), std::string::npos)
+        << child.stderr_text;
+    EXPECT_EQ(std::count(child.stderr_text.begin(), child.stderr_text.end(), '\n'), 1);
+    StorageLife life;
+    const Result<void> opened = life.open(node);
+    ASSERT_TRUE(opened.has_value()) << opened.error().message;
+    life.check(child.row);
+  });
+}
+
+TEST_P(FullDisk, TellsWhenThereIsRoomAgainAndThenWritesTheCheckpointThatWaited) {
+  const TemporaryDirectory directory;
+  run(directory / "disk", [&] {
+    const std::string node = directory / "disk/node";
+    std::ofstream(directory / "disk/filler") << std::string(19'000'000, 'x');
+    StorageLife life;
+    ASSERT_TRUE(life.open(node, 1024 * 1024).has_value());
+    life.write_durably(1);
+    for (int i = 0; i < 1000 && !life.full(); ++i) {
+      life.write(10'000);
+      life.settle();
+    }
+    ASSERT_TRUE(life.full());
+    life.storage().checkpoint(
+        life.journal().seal_checkpoint({{"large", Bytes(3 * 1024 * 1024, 1)}}));
+    life.write_durably(3);
+    EXPECT_TRUE(life.journal().checkpoint_in_flight());
+    fs::remove(directory / "disk/filler");
+    life.turn_until([&] { return !life.full() && !life.journal().checkpoint_in_flight(); });
+    life.write_durably(3);
+  });
+}
+
+TEST_P(FullDisk, AWriteWaitsForRoomThatSomebodyIsMaking) {
+  const TemporaryDirectory directory;
+  run(directory / "disk", [&] {
+    const std::string node = directory / "disk/node";
+    StorageLife life;
+    ASSERT_TRUE(life.open(node).has_value());
+    life.write_durably(1);
+    std::ofstream(directory / "disk/filler") << std::string(22'000'000, 'x');
+    for (int i = 0; i < 1000 && !life.full(); ++i) {
+      life.write(100'000);
+      life.turn_until([&] { return life.full() || life.durable() == life.journal().last_row(); });
+    }
+    ASSERT_TRUE(life.full());
+    EXPECT_LT(life.durable(), life.journal().last_row());
+    fs::remove(directory / "disk/filler");
+    life.settle();
+    life.write_durably(3);
+  });
+}
+
+}  // namespace
+}  // namespace dunlin
