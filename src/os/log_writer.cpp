@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "os/clock.h"
+#include "os/workdir.h"
 
 namespace dunlin {
 
@@ -156,7 +157,8 @@ void LogWriter::write_group() {
 // The transaction was undone, and packs are overwritten with the same bytes. What was set aside may
 // go to a task that writes faster: then that one's end is waited for.
 Result<void> LogWriter::write_on_full_disk() {
-  const Instant until = monotonic_now() + kFullPatience;
+  const bool has_tasks = !entries_in(directory_.file("tasks")).empty();
+  const Instant until = monotonic_now() + (has_tasks ? kFullPatience : Duration{});
   directory_.free_reserve();
   has_reserve_ = false;
   mailbox_.post_disk_full(StorageMailbox::Source::kLog, true);

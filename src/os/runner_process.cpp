@@ -113,19 +113,23 @@ Result<Account> find_account(const std::string& user) {
 
 // Held as long as this process lives, and names it to whoever must end this host. A predecessor
 // may still be busy killing its tasks.
-bool take_lock(const std::string& directory) {
-  const int fd =
-      ::open((directory + "/" + kRunnerLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return false;
+Result<void> take_lock(const std::string& directory) {
+  const std::string path = directory + "/" + kRunnerLock;
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return fail(Code::kFailed, "cannot write " + path + ": " + strerror(errno));
   for (int i = 0; i < kLockTries; ++i) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+      // Over what is there: on a full disk nothing could be written in its place.
       const std::string number = std::to_string(getpid()) + "\n";
-      return ftruncate(fd, 0) == 0 && write(fd, number.data(), number.size()) > 0;
+      const auto size = static_cast<ssize_t>(number.size());
+      if (pwrite(fd, number.data(), number.size(), 0) == size && ftruncate(fd, size) == 0)
+        return {};
+      return fail(Code::kFailed, "cannot write " + path + ": " + strerror(errno));
     }
     const timespec pause{0, 50'000'000};
     nanosleep(&pause, nullptr);
   }
-  return false;
+  return fail(Code::kConflict, "another runner holds " + path);
 }
 
 // One name a directory on this host, short enough for a cgroup.
@@ -144,9 +148,7 @@ Result<void> serve(const Arguments& arguments) {
     if (!account) return tl::unexpected(account.error());
     options.account = std::move(*account);
   }
-  if (!take_lock(arguments.directory)) {
-    return fail(Code::kConflict, "another runner holds " + arguments.directory + "/" + kRunnerLock);
-  }
+  if (Result<void> taken = take_lock(arguments.directory); !taken) return taken;
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
     return fail(Code::kFailed, std::string("cannot become a subreaper: ") + strerror(errno));
   }

@@ -88,11 +88,15 @@ class FullDiskTest(unittest.TestCase):
         about = os.statvfs(self.disk)
         return about.f_bavail * about.f_frsize
 
+    def runner(self):
+        lock = self.dir / "runner.lock"
+        return lock.exists() and lock.read_text()
+
     def kill_host(self):
         """The host is gone: the node, then its runner and what that holds."""
+        pid = int(wait_for("the runner", self.runner))
         self.node.kill()
         self.node.wait()
-        pid = int((self.dir / "runner.lock").read_text())
         os.kill(pid, signal.SIGKILL)
         wait_for("the runner's end", lambda: birth(pid) is None)
 

@@ -111,6 +111,8 @@ TEST_P(FullDisk, AWriteWaitsForRoomThatSomebodyIsMaking) {
     StorageLife life;
     ASSERT_TRUE(life.open(node).has_value());
     life.write_durably(1);
+    // A task that is to be ended.
+    fs::create_directories(node + "/tasks/1");
     std::ofstream(directory / "disk/filler") << std::string(22'000'000, 'x');
     for (int i = 0; i < 1000 && !life.full(); ++i) {
       life.write(100'000);
