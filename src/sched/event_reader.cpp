@@ -74,8 +74,9 @@ void EventReader::learn_leader(GroupId group, std::optional<NodeId> leader) {
 bool EventReader::is_served(GroupId group) const {
   if (coordinator_.leads(group)) return true;
   const auto leader = leaders_.find(group);
-  return leader != leaders_.end() && members_.is_known(leader->second) &&
-         !members_.is_gone(leader->second);
+  // Who led it here until a moment ago knows of no other yet.
+  return leader != leaders_.end() && leader->second != self_ &&
+         members_.is_known(leader->second) && !members_.is_gone(leader->second);
 }
 
 // One that this node leads may have no entry yet.

@@ -151,7 +151,7 @@ TEST_P(FollowedCluster, NothingIsMissedNorToldTwice) {
   EXPECT_FALSE(follower->nodes().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, FollowedCluster, testing::Range<std::uint64_t>(1, 9));
+INSTANTIATE_TEST_SUITE_P(Seeds, FollowedCluster, testing::Range<std::uint64_t>(1, 21));
 
 }  // namespace
 }  // namespace dunlin::sim
