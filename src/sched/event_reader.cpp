@@ -91,6 +91,7 @@ bool EventReader::has_news(const AskEvents& question) const {
 }
 
 void EventReader::on(Turn& turn, NodeId from, const AskEvents& message) {
+  if (message.groups.size() > group_count_) return;
   const Duration hold = std::min(message.hold, kMostEventHold);
   const std::pair key{from, message.reader};
   held_.erase(key);

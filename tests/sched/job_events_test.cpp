@@ -118,32 +118,47 @@ TEST(JobEvents, ARunOfResultsIsKeptAsOneAndToldOneByOne) {
   EXPECT_EQ(replica.machine.events().read(kEventGroup, {3, 0}, {}, limit, bytes).runs.size(), 4u);
 }
 
-TEST(JobEvents, APageEndsAnywhereAndTheNextGoesOnThere) {
-  Replica replica;
-  replica.submit({{1, 100, 1}});
-  replica.plain(0, 64, {1, 5, 1});
-  replica.plain(64, 36, {1, 5, 1});
+// Page by page; where the last one ends is left in `from`.
+std::vector<std::string> ids_by_pages(const Replica& replica, EventPlace& from) {
   std::vector<std::string> ids;
-  EventPlace from;
-  bool is_more = true;
-  while (is_more) {
+  for (bool is_more = true; is_more;) {
     std::size_t limit = 7, bytes = kMaxEventBytes;
     const GroupEvents page = replica.machine.events().read(kEventGroup, from, {}, limit, bytes);
     for (const EventRun& run : page.runs) {
       EXPECT_TRUE(is_well_formed(run));
-      for (std::uint32_t i = 0; i < run.count; ++i)
+      for (std::uint32_t i = 0; i < run.count; ++i) {
         ids.push_back(id_of(event_of(kEventGroup, run, i)));
+      }
     }
     EXPECT_EQ(page.from, from);
     from = page.next;
     is_more = page.is_more;
   }
-  std::vector<std::string> whole;
-  for (const JobEvent& event : replica.events()) whole.push_back(id_of(event));
-  EXPECT_EQ(ids, whole);
+  return ids;
+}
+
+std::vector<std::string> all_ids(const Replica& replica) {
+  std::vector<std::string> ids;
+  for (const JobEvent& event : replica.events()) ids.push_back(id_of(event));
+  return ids;
+}
+
+TEST(JobEvents, APageEndsAnywhereAndTheNextGoesOnThere) {
+  Replica replica;
+  replica.submit({{1, 100, 1}});
+  replica.plain(0, 64, {1, 5, 1});
+  EventPlace from;
+  std::vector<std::string> ids = ids_by_pages(replica, from);
+  EXPECT_EQ(ids, all_ids(replica));
+  EXPECT_EQ(from, (EventPlace{3, 0}));
+  replica.plain(64, 36, {1, 5, 1});
+  for (std::string& id : ids_by_pages(replica, from)) ids.push_back(std::move(id));
+  EXPECT_EQ(ids, all_ids(replica));
   EXPECT_EQ(ids.size(), 102u);
   EXPECT_EQ(from, (EventPlace{4, 0}));
   EXPECT_FALSE(replica.machine.events().has_news(kEventGroup, from, {}));
+  EventPlace anew;
+  EXPECT_EQ(ids_by_pages(replica, anew), ids);
 }
 
 TEST(JobEvents, WhatEndsWithTheWholeJobIsToldByTheJobAlone) {

@@ -123,6 +123,7 @@ TEST_P(FollowedCluster, NothingIsMissedNorToldTwice) {
   heal();
   world.network().set_weather({});
   follower->move();
+  ASSERT_TRUE(world.run_until([&] { return world.see_each_other({0, 1, 2, 3}); }, seconds(120)));
   for (const JobId& id : jobs) ASSERT_TRUE(is_final(end_of(world, 0, id).state));
   world.run_for(seconds(30));
   ASSERT_GT(jobs.size(), 6u);
