@@ -24,6 +24,10 @@ std::vector<std::string> event_headings() {
   return {"TIME", "TYPE", "NODE", "JOB/TASK", "MESSAGE"};
 }
 
+std::string groups_text(std::uint32_t count) {
+  return std::to_string(count) + (count == 1 ? " group" : " groups");
+}
+
 bool is_of_node(const EventLine& event) {
   return event.id.starts_with("node.");
 }
@@ -79,7 +83,8 @@ class EventsReader {
     print_all(in_order(std::move(events)));
     if (silent == 0) return kExitWell;
     return call_.failed({Code::kIncomplete,
-                         "events may lack: " + std::to_string(silent) + " groups have not answered",
+                         "events may be missing: " + groups_text(silent) +
+                             (silent == 1 ? " has" : " have") + " not answered",
                          "see: dunlin status"});
   }
 
@@ -174,8 +179,8 @@ class EventsReader {
 
   void say_missed(const EventPage& page) {
     if (page.missed_groups == 0) return;
-    note("dunlin: some events are no longer kept: those of " + std::to_string(page.missed_groups) +
-         " groups have a gap here");
+    note("dunlin: here some events of " + groups_text(page.missed_groups) +
+         " may be missing: they are no longer kept");
   }
 
   std::vector<std::string> cells_of(const EventLine& event) const {

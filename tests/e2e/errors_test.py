@@ -482,6 +482,7 @@ class Errors(ClusterTest):
         self.say("submit", "--", "true", code=6)
         self.say("run", "--", "true", code=125)
         self.say("jobs", "--name", "none", "--quiet", code=7)
+        self.say("events", "--quiet", "--job", "zzzzzzzzzz", code=7)
 
     def make(self):
         for part in (self.usage, self.durations_and_sizes, self.arrays, self.job_files, self.ids,
