@@ -93,8 +93,9 @@ class EventsReader {
     Reconnect reconnect(kEventsPatience);
     if (is_table() && !print(line_of(event_headings())))
       return call_.failed(unprinted(print_error()));
+    bool is_more = false;
     while (true) {
-      const bool waits = !cursor_.empty() && !ended_ && !unknown_;
+      const bool waits = !cursor_.empty() && !is_more && !ended_ && !unknown_;
       const auto page = next(waits ? kPageWaitMs : 0);
       if (!page) {
         const bool may_pass = is_lost(page.error()) || page.error().code == Code::kLimit ||
@@ -103,9 +104,10 @@ class EventsReader {
         continue;
       }
       reconnect.has_news();
+      is_more = page->is_more;
       say_missed(*page);
       if (!print_new(page->events)) return call_.failed(unprinted(print_error()));
-      if (!job_ || page->is_more) continue;
+      if (!job_ || is_more) continue;
       if (ended_) return *ended_ == JobState::kDone ? kExitWell : kExitFailed;
       if (is_deleted_) return kExitFailed;
       if (unknown_) return call_.failed(*unknown_);

@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "sched/event_reader.h"
 #include "sched/job_machine.h"
+#include "sched/lone_scheduler.h"
 #include "sched/named.h"
 #include "sched/sched_cluster.h"
 
@@ -420,6 +424,31 @@ TEST(EventReader, WhatNobodyKnowsAnyMoreIsSaidToBeMissed) {
   EXPECT_EQ(cluster.events(1, after(*missed))->missed_groups, 0u);
   // Who never had a place misses nothing.
   EXPECT_EQ(cluster.events(2, {})->missed_groups, 0u);
+}
+
+TEST(EventReader, OneQuestionOfAReaderIsHeldAndOnlySoManyInAll) {
+  LoneScheduler lone(1);
+  lone.scheduler().recover_applied(GroupId{1}, 5);
+  AskEvents question;
+  question.groups = {{GroupId{1}, {6, 0}}};
+  question.hold = seconds(5);
+  question.limit = 10;
+  const auto is_answered = [&] {
+    lone.say(question);
+    return std::any_of(lone.events.begin(), lone.events.end(), [](const SchedEvent& event) {
+      return std::holds_alternative<AppliedWanted>(event);
+    });
+  };
+  for (question.reader = 1; question.reader <= kMaxHeldQuestions; ++question.reader) {
+    EXPECT_FALSE(is_answered());
+  }
+  EXPECT_TRUE(is_answered());
+  question.reader = 1;
+  EXPECT_FALSE(is_answered()) << "it takes the place of his last one";
+  // What is no longer known here is to be asked elsewhere at once.
+  question.reader = 2;
+  question.groups = {{GroupId{1}, {5, 0}}};
+  EXPECT_TRUE(is_answered());
 }
 
 TEST(EventReader, GroupsOfWhichNobodyAnswersAreCounted) {
