@@ -216,7 +216,8 @@ class Api(ClusterTest):
         page = self.call("listEvents", query=f"job={job}")
         self.assertGreater(len(page["events"]), 3)
         after = self.call("listEvents", query=f"job={job}&wait_ms=0&after={page['cursor']}", node=2)
-        self.assertEqual(after["events"], [])
+        told = {event["id"] for event in page["events"]}
+        self.assertFalse(told & {event["id"] for event in after["events"]})
         self.assertGreater(len(self.call("listEvents")["events"]), len(page["events"]))
         self.call("listEvents", query="after=odd", status=400)
         self.call("listEvents", query="job=1", status=400)
