@@ -165,7 +165,12 @@ PromiseReply Groups::Parts::promises_of(const NodeId& node, Boot to_boot) const 
     if (replica != nullptr) promises.push_back(replica->promised_by(node));
   }
   const Peer* peer = peers.find(node);
-  return PromiseCheck::answer(peer == nullptr ? Peer{} : *peer, to_boot, std::move(promises));
+  PromiseReply reply =
+      PromiseCheck::answer(peer == nullptr ? Peer{} : *peer, to_boot, std::move(promises));
+  for (std::uint16_t i = 0; i < retired.size(); ++i) {
+    if (retired[i] > 0) reply.retired.push_back({GroupId{i}, retired[i]});
+  }
+  return reply;
 }
 
 void Groups::Parts::accept(Turn& turn, const NodeId& from, Boot of, const PromiseQuery&) {

@@ -191,14 +191,24 @@ struct GroupPromise {
   }
 };
 
+// A replica of the sender's that is no more: a committed configuration went without it.
+struct RetiredReplica {
+  GroupId group;
+  Generation generation = 0;  // the latest
+  static constexpr auto fields() {
+    return Fields<&RetiredReplica::group, &RetiredReplica::generation>{};
+  }
+};
+
 struct PromiseReply {
   Boot to_boot = 0;                  // the asker's life this answers
   Boot heard_boot = 0;               // its highest ever heard of
   std::uint64_t row = 0;             // the highest durable row it claimed in lives before `to_boot`
   std::vector<GroupPromise> groups;  // all of which the sender has a replica
+  std::vector<RetiredReplica> retired;
   static constexpr auto fields() {
     return Fields<&PromiseReply::to_boot, &PromiseReply::heard_boot, &PromiseReply::row,
-                  &PromiseReply::groups>{};
+                  &PromiseReply::groups, &PromiseReply::retired>{};
   }
 };
 

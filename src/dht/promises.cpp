@@ -17,7 +17,20 @@ GroupConfig PromiseCheck::counted_in(const Raft& raft) const {
   if (told == committed_.end()) return raft.config();
   const bool is_beyond = std::pair{told->second.term, told->second.index} >
                          std::pair{raft.log().last_term(), raft.log().last()};
-  return is_beyond ? GroupConfig{told->second.config.voters, {}, {}} : raft.config();
+  if (is_beyond) return GroupConfig{told->second.config.voters, {}, {}};
+  const GroupConfig& own = raft.config();
+  const bool is_committed = told->second.config == own;
+  return is_committed && was_left(raft.group(), own) ? GroupConfig{own.voters, {}, {}} : own;
+}
+
+bool PromiseCheck::was_left(GroupId group, const GroupConfig& joint) const {
+  const auto gone = retired_.find(group);
+  if (gone == retired_.end()) return false;
+  return std::any_of(joint.outgoing.begin(), joint.outgoing.end(), [&](const Seat& seat) {
+    const bool stays = std::binary_search(joint.voters.begin(), joint.voters.end(), seat);
+    const auto replica = gone->second.find(seat.node);
+    return !stays && replica != gone->second.end() && replica->second >= seat.generation;
+  });
 }
 
 bool PromiseCheck::has_answered(GroupId group, const Seat& seat) const {
@@ -87,6 +100,10 @@ std::optional<GroupsFatal> PromiseCheck::judge(Instant now, const NodeId& from,
                        std::to_string(last_row_)};
   }
   for (const GroupPromise& promise : reply.groups) learn(from, promise);
+  for (const RetiredReplica& replica : reply.retired) {
+    Generation& known = retired_[replica.group][from];
+    known = std::max(known, replica.generation);
+  }
   // Voters that were not known may be among those told.
   ask_at_ = std::min(ask_at_, now + wait_);
   return std::nullopt;

@@ -9,6 +9,11 @@
 // lies beyond this replica's log, the answers are counted in that configuration, of a joint one in
 // the incoming voters. What was committed before lies on a majority of them, and nobody is elected
 // any more without one. An uncommitted configuration would prove neither, so none is told.
+//
+// A replica whose log ends with a joint configuration may never hear from the outgoing voters: they
+// are gone once it was left, and who committed that forgets with a restart that it did. But what is
+// gone says so. Where the joint configuration is known to be committed, an outgoing voter that is
+// no more proves that the incoming voters alone decided, so that their answers suffice.
 #pragma once
 
 #include <cstdint>
@@ -62,12 +67,15 @@ class PromiseCheck {
   // Those whose answers count for it.
   GroupConfig counted_in(const Raft& raft) const;
   bool has_answered(GroupId group, const Seat& seat) const;
+  // The group's joint configuration was left: by one of its outgoing voters, that is no more.
+  bool was_left(GroupId group, const GroupConfig& joint) const;
 
   const NodeId self_;
   const Boot boot_;
   const std::uint64_t last_row_;
   std::map<GroupId, std::map<NodeId, Generation>> answered_;  // by the last replica of each
   std::set<NodeId> callers_;                                  // to be asked with the next round
+  std::map<GroupId, std::map<NodeId, Generation>> retired_;   // replicas that are no more
   std::map<GroupId, Committed> committed_;                    // as others told
   Instant ask_at_ = Instant::never();
   Duration wait_ = kFirstWait;

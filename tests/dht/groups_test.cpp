@@ -167,8 +167,72 @@ TEST_F(GroupsRestarted, AReplicaFoundedPromisesNothingBeforeItsVotersHaveAnswere
   nothing.committed_term = 3;
   nothing.config.voters = {{named(2), 1}};
   Effects out;
-  groups_.receive(Instant{1}, named(2), framed(PromiseReply{2, 2, 0, {nothing}}), out);
+  groups_.receive(Instant{1}, named(2), framed(PromiseReply{2, 2, 0, {nothing}, {}}), out);
   EXPECT_EQ(hear(append).size(), 1U);
+}
+
+// Restarted where its log ends with a joint configuration: its voters are 1 to 3, of whom it is the
+// first, and others are to be left behind.
+class GroupsRestartedAmidAChange : public GroupsAlone {
+ protected:
+  GroupsRestartedAmidAChange() : GroupsAlone(2) {}
+
+  void begin(const std::vector<Seat>& outgoing) {
+    joint_.voters = {{named(1), 5}, {named(2), 5}, {named(3), 5}};
+    joint_.outgoing = outgoing;
+    GroupsRecovery recovery;
+    recovery.facts[vote_key(kGroup)] = encode(VoteFact{5, false, 3, {}});
+    recovery.records = {{1, encode(GroupRecord{SnapshotRecord{kGroup, 5, 8, 3, joint_, {}}})}};
+    recovery.last_row = row_ = 1;
+    Effects out;
+    groups_.recover(Instant{1}, std::move(recovery), out);
+  }
+
+  // Named 2 has the same of the log, and knows no more of it to be committed than this.
+  void answer_as_voter(const GroupConfig& committed) {
+    GroupPromise nothing;
+    nothing.by = 5;
+    nothing.committed = 8;
+    nothing.committed_term = 3;
+    nothing.config = committed;
+    Effects out;
+    groups_.receive(Instant{1}, named(2), framed(PromiseReply{2, 2, 0, {nothing}, {}}), out);
+  }
+  void answer_as_retired(std::uint8_t name, Generation generation) {
+    Effects out;
+    groups_.receive(Instant{1}, named(name),
+                    framed(PromiseReply{2, 2, 0, {}, {{kGroup, generation}}}), out);
+  }
+  bool votes() { return !hear({kGroup, 5, 5, 4, VoteRequest{true, false, 9, 4}}).empty(); }
+
+  const std::vector<Seat> others_ = {{named(4), 1}, {named(5), 1}, {named(6), 1}};
+  GroupConfig joint_;
+};
+
+TEST_F(GroupsRestartedAmidAChange, OutgoingVotersThatAreNoMoreAreNotWaitedFor) {
+  begin(others_);
+  answer_as_voter(joint_);
+  EXPECT_FALSE(votes()) << "a majority of the outgoing ones may still decide";
+  answer_as_retired(4, 1);
+  EXPECT_TRUE(votes());
+}
+
+TEST_F(GroupsRestartedAmidAChange, NobodyIsPassedOverForAChangeThatMayNotHaveBeen) {
+  begin(others_);
+  answer_as_retired(4, 1);
+  answer_as_retired(5, 1);
+  answer_as_retired(6, 1);
+  EXPECT_FALSE(votes()) << "they may have been left for others than 1 to 3";
+  answer_as_voter(GroupConfig{{{named(2), 5}}, {}, {}});
+  EXPECT_FALSE(votes()) << "another configuration";
+}
+
+TEST_F(GroupsRestartedAmidAChange, WhoStaysAVoterProvesNothingByAnEarlierReplica) {
+  begin({{named(2), 5}, {named(4), 2}, {named(5), 1}});
+  answer_as_voter(joint_);
+  answer_as_retired(2, 4);
+  answer_as_retired(4, 1);
+  EXPECT_FALSE(votes());
 }
 
 TEST_F(GroupsAlone, ARemovalFromBeforeTheReplicaIsNotBelieved) {

@@ -170,6 +170,18 @@ bool has_majorities(const SimWorld& world, const Survivors& all, const Survivors
   return true;
 }
 
+// Whoever holds the most of a group's log can be elected by those who are left: by the last
+// configuration in it, which is the one that a replica goes by.
+bool can_elect(const SimWorld& world, const Survivors& all) {
+  for (std::uint16_t g = 0; g < world.options().groups; ++g) {
+    const DiskReplica* newest = newest_on(all, GroupId{g});
+    if (newest == nullptr || newest->configs.empty()) return false;
+    const auto any = [](const DiskReplica&) { return true; };
+    if (!has_majority(all, GroupId{g}, newest->configs.rbegin()->second, any)) return false;
+  }
+  return true;
+}
+
 std::vector<HostIndex> hosts_of(const Survivors& survivors) {
   std::vector<HostIndex> hosts;
   for (const auto& [host, survivor] : survivors) hosts.push_back(host);
@@ -226,7 +238,7 @@ std::vector<HostIndex> complete(const SimWorld& world, std::vector<HostIndex> co
 
 std::optional<std::vector<HostIndex>> bare_quorum(const SimWorld& world, Random& random) {
   const Survivors all = survivors(world);
-  if (!has_majorities(world, all, all)) return std::nullopt;
+  if (!can_elect(world, all)) return std::nullopt;
   std::vector<HostIndex> order = hosts_of(all);
   const std::size_t blobs = sound_blobs_on(world, order);
   random.shuffle(order);
