@@ -45,5 +45,17 @@ TEST(Lists, WaitAMomentForGroupsThatElect) {
   EXPECT_EQ(std::get<JobList>(*cluster.answers.at(moment)).silent_groups, 0U);
 }
 
+TEST(Lists, AGroupThatWasLedHereUntilAMomentAgoIsNotWhole) {
+  ClusterOptions options;
+  options.nodes = 1;
+  Cluster cluster(options);
+  cluster.submit(0, GroupId{1}, cluster.spec({"true"}));
+  cluster.lead(GroupId{1}, std::nullopt);
+  const Result<JobAnswer> answer = cluster.call(0, ListJobs{});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(std::get<JobList>(*answer).silent_groups, 1U);
+  EXPECT_EQ(std::get<JobList>(*answer).jobs.size(), 1U) << "what is known is told all the same";
+}
+
 }  // namespace
 }  // namespace dunlin::sched::testing
