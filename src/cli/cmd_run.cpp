@@ -134,7 +134,7 @@ class Runner {
     if (give_up_ms_ == 0 || had_place_ || !is_waiting()) return false;
     if (monotonic_ms() < give_up_ms_) return false;
     note("dunlin: no place for job " + submission_.id.text() + " within --timeout" +
-         why_it_waits());
+         (said_reason_ ? "" : why_it_waits()));
     (void)cancel_and_leave(kExitOwnFailure);
     return true;
   }

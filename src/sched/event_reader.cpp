@@ -75,8 +75,7 @@ bool EventReader::is_served(GroupId group) const {
   if (coordinator_.leads(group)) return true;
   const auto leader = leaders_.find(group);
   // Who led it here until a moment ago knows of no other yet.
-  return leader != leaders_.end() && leader->second != self_ && members_.is_known(leader->second) &&
-         !members_.is_gone(leader->second);
+  return leader != leaders_.end() && leader->second != self_ && members_.is_alive(leader->second);
 }
 
 // One that this node leads may have no entry yet.

@@ -51,8 +51,8 @@ JobLists::Rank JobLists::rank_here(GroupId group) const {
   if (machine_.jobs(group) == nullptr) return Rank::kNone;
   const auto leader = leaders_.find(group);
   // Who led it here until a moment ago knows of no other yet.
-  const bool has_leader = leader != leaders_.end() && leader->second != self_ &&
-                          members_.is_known(leader->second) && !members_.is_gone(leader->second);
+  const bool has_leader =
+      leader != leaders_.end() && leader->second != self_ && members_.is_alive(leader->second);
   return has_leader ? Rank::kReplicated : Rank::kOrphaned;
 }
 

@@ -17,6 +17,11 @@ bool Members::is_usable(const NodeId& node) const {
          !at->second.draining && at->second.cpus > 0;
 }
 
+bool Members::is_alive(const NodeId& node) const {
+  const auto at = members_.find(node);
+  return at != members_.end() && at->second.state == SchedMemberState::kAlive;
+}
+
 bool Members::is_gone(const NodeId& node) const {
   const auto at = members_.find(node);
   return at != members_.end() && (at->second.state == SchedMemberState::kDead ||

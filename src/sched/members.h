@@ -43,6 +43,8 @@ class Members {
   // Takes new work: alive, not draining, with processors.
   bool is_usable(const NodeId& node) const;
   bool is_known(const NodeId& node) const { return members_.contains(node); }
+  // And not even suspected.
+  bool is_alive(const NodeId& node) const;
   // Dead or left: what it held is lost.
   bool is_gone(const NodeId& node) const;
   bool has_left(const NodeId& node) const;

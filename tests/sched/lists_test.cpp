@@ -57,5 +57,18 @@ TEST(Lists, AGroupThatWasLedHereUntilAMomentAgoIsNotWhole) {
   EXPECT_EQ(std::get<JobList>(*answer).jobs.size(), 1U) << "what is known is told all the same";
 }
 
+// Where most hosts are gone there is nobody to call them dead.
+TEST(Lists, AGroupWhoseLeaderIsSuspectedIsNotWhole) {
+  Cluster cluster({});
+  cluster.submit(0, GroupId{1}, cluster.spec({"true"}));
+  cluster.lead(GroupId{1}, 1);
+  cluster.run_for(seconds(1));
+  cluster.lead(GroupId{1}, std::nullopt);
+  cluster.suspect(1);
+  const Result<JobAnswer> answer = cluster.call(0, ListJobs{});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(std::get<JobList>(*answer).silent_groups, 1U);
+}
+
 }  // namespace
 }  // namespace dunlin::sched::testing

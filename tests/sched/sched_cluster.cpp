@@ -197,6 +197,11 @@ void Cluster::crash(std::size_t host, Duration dead_after) {
   declare_dead(host, dead_after);
 }
 
+void Cluster::suspect(std::size_t host) {
+  hosts_[host].state = SchedMemberState::kSuspect;
+  tell_members();
+}
+
 void Cluster::declare_dead(std::size_t host, Duration delay) {
   after(delay, [this, host, life = hosts_[host].life] {
     if (hosts_[host].life != life) return;

@@ -23,7 +23,8 @@ namespace dunlin::sched::testing {
 
 // How a simulated process behaves, by the words of its command:
 //   work MS | exit CODE MS | print BYTES MS | slow-print BYTES MS | flaky FAILS MS | stubborn MS
-//   fails-on HOST MS | lacks-means-on HOST MS | missing | make NAME BYTES | make-many FILES NAME_LENGTH
+//   fails-on HOST MS | lacks-means-on HOST MS | missing | make NAME BYTES | make-many FILES
+//   NAME_LENGTH
 struct SimProcess {
   ProcessKey key = 0;
   Bytes label;
@@ -117,6 +118,8 @@ class Cluster {
   void crash(std::size_t host, Duration dead_after = seconds(4));
   // The node process alone; its runner and processes go on.
   void crash_process(std::size_t host, std::optional<Duration> dead_after = {});
+  // By all, though it goes on.
+  void suspect(std::size_t host);
   void restart(std::size_t host);
   // All that it has applied is in its next life's state.
   void checkpoint_now(std::size_t host) { checkpoint(host); }
