@@ -41,8 +41,7 @@ struct Stdout {
 class Running {
  public:
   Running(std::vector<std::string> args, const std::string& directory,
-          const std::map<std::string, std::string>& environment, const std::string& input = {},
-          Stdout to = {}) {
+          const std::map<std::string, std::string>& environment, Stdout to = {}) {
     int in[2], out[2], err[2];
     EXPECT_EQ(pipe(in) + pipe(out) + pipe(err), 0);
     if (to.is_nonblocking) fcntl(out[1], F_SETFL, O_NONBLOCK);
@@ -61,8 +60,8 @@ class Running {
       for (std::string& arg : args) argv.push_back(arg.data());
       _exit(run_cli(static_cast<int>(argv.size()), argv.data()));
     }
-    EXPECT_EQ(::write(in[1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
-    for (const int fd : {in[0], in[1], out[1], err[1]}) close(fd);
+    for (const int fd : {out[1], err[1]}) close(fd);
+    in_fds_ = {in[0], in[1]};
     out_fd_ = out[0];
     err_fd_ = err[0];
   }
@@ -72,6 +71,11 @@ class Running {
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
+  // All that there is on its stdin, whether or not it lives to read it. Once.
+  void give(const std::string& input) {
+    EXPECT_EQ(::write(in_fds_[1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
+    for (const int fd : in_fds_) close(fd);
+  }
   void interrupt() { kill(pid_, SIGINT); }
   void stop_reading() {
     close(out_fd_);
@@ -131,6 +135,7 @@ class Running {
   bool out_ended() const { return out_ended_ || out_fd_ < 0; }
 
   pid_t pid_ = -1;
+  std::array<int, 2> in_fds_{-1, -1};
   int out_fd_ = -1;
   int err_fd_ = -1;
   bool out_ended_ = false;
@@ -148,7 +153,14 @@ class Shell : public ::testing::Test {
 
   std::unique_ptr<Running> start(std::vector<std::string> args, const std::string& input = {},
                                  Stdout to = {}) {
-    return std::make_unique<Running>(std::move(args), files.path(), environment, input, to);
+    std::unique_ptr<Running> started;
+    // While the server's thread stands still: a lock that it held (malloc's own, where a sanitizer
+    // has taken its place) would stay held in the child for ever.
+    server.on_loop([&](FakeNode&) {
+      started = std::make_unique<Running>(std::move(args), files.path(), environment, to);
+    });
+    started->give(input);
+    return started;
   }
   Ran run(std::vector<std::string> args, const std::string& input = {}, Stdout to = {}) {
     return start(std::move(args), input, to)->end();
