@@ -205,7 +205,8 @@ struct PromiseReply {
   Boot heard_boot = 0;               // its highest ever heard of
   std::uint64_t row = 0;             // the highest durable row it claimed in lives before `to_boot`
   std::vector<GroupPromise> groups;  // all of which the sender has a replica
-  std::vector<RetiredReplica> retired;
+  std::vector<RetiredReplica> retired;  // not told by earlier versions
+  static constexpr std::size_t kRequiredFields = 4;
   static constexpr auto fields() {
     return Fields<&PromiseReply::to_boot, &PromiseReply::heard_boot, &PromiseReply::row,
                   &PromiseReply::groups, &PromiseReply::retired>{};

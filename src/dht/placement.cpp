@@ -70,11 +70,8 @@ Placement::Placement(std::vector<PlacementHost> hosts, std::uint16_t group_count
   std::size_t staying = 0;
   for (const PlacementHost& host : hosts_) {
     staying += host.state == PlacementHost::State::kLeaving ? 0U : 1U;
-    if (counts(host.state)) {
-      present_.push_back(host);
-    } else {
-      replaces_ = true;
-    }
+    if (counts(host.state)) present_.push_back(host);
+    somebody_leaves_ = somebody_leaves_ || host.state == PlacementHost::State::kLeaving;
   }
   wanted_ = static_cast<std::uint32_t>(odd_up_to(std::min<std::size_t>(voters, staying)));
   if (present_.size() >= std::max<std::size_t>(wanted_, kFewestForCopysets)) deal(group_count);
@@ -87,8 +84,8 @@ PlacementHost::State Placement::state_of(const NodeId& node) const {
   return PlacementHost::State::kLeaving;
 }
 
-// While somebody is to be replaced, an absent host keeps the vote it has, but can be given none:
-// who waited for it could not leave.
+// While somebody leaves, an absent host keeps the vote it has, but can be given none: who waited
+// for it could not leave. The dead do not count here, as nodes forget them at different times.
 std::vector<NodeId> Placement::copyset_of(std::size_t head, const GroupConfig& present) const {
   std::vector<NodeId> chosen;
   std::vector<NodeId> passed_over;
@@ -97,7 +94,7 @@ std::vector<NodeId> Placement::copyset_of(std::size_t head, const GroupConfig& p
   for (std::size_t step = 0; step < present_.size() && chosen.size() < wanted_; ++step) {
     const PlacementHost& host = present_[(head + step) % present_.size()];
     const bool is_absent = host.state == PlacementHost::State::kAbsent;
-    if (is_absent && replaces_ && !votes_in(present, host.id)) {
+    if (is_absent && somebody_leaves_ && !votes_in(present, host.id)) {
       out_of_reach.push_back(host.id);
     } else {
       (zones.insert(host.zone).second ? chosen : passed_over).push_back(host.id);

@@ -46,9 +46,9 @@ class Placement {
   // Equal where the same hosts are present and leaving. The dead are left out of it: nodes forget
   // them at different times.
   std::uint64_t hash() const { return hash_; }
-  // Depends on the group's present configuration only where a host is absent while another is to be
-  // replaced: it is no new voter if one that is there can be; and where there are fewer present
-  // hosts than voters are wanted: then nobody is dropped for being dead.
+  // Depends on the group's present configuration only where a host is absent while another leaves:
+  // it is no new voter if one that is there can be; and where there are fewer present hosts than
+  // voters are wanted: then nobody is dropped for being dead.
   PlacementTarget target(GroupId group, const GroupConfig& present, const NodeId& leader) const;
   PlacementHost::State state_of(const NodeId& node) const;  // kLeaving when not a host
 
@@ -60,7 +60,7 @@ class Placement {
 
   std::vector<PlacementHost> hosts_;    // sorted by id
   std::vector<PlacementHost> present_;  // and absent: those that count
-  bool replaces_ = false;               // a host that is leaving or dead
+  bool somebody_leaves_ = false;               // a host that is leaving
   std::uint32_t wanted_ = 1;            // voters of a group
   std::uint64_t hash_ = 0;
   std::vector<std::size_t> head_;  // per group, index into present_; empty with too few hosts

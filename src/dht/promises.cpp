@@ -19,7 +19,7 @@ GroupConfig PromiseCheck::counted_in(const Raft& raft) const {
                          std::pair{raft.log().last_term(), raft.log().last()};
   if (is_beyond) return GroupConfig{told->second.config.voters, {}, {}};
   const GroupConfig& own = raft.config();
-  const bool is_committed = told->second.config == own;
+  const bool is_committed = told->second.config == own && told->second.index >= raft.config_index();
   return is_committed && was_left(raft.group(), own) ? GroupConfig{own.voters, {}, {}} : own;
 }
 

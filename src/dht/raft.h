@@ -114,6 +114,8 @@ class Raft {
   const NodeId& leader() const { return leader_; }
   bool trusts_leader(const Peers& peers) const;
   const GroupConfig& config() const;
+  // Of the entry that it came with; 0: none is known.
+  LogIndex config_index() const { return configs_.empty() ? 0 : configs_.back().first; }
   LogIndex commit() const { return commit_; }
   const RaftLog& log() const { return log_; }
   AppliedState applied() const;

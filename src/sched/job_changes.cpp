@@ -113,7 +113,7 @@ void reopen(Job& job, std::uint32_t index, std::uint32_t round) {
   const auto known = job.details.find(index);
   if (known != job.details.end()) {
     known->second.earlier = known->second.closed;
-    known->second.failures = 0;
+    known->second.failures = known->second.given_back = 0;
     known->second.lost_on.clear();
   }
   touch(job, index);

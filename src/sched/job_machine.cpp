@@ -152,6 +152,12 @@ std::string suspected(const std::vector<NodeId>& nodes) {
   return line;
 }
 
+// Of a task that is attempted over and over the oldest records go, and it grows no more.
+std::size_t attempts_kept(const Job& job, std::uint32_t index) {
+  const TaskDetail* detail = job.detail(index);
+  return detail == nullptr ? 0 : detail->attempts.size();
+}
+
 LossKind kind_of(const LostCommand& command, bool was_waiting) {
   if (command.node_lost) return LossKind::kNodeLost;
   return was_waiting ? LossKind::kGivenBackUnstarted : LossKind::kGivenBack;
@@ -175,21 +181,27 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
       });
   if (!was_waiting) note_start(job, command.since.ms == 0 ? command.at : command.since);
   // What a living node gives back before it has begun says nothing about the task.
-  if (was_waiting && !command.node_lost) ++detail.earlier;
+  if (was_waiting && !command.node_lost) {
+    ++detail.earlier;
+    ++detail.given_back;
+  }
   const bool is_suspect = command.node_lost && !was_waiting &&
                           std::find(nodes.begin(), nodes.end(), command.node) == nodes.end();
   if (is_suspect) nodes.push_back(command.node);
   const auto others = detail.losses() - static_cast<std::uint32_t>(nodes.size());
+  const bool may_go_on = is_suspect ? nodes.size() < job.spec()->crash_limit
+                                    : others < kMaxLosses && detail.given_back < kMaxGivenBack;
   EventRun event =
       event_of_task(EventType::kAttemptLost, job, index, command.node, attempt.number, command.at);
-  if (is_suspect ? nodes.size() < job.spec()->crash_limit : others < kMaxLosses) {
+  if (may_go_on) {
     event.code = static_cast<std::int32_t>(kind_of(command, was_waiting));
     events.add_task(std::move(event));
     return;
   }
   record.reason = Reason::kCrashLimit;
   record.detail =
-      is_suspect ? suspected(nodes) : "lost " + std::to_string(others) + " times by living nodes";
+      is_suspect ? suspected(nodes)
+                 : "lost " + std::to_string(others + detail.given_back) + " times by living nodes";
   event.type = EventType::kTaskFailed;
   event.reason = record.reason;
   event.detail = record.detail;
@@ -430,10 +442,13 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
   const std::uint32_t failed_before = job->head.failed;
   for (const TaskRun& run : command.attempts) {
     if (!is_within(run, job->head.total)) continue;
+    std::uint64_t added = 0;
     for (std::uint32_t i = 0; i < run.count; ++i) {
+      const std::size_t before = attempts_kept(*job, run.first + i);
       apply_loss(*job, run.first + i, command, run.attempt, events_);
+      added += attempts_kept(*job, run.first + i) - before;
     }
-    grow(group, *job, kAttemptBytes * run.count);
+    grow(group, *job, kAttemptBytes * added);
   }
   end_after_failures(*job, failed_before);
   note_change(group, index, *job);

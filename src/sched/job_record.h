@@ -22,6 +22,7 @@ namespace dunlin::sched {
 constexpr std::size_t kMaxAttemptRecords = 32;     // kept of one task; the oldest go first
 constexpr std::size_t kMaxStreamPieces = 100'000;  // kept of one attempt; later ones are not taken
 constexpr std::uint32_t kMaxLosses = 1000;         // attempts lost on living nodes before it fails
+constexpr std::uint32_t kMaxGivenBack = 100'000;   // likewise, of those that had not begun
 constexpr std::size_t kMaxHeldRuns = 4096;         // of tasks paused one by one
 constexpr std::size_t kMaxOrders = 16;         // of a job, the last ones, told from repeated ones
 constexpr std::size_t kMaxLaterRounds = 4096;  // of a job that is not over meanwhile
@@ -67,13 +68,14 @@ struct TaskDetail {
   Attempt superseded;
   std::vector<AttemptRecord> attempts;  // in the order in which the log met them
   std::uint32_t earlier = 0;            // of `closed`: those of earlier rounds, or given back
+  std::uint32_t given_back = 0;         // in its round, by living nodes before they began
   bool is_superseded(const Attempt& attempt) const { return attempt <= superseded; }
   // Attempts of its round that ended as no failure does.
   std::uint32_t losses() const { return closed - earlier - failures; }
   static constexpr auto fields() {
     using D = TaskDetail;
-    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts,
-                  &D::earlier>{};
+    return Fields<&D::failures, &D::closed, &D::lost_on, &D::superseded, &D::attempts, &D::earlier,
+                  &D::given_back>{};
   }
 };
 

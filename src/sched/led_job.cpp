@@ -138,8 +138,9 @@ void LedJob::free(const Job& job, std::uint32_t index, Instant now, Duration pas
   if (backoff_.us > 0 && detail != nullptr && detail->failures > 0) {
     wait = backoff_after(backoff_, detail->failures, kLongestBackoff);
   }
-  if (detail != nullptr && detail->losses() > kPatientLosses) {
-    const std::uint32_t losses = detail->losses() - kPatientLosses;
+  const std::uint32_t lost = detail == nullptr ? 0 : detail->losses() + detail->given_back;
+  if (lost > kPatientLosses) {
+    const std::uint32_t losses = lost - kPatientLosses;
     wait = std::max(wait, backoff_after(seconds(1), losses, kLongestLossBackoff));
   }
   if (wait.us > 0) {

@@ -189,10 +189,10 @@ class GroupsRestartedAmidAChange : public GroupsAlone {
   }
 
   // Named 2 has the same of the log, and knows no more of it to be committed than this.
-  void answer_as_voter(const GroupConfig& committed) {
+  void answer_as_voter(const GroupConfig& committed, LogIndex index = 8) {
     GroupPromise nothing;
     nothing.by = 5;
-    nothing.committed = 8;
+    nothing.committed = index;
     nothing.committed_term = 3;
     nothing.config = committed;
     Effects out;
@@ -215,6 +215,29 @@ TEST_F(GroupsRestartedAmidAChange, OutgoingVotersThatAreNoMoreAreNotWaitedFor) {
   EXPECT_FALSE(votes()) << "a majority of the outgoing ones may still decide";
   answer_as_retired(4, 1);
   EXPECT_TRUE(votes());
+}
+
+TEST_F(GroupsRestartedAmidAChange, AnEarlierConfigurationOfTheSameVotersProvesNothing) {
+  begin(others_);
+  answer_as_voter(joint_, 7);
+  answer_as_retired(4, 1);
+  EXPECT_FALSE(votes());
+}
+
+// As versions before `retired` say it.
+TEST(Promises, OfEarlierVersionsAreUnderstood) {
+  struct Before {
+    Boot to_boot = 2, heard_boot = 3;
+    std::uint64_t row = 4;
+    std::vector<GroupPromise> groups;
+    static constexpr auto fields() {
+      return Fields<&Before::to_boot, &Before::heard_boot, &Before::row, &Before::groups>{};
+    }
+  };
+  const Result<PromiseReply> now = decode<PromiseReply>(encode(Before{}));
+  ASSERT_TRUE(now.has_value());
+  EXPECT_EQ(now->row, 4U);
+  EXPECT_TRUE(now->retired.empty());
 }
 
 TEST_F(GroupsRestartedAmidAChange, NobodyIsPassedOverForAChangeThatMayNotHaveBeen) {

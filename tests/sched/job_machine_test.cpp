@@ -201,6 +201,25 @@ TEST(JobMachine, ATaskThatLivingNodesLoseAgainAndAgainFailsInTheEnd) {
   EXPECT_EQ(view_of(log.job(), 0).detail, "lost 1000 times by living nodes");
 }
 
+TEST(JobMachine, ATaskThatIsGivenBackAgainAndAgainFailsInTheEndAndTakesNoMoreRoom) {
+  Log log;
+  log.submit(1);
+  const auto give_back = [&](std::uint32_t from, std::uint32_t end) {
+    for (std::uint32_t n = from; n < end; ++n) {
+      const TaskRun run{0, 1, {1, 5, n}};
+      log.apply(LostCommand{log.id, named(4), false, {run}, {1'000'900}, {run}});
+    }
+  };
+  give_back(1, 2 * kMaxAttemptRecords);
+  const std::uint64_t bytes = log.job().bytes;
+  give_back(2 * kMaxAttemptRecords, kMaxGivenBack);
+  EXPECT_EQ(log.job().bytes, bytes);
+  EXPECT_EQ(log.job().head.failed, 0u);
+  give_back(kMaxGivenBack, kMaxGivenBack + 1);
+  EXPECT_EQ(log.job().head.failed, 1u);
+  EXPECT_EQ(view_of(log.job(), 0).detail, "lost 100000 times by living nodes");
+}
+
 TEST(JobMachine, AFinalJobRemembersNobodyWhoWasProbed) {
   Log log;
   log.submit(1);
