@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/random.h"
+
 namespace dunlin::sched {
 
 namespace {
@@ -92,13 +94,25 @@ bool EventReader::has_news(const AskEvents& question) const {
 void EventReader::on(Turn& turn, NodeId from, const AskEvents& message) {
   if (message.groups.size() > group_count_) return;
   const Duration hold = std::min(message.hold, kMostEventHold);
-  const std::pair key{from, message.reader};
-  held_.erase(key);
+  const Asker asker{from, message.reader};
+  if (held_.contains(asker)) release(asker);
   if (hold.us <= 0 || has_news(message) || held_.size() >= kMaxHeldQuestions) {
     begin_answer(turn, from, message);
     return;
   }
-  held_[key] = {message, turn.now + hold};
+  held_[asker] = {message, turn.now + hold};
+  for (const auto& [group, place] : message.groups) waiting_[group][asker] = place;
+}
+
+AskEvents EventReader::release(const Asker& asker) {
+  AskEvents question = std::move(held_.extract(asker).mapped().question);
+  for (const auto& [group, place] : question.groups) {
+    const auto waiting = waiting_.find(group);
+    if (waiting == waiting_.end()) continue;
+    waiting->second.erase(asker);
+    if (waiting->second.empty()) waiting_.erase(waiting);
+  }
+  return question;
 }
 
 void EventReader::begin_answer(Turn& turn, NodeId to, const AskEvents& question) {
@@ -117,7 +131,11 @@ void EventReader::answer(Turn& turn, NodeId to, const AskEvents& question) const
   EventsReply reply{question.token, question.reader, question.job, {}};
   std::size_t events = std::min<std::size_t>(question.limit, kMaxEventsListed);
   std::size_t bytes = kMaxEventFrameBytes;
-  for (const auto& [group, from] : question.groups) {
+  // What one answer holds may be less than what there is: each time another group comes first.
+  const std::size_t count = question.groups.size();
+  const std::size_t first = count == 0 ? 0 : mix64(question.token) % count;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& [group, from] = question.groups[(first + i) % count];
     if (!is_known(group)) continue;
     GroupEvents part;
     if (log_.knows(group)) {
@@ -133,20 +151,17 @@ void EventReader::answer(Turn& turn, NodeId to, const AskEvents& question) const
 }
 
 void EventReader::applied(Turn& turn, GroupId group) {
-  for (auto at = held_.begin(); at != held_.end();) {
-    const auto& groups = at->second.question.groups;
-    const auto wanted = std::find_if(groups.begin(), groups.end(),
-                                     [&](const auto& one) { return one.first == group; });
-    const bool is_news =
-        wanted != groups.end() &&
-        (!is_known(group) || log_.has_news(group, wanted->second, at->second.question.job));
-    if (is_news) {
-      begin_answer(turn, at->first.first, at->second.question);
-      at = held_.erase(at);
-    } else {
-      ++at;
+  const auto waiting = waiting_.find(group);
+  if (waiting == waiting_.end()) return;
+  std::vector<Asker> due;
+  for (auto& [asker, seen] : waiting->second) {
+    if (!is_known(group) || log_.has_news(group, seen, held_.at(asker).question.job)) {
+      due.push_back(asker);
+    } else if (log_.knows(group)) {
+      seen = std::max(seen, log_.end_of(group));
     }
   }
+  for (const Asker& asker : due) begin_answer(turn, asker.first, release(asker));
 }
 
 // ---- gathering ----------------------------------------------------------------------------------
@@ -170,7 +185,9 @@ void EventReader::list(Turn& turn, std::uint64_t request, const ListEvents& quer
   gather.request = request;
   gather.query = query;
   gather.query.hold = std::min(query.hold, kMostEventHold);
-  if (gather.query.reader == 0) gather.query.reader = next_reader_++;
+  if (gather.query.reader == 0 || is_reading(gather.query.reader)) {
+    gather.query.reader = next_reader_++;
+  }
   const auto add = [&](GroupId group) {
     const auto known = query.after.find(group);
     Wanted& wanted = gather.groups[group];
@@ -183,6 +200,12 @@ void EventReader::list(Turn& turn, std::uint64_t request, const ListEvents& quer
     add(query.job.group(group_count_));
   }
   start(turn, std::move(gather));
+}
+
+// Two clients that go on from one cursor would take each other's place wherever they are held.
+bool EventReader::is_reading(std::uint64_t reader) const {
+  return std::any_of(gathers_.begin(), gathers_.end(),
+                     [&](const auto& gather) { return gather.second.query.reader == reader; });
 }
 
 std::uint64_t EventReader::ask(Turn& turn, const Gather& gather, const NodeId& node,
@@ -300,12 +323,16 @@ bool EventReader::judge_held(Turn& turn, Gather& gather) {
 void EventReader::finish(Turn& turn, Gathers::iterator at) {
   const Gather gather = std::move(at->second);
   gathers_.erase(at);
+  const bool is_over = gather.until <= turn.now;
   EventList list;
   list.reader = gather.query.reader;
   std::vector<std::vector<JobEvent>> events;
   for (const auto& [group, wanted] : gather.groups) {
     if (!wanted.is_first) list.next[group] = wanted.from;
-    if (!wanted.best || !wanted.best->is_served) ++list.silent_groups;
+    // Whoever holds the question has no news: he is silent only once the hold is over.
+    const bool is_held =
+        !is_over && gather.query.hold.us > 0 && gather.held.contains(wanted.question);
+    if (!is_held && (!wanted.best || !wanted.best->is_served)) ++list.silent_groups;
     if (!wanted.best) continue;
     if (!wanted.has_all() && !wanted.is_first) ++list.missed_groups;
     list.is_more = list.is_more || wanted.best->is_more;
@@ -345,12 +372,11 @@ void EventReader::tick(Turn& turn) {
     }
     if (judge(turn, gather)) finish(turn, here);
   }
-  for (auto at = held_.begin(); at != held_.end();) {
-    const auto here = at++;
-    if (turn.now < here->second.until) continue;
-    begin_answer(turn, here->first.first, here->second.question);
-    held_.erase(here);
+  std::vector<Asker> over;
+  for (const auto& [asker, held] : held_) {
+    if (held.until <= turn.now) over.push_back(asker);
   }
+  for (const Asker& asker : over) begin_answer(turn, asker.first, release(asker));
 }
 
 Instant EventReader::next_deadline() const {

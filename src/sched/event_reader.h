@@ -50,7 +50,7 @@ class EventReader {
   void on(Turn& turn, NodeId from, const AskEvents& message);
   void on(Turn& turn, NodeId from, const EventsReply& message);
   void on_applied(Turn& turn, std::uint64_t token);
-  // An entry of the group was applied, or its state replaced.
+  // An entry of the group was applied.
   void applied(Turn& turn, GroupId group);
 
   void tick(Turn& turn);
@@ -81,6 +81,7 @@ class EventReader {
     Instant finish_at = Instant::never();
   };
   using Gathers = std::map<std::uint64_t, Gather>;
+  using Asker = std::pair<NodeId, std::uint64_t>;  // and his reader
 
   void start(Turn& turn, Gather gather);
   void ask_all(Turn& turn, Gather& gather, const std::vector<GroupId>& groups);
@@ -93,6 +94,9 @@ class EventReader {
   void finish(Turn& turn, Gathers::iterator at);
   void begin_answer(Turn& turn, NodeId to, const AskEvents& question);
   void answer(Turn& turn, NodeId to, const AskEvents& question) const;
+  // The question is no longer held.
+  AskEvents release(const Asker& asker);
+  bool is_reading(std::uint64_t reader) const;
   bool has_news(const AskEvents& question) const;
   bool is_served(GroupId group) const;
   bool is_known(GroupId group) const;
@@ -111,7 +115,9 @@ class EventReader {
     AskEvents question;
     Instant until;
   };
-  std::map<std::pair<NodeId, std::uint64_t>, Held> held_;  // by asker and reader
+  std::map<Asker, Held> held_;
+  // The groups of the questions that are held, and up to where each has no news for it.
+  std::map<GroupId, std::map<Asker, EventPlace>> waiting_;
   // To be answered within this turn, by token of AppliedWanted.
   std::map<std::uint64_t, std::pair<NodeId, AskEvents>> answering_;
 };

@@ -83,8 +83,9 @@ struct EventList {
   std::map<GroupId, EventPlace> next;
   std::uint64_t reader = 0;
   std::uint32_t missed_groups = 0;  // of which events were forgotten before the reader came to them
-  std::uint32_t silent_groups = 0;  // of which nobody answered who knows a leader
-  bool is_more = false;             // to be had at once
+  // Of which nobody answered who knows a leader; while a question is held, its groups are not.
+  std::uint32_t silent_groups = 0;
+  bool is_more = false;  // to be had at once
 };
 
 }  // namespace dunlin
@@ -172,6 +173,8 @@ class EventLog {
   // At most so many events and bytes, and both are lowered by what is taken.
   GroupEvents read(GroupId group, const EventPlace& from, const JobId& job, std::size_t& events,
                    std::size_t& bytes) const;
+  // Behind the newest of what was applied; where `knows`.
+  EventPlace end_of(GroupId group) const { return {groups_.at(group).applied + 1, 0}; }
   std::size_t bytes() const { return bytes_; }
 
  private:

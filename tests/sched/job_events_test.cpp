@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "sched/event_reader.h"
 #include "sched/job_machine.h"
@@ -382,6 +383,43 @@ TEST(EventReader, AHeldQuestionIsAnsweredOnNewsAndAtTheEndOfItsHold) {
   ASSERT_TRUE(cluster.listed.contains(busy));
   ASSERT_FALSE(cluster.listed.at(busy)->events.empty());
   EXPECT_EQ(cluster.listed.at(busy)->events.front().job, job);
+  EXPECT_EQ(cluster.listed.at(busy)->silent_groups, 0u) << "leaders that still hold are well";
+}
+
+TEST(EventReader, ALeaderThatDoesNotAnswerIsSilentAtTheEndOfTheHold) {
+  Cluster cluster({.nodes = 3, .groups = 1});
+  cluster.lead(GroupId{0}, 1);
+  cluster.run_for(seconds(1));
+  const auto first = cluster.events(0, {});
+  ASSERT_TRUE(first.has_value());
+  cluster.cut(0, 1, true);
+  cluster.run_for(milliseconds(10));
+  const auto list = cluster.events(0, after(*first, milliseconds(300)));
+  ASSERT_TRUE(list.has_value());
+  EXPECT_EQ(list->silent_groups, 1u);
+}
+
+TEST(EventReader, ClientsThatGoOnFromOneCursorDoNotTakeEachOthersPlace) {
+  Cluster cluster({.nodes = 3, .groups = 1});
+  cluster.lead(GroupId{0}, 1);
+  cluster.submit(0, GroupId{0}, cluster.spec({":"}));
+  cluster.run_for(seconds(2));
+  const auto first = cluster.events(0, {});
+  ASSERT_TRUE(first.has_value());
+  const std::uint64_t waits = cluster.ask_events(0, after(*first, seconds(10)));
+  cluster.run_for(milliseconds(100));
+  ListEvents anew = after(*first, seconds(10));
+  anew.after[GroupId{0}] = {1, 0};
+  const auto again = cluster.events(0, anew);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->events.size(), first->events.size());
+  EXPECT_NE(again->reader, first->reader);
+  EXPECT_FALSE(cluster.listed.contains(waits));
+  const JobId job = cluster.submit(2, GroupId{0}, cluster.spec({":"}));
+  cluster.run_for(milliseconds(200));
+  ASSERT_TRUE(cluster.listed.contains(waits));
+  ASSERT_FALSE(cluster.listed.at(waits)->events.empty());
+  EXPECT_EQ(cluster.listed.at(waits)->events.front().job, job);
 }
 
 TEST(EventReader, WhatTheLeaderHasForgottenAnotherReplicaTells) {
@@ -449,6 +487,83 @@ TEST(EventReader, OneQuestionOfAReaderIsHeldAndOnlySoManyInAll) {
   question.reader = 2;
   question.groups = {{GroupId{1}, {5, 0}}};
   EXPECT_TRUE(is_answered());
+}
+
+// One scheduler whose log has events of two groups, and what it answers.
+struct AskedScheduler {
+  LoneScheduler lone{1};
+  LogIndex index = 0;
+
+  void submit(GroupId group, const JobId& id) {
+    JobSpec spec;
+    spec.argv = {"x"};
+    const SubmitCommand submit{id, "ann", "", encode(spec), {1'000'000}, {named(1)}, 1};
+    ++index;
+    lone.tell([&](Effects& out) {
+      lone.scheduler().apply({5000}, group, index, 1, encode_command(submit), out);
+    });
+    answer();
+  }
+  void ask(const AskEvents& question) {
+    lone.say(question);
+    answer();
+  }
+
+ private:
+  void answer() {
+    for (const SchedEvent& event : std::vector<SchedEvent>(lone.events)) {
+      const auto* wanted = std::get_if<AppliedWanted>(&event);
+      if (wanted == nullptr) continue;
+      lone.tell([&](Effects& out) { lone.scheduler().on_applied({5000}, wanted->token, {}, out); });
+    }
+  }
+};
+
+TEST(EventReader, ABusyGroupDoesNotKeepTheOthersFromBeingTold) {
+  AskedScheduler asked;
+  for (char n = 1; n <= 5; ++n) asked.submit(GroupId{1}, named_job(n));
+  asked.submit(GroupId{2}, named_job(6));
+  std::set<GroupId> told;
+  AskEvents question;
+  question.groups = {{GroupId{1}, {1, 0}}, {GroupId{2}, {6, 0}}};
+  question.limit = 3;
+  for (question.token = 1; question.token <= 20; ++question.token) {
+    asked.ask(question);
+    for (const EventsReply& reply : asked.lone.take<EventsReply>()) {
+      for (const GroupEvents& part : reply.groups) {
+        if (!part.runs.empty()) told.insert(part.group);
+      }
+    }
+  }
+  EXPECT_EQ(told, (std::set<GroupId>{GroupId{1}, GroupId{2}}));
+}
+
+TEST(EventReader, AHeldQuestionHearsOfNewsInAnyOfItsGroupsAndOfItsJobAlone) {
+  AskedScheduler asked;
+  asked.submit(GroupId{1}, named_job(1));
+  asked.submit(GroupId{2}, named_job(2));
+  AskEvents all;
+  all.reader = 1;
+  all.groups = {{GroupId{1}, {2, 0}}, {GroupId{2}, {3, 0}}};
+  all.hold = seconds(5);
+  all.limit = 10;
+  AskEvents own = all;
+  own.reader = 2;
+  own.groups = {{GroupId{2}, {3, 0}}};
+  own.job = named_job(5);
+  asked.ask(all);
+  asked.ask(own);
+  EXPECT_TRUE(asked.lone.take<EventsReply>().empty());
+  const auto readers_told_by = [&](GroupId group, char job) {
+    asked.submit(group, named_job(job));
+    std::vector<std::uint64_t> readers;
+    for (const EventsReply& reply : asked.lone.take<EventsReply>()) readers.push_back(reply.reader);
+    return readers;
+  };
+  EXPECT_EQ(readers_told_by(GroupId{2}, 3), std::vector<std::uint64_t>{1});
+  EXPECT_TRUE(readers_told_by(GroupId{1}, 4).empty()) << "each is told once";
+  EXPECT_EQ(readers_told_by(GroupId{2}, 5), std::vector<std::uint64_t>{2});
+  EXPECT_TRUE(readers_told_by(GroupId{2}, 6).empty());
 }
 
 TEST(EventReader, GroupsOfWhichNobodyAnswersAreCounted) {
