@@ -149,14 +149,13 @@ struct EventCursor {
   std::map<GroupId, EventPlace> groups;
   std::uint64_t reader = 0;
   // Events of nodes: up to this one of the node that was asked last, in that life of it; another
-  // node tells those of a minute before the time, of which some may have been told.
+  // node tells all that it keeps, and the reader passes over the ids that he has seen.
   NodeId node;
   Boot boot = 0;
   std::uint64_t node_events = 0;
-  WallTime nodes_since;
   static constexpr auto fields() {
     using E = EventCursor;
-    return Fields<&E::groups, &E::reader, &E::node, &E::boot, &E::node_events, &E::nodes_since>{};
+    return Fields<&E::groups, &E::reader, &E::node, &E::boot, &E::node_events>{};
   }
 };
 struct ListEvents {

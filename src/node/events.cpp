@@ -1,24 +1,16 @@
 // What clients follow: events of jobs, which the scheduler gathers, and of nodes, as this one heard
 // of them.
-#include <algorithm>
 #include <utility>
 
 #include "node/parts.h"
 
 namespace dunlin {
 
-namespace {
-
-// How much earlier another node may have heard of what a reader was told.
-constexpr std::int64_t kOverlapMs = 60'000;
-
-}  // namespace
-
+// What another node has told is known to the reader alone, by its ids: nothing else says which of
+// two nodes heard of a change first, the clocks of two hosts least of all.
 std::vector<NodeEvent> Node::Parts::untold(const client::EventCursor& cursor) const {
-  if (cursor.node == self && cursor.boot == start.boot) {
-    return node_events.after(cursor.node_events);
-  }
-  return node_events.since({cursor.nodes_since.ms - kOverlapMs});
+  const bool is_ours = cursor.node == self && cursor.boot == start.boot;
+  return node_events.after(is_ours ? cursor.node_events : 0);
 }
 
 void Node::Parts::serve(client::RequestId request, client::ListEvents& body) {
@@ -52,9 +44,6 @@ void Node::Parts::on(EventsListed& event) {
     list.next.node = self;
     list.next.boot = start.boot;
     list.next.node_events = node_events.last();
-    for (const NodeEvent& told : list.nodes) {
-      list.next.nodes_since = std::max(list.next.nodes_since, told.time);
-    }
   }
   answer(event.request, client::Answer(std::move(list)));
 }

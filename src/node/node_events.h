@@ -1,9 +1,12 @@
 // What became of the cluster's nodes, as this node's gossip saw it: a short memory for whoever
 // follows events. The ids are made of what all nodes agree on (whose life, which incarnation,
-// what), so that a change that two nodes saw has one id at both; where one of them missed some, or
-// saw them in another order, a repeated change may have another.
+// what) and of how often this node has seen that: a node never gives one id to two changes, and a
+// change that two nodes saw has one id at both. Only where one of them missed some of the changes
+// within an incarnation (whether it drains, above all) their counts differ: a change may have
+// another id there, or the id of a former one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -26,6 +29,7 @@ enum class NodeEventType : std::uint8_t {
   kRestarted,
   kDraining,
   kUndrained,
+  kLast = kUndrained
 };
 // "node_alive".
 const char* name_of(NodeEventType type);
@@ -50,14 +54,21 @@ class NodeEvents {
   std::uint64_t last() const { return first_ + events_.size() - 1; }
   // Those above this number.
   std::vector<NodeEvent> after(std::uint64_t number) const;
-  std::vector<NodeEvent> since(WallTime time) const;
 
  private:
-  void add(NodeEvent event, const std::string& what);
+  struct Life {
+    Boot boot = 0;
+    std::uint64_t incarnation = 0;
+    bool draining = false;
+    // How often each was noted: restarts within the boot, others within the incarnation.
+    std::array<std::uint32_t, static_cast<std::size_t>(NodeEventType::kLast) + 1> times{};
+  };
+  std::uint32_t count(NodeEventType type, const Member& member);
+  void add(NodeEvent event);
 
   std::deque<NodeEvent> events_;
-  std::uint64_t first_ = 1;  // number of events_.front()
-  std::map<NodeId, bool> draining_;
+  std::uint64_t first_ = 1;       // number of events_.front()
+  std::map<NodeId, Life> lives_;  // of members, until they leave or are forgotten
 };
 
 }  // namespace dunlin

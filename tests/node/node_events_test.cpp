@@ -67,7 +67,42 @@ TEST(NodeEvents, TheOldestGoFirstAndAReaderGoesOnWhereItWas) {
   EXPECT_EQ(events.after(0).front().time.ms, 11'000);
   EXPECT_EQ(events.after(events.last() - 2).size(), 2u);
   EXPECT_TRUE(events.after(events.last()).empty());
-  EXPECT_EQ(events.since({1'030'000}).size(), 5u);
+}
+
+TEST(NodeEvents, NoIdIsGivenToTwoChangesHoweverManyThereWereBetweenThem) {
+  NodeEvents events;
+  std::set<std::string> ids;
+  std::size_t told = 0;
+  const auto take = [&](std::uint64_t after) {
+    for (const NodeEvent& event : events.after(after)) {
+      ids.insert(event.id);
+      ++told;
+    }
+  };
+  Member drained = member(1, 1, 0);
+  for (std::size_t i = 0; i < 3 * kMaxNodeEvents; ++i) {
+    const std::uint64_t before = events.last();
+    drained.load.draining = !drained.load.draining;
+    events.note_change(drained, {2000});
+    events.note(NodeEventType::kSuspect, member(2, 1, i / 100), {2000});
+    take(before);
+  }
+  EXPECT_EQ(told, 6 * kMaxNodeEvents);
+  EXPECT_EQ(ids.size(), told);
+}
+
+TEST(NodeEvents, WhoLeftIsCountedAnewInItsNextLife) {
+  NodeEvents events;
+  for (Boot boot = 1; boot <= 2; ++boot) {
+    events.note(NodeEventType::kRestarted, member(1, boot, 0), {1000});
+    events.note(NodeEventType::kRestarted, member(1, boot, 1), {1000});
+    events.note(NodeEventType::kAlive, member(1, boot, 1), {1000});
+    events.note(NodeEventType::kLeft, member(1, boot, 1), {1000});
+  }
+  const std::vector<std::string> ids = ids_of(events.after(0));
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 8u);
+  EXPECT_EQ(ids[1], ids[0] + ".2");
+  EXPECT_FALSE(ids[4].ends_with(".2"));
 }
 
 }  // namespace

@@ -152,6 +152,39 @@ TEST_P(FollowedCluster, NothingIsMissedNorToldTwice) {
   EXPECT_FALSE(follower->nodes().empty());
 }
 
+// Of nodes each keeps what it heard itself, at times of its own clock.
+TEST(Events, AnotherNodeTellsAllOfNodesThatItKeeps) {
+  WorldOptions options;
+  options.seed = 8200;
+  SimWorld world(options);
+  ASSERT_TRUE(world.form(3));
+  world.run_for(seconds(300));
+  world.host(2).crash(Crash{});
+  world.run_for(seconds(60));
+  const auto ask = [&](HostIndex host, const client::EventCursor& cursor) {
+    std::optional<client::EventList> list;
+    client::ListEvents question;
+    question.after = cursor;
+    world.host(host).ask(client::Request(question), [&](Result<client::Answer> answer, bool) {
+      if (answer) list = std::get<client::EventList>(std::move(*answer));
+    });
+    EXPECT_TRUE(world.run_until([&] { return list.has_value(); }, seconds(20)));
+    return list.value_or(client::EventList{});
+  };
+  const client::EventList first = ask(0, {});
+  EXPECT_FALSE(first.nodes.empty());
+  EXPECT_TRUE(ask(0, first.next).nodes.empty());
+  const client::EventList other = ask(1, first.next);
+  EXPECT_EQ(other.nodes.size(), ask(1, {}).nodes.size());
+  EXPECT_EQ(std::count_if(other.nodes.begin(), other.nodes.end(),
+                          [&](const NodeEvent& event) {
+                            return event.type == NodeEventType::kAlive &&
+                                   event.node == world.host(0).id();
+                          }),
+            1);
+  EXPECT_TRUE(ask(1, other.next).nodes.empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, FollowedCluster, testing::Range<std::uint64_t>(1, 21));
 
 }  // namespace
