@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <map>
 #include <set>
 
 #include "cli/commands.h"
@@ -17,8 +16,9 @@ namespace {
 
 constexpr Duration kEventsPatience = seconds(60);  // for a node to come back
 constexpr int kPageWaitMs = 3000;                  // a node answers by then, news or not
-constexpr std::size_t kMaxListedEvents = 1'000'000;
-constexpr std::size_t kMaxSeenNodeEvents = 4096;  // told from those that another node tells again
+// Told from those that another node tells again; each keeps its last kMaxNodeEvents.
+constexpr std::size_t kMaxSeenNodeEvents = 4096;
+static_assert(kMaxSeenNodeEvents >= kMaxNodeEvents);
 
 std::vector<std::string> event_headings() {
   return {"TIME", "TYPE", "NODE", "JOB/TASK", "MESSAGE"};
@@ -32,28 +32,6 @@ bool is_of_node(const EventLine& event) {
   return event.id.starts_with("node.");
 }
 
-// Whose order an event keeps: its group's, or that of the nodes' events.
-std::string_view source_of(const EventLine& event) {
-  return std::string_view(event.id).substr(0, event.id.find('.'));
-}
-
-// Oldest first by time, but for those of one source, which stay as they are.
-std::vector<EventLine> in_order(std::vector<EventLine> events) {
-  std::map<std::string, std::deque<EventLine>, std::less<>> sources;
-  for (EventLine& event : events) sources[std::string(source_of(event))].push_back(event);
-  std::multimap<WallTime, std::deque<EventLine>*> heads;
-  for (auto& [name, source] : sources) heads.emplace(source.front().time, &source);
-  events.clear();
-  while (!heads.empty()) {
-    std::deque<EventLine>& source = *heads.begin()->second;
-    heads.erase(heads.begin());
-    events.push_back(std::move(source.front()));
-    source.pop_front();
-    if (!source.empty()) heads.emplace(source.front().time, &source);
-  }
-  return events;
-}
-
 std::optional<JobState> state_after(const EventLine& event) {
   if (event.type == "job_done") return JobState::kDone;
   if (event.type == "job_failed") return JobState::kFailed;
@@ -65,27 +43,33 @@ class EventsReader {
  public:
   EventsReader(Invocation& call, const std::optional<JobId>& job) : call_(call), job_(job) {}
 
+  // Page by page, so that neither here nor in a reader's pipe all of them are held. Once something
+  // is printed, whatever lacks makes the list incomplete, and an array is closed in any case.
   int list() {
-    std::vector<EventLine> events;
-    std::uint32_t silent = 0;
-    for (bool is_more = true; is_more;) {
+    std::optional<Error> lacks;
+    bool has_begun = false;
+    for (bool is_more = true; is_more; has_begun = true) {
       auto page = next(0);
-      if (!page) return call_.failed(page.error());
+      if (!page && !has_begun) return call_.failed(page.error());
+      if (!page) {
+        lacks = {Code::kIncomplete, "the list is cut short: " + page.error().message,
+                 page.error().hint};
+        break;
+      }
+      if (!print_page(std::move(page->events))) return call_.failed(unprinted(print_error()));
       is_more = page->is_more;
-      silent = page->silent_groups;
-      for (EventLine& event : page->events) events.push_back(std::move(event));
-      if (events.size() > kMaxListedEvents) {
-        return call_.failed({Code::kLimit,
-                             "there are more than " + std::to_string(kMaxListedEvents) + " events",
-                             "name a job with --job, or follow them: dunlin events -f"});
+      if (page->missed_groups > 0) {
+        lacks = {Code::kIncomplete, "events are missing: some were forgotten before they were read",
+                 "follow them as they come: dunlin events -f"};
+      } else if (!is_more && !lacks && page->silent_groups > 0) {
+        lacks = {Code::kIncomplete,
+                 "events may be missing: " + groups_text(page->silent_groups) +
+                     (page->silent_groups == 1 ? " has" : " have") + " not answered",
+                 "see: dunlin status"};
       }
     }
-    print_all(in_order(std::move(events)));
-    if (silent == 0) return kExitWell;
-    return call_.failed({Code::kIncomplete,
-                         "events may be missing: " + groups_text(silent) +
-                             (silent == 1 ? " has" : " have") + " not answered",
-                         "see: dunlin status"});
+    if (call_.json()) print(is_array_begun_ ? "]\n" : "[]\n");
+    return lacks ? call_.failed(*lacks) : int{kExitWell};
   }
 
   // With a job until that is final, and as of `wait` then.
@@ -96,7 +80,7 @@ class EventsReader {
     bool is_more = false;
     while (true) {
       const bool waits = !cursor_.empty() && !is_more && !ended_ && !unknown_;
-      const auto page = next(waits ? kPageWaitMs : 0);
+      auto page = next(waits ? kPageWaitMs : 0);
       if (!page) {
         const bool may_pass = is_lost(page.error()) || page.error().code == Code::kLimit ||
                               page.error().code == Code::kTimeout;
@@ -106,7 +90,7 @@ class EventsReader {
       reconnect.has_news();
       is_more = page->is_more;
       say_missed(*page);
-      if (!print_new(page->events)) return call_.failed(unprinted(print_error()));
+      if (!print_new(std::move(page->events))) return call_.failed(unprinted(print_error()));
       if (!job_ || is_more) continue;
       if (ended_) return *ended_ == JobState::kDone ? kExitWell : kExitFailed;
       if (is_deleted_) return kExitFailed;
@@ -143,14 +127,19 @@ class EventsReader {
     return true;
   }
 
-  bool print_new(const std::vector<EventLine>& events) {
-    const bool has_strangers = std::any_of(events.begin(), events.end(), [&](const auto& event) {
+  // What is new of a page, with the names that its lines need.
+  std::vector<EventLine> unseen(std::vector<EventLine> page) {
+    std::erase_if(page, [&](const EventLine& event) { return !is_new(event); });
+    const bool has_strangers = std::any_of(page.begin(), page.end(), [&](const auto& event) {
       return event.node && !names_.contains(*event.node);
     });
     if (is_table() && has_strangers) names_ = node_names(call_.client);
+    return page;
+  }
+
+  bool print_new(std::vector<EventLine> page) {
     std::string text;
-    for (const EventLine& event : events) {
-      if (!is_new(event)) continue;
+    for (const EventLine& event : unseen(std::move(page))) {
       note_state(event);
       if (is_table()) {
         text += line_of(cells_of(event));
@@ -158,6 +147,22 @@ class EventsReader {
         text += call_.json() ? event_json(event) + "\n" : event.id + "\n";
       }
     }
+    return text.empty() || print(text);
+  }
+
+  bool print_page(std::vector<EventLine> page) {
+    std::string text;
+    for (const EventLine& event : unseen(std::move(page))) {
+      if (is_table()) {
+        table_.add(cells_of(event));
+      } else if (call_.json()) {
+        text += (is_array_begun_ ? "," : "[") + event_json(event);
+        is_array_begun_ = true;
+      } else {
+        text += event.id + "\n";
+      }
+    }
+    if (is_table()) text = table_.take(terminal_width());
     return text.empty() || print(text);
   }
 
@@ -205,27 +210,12 @@ class EventsReader {
     return line + "\n";
   }
 
-  void print_all(const std::vector<EventLine>& events) {
-    if (call_.json() || call_.quiet()) {
-      std::string text;
-      for (const EventLine& event : events) {
-        if (call_.quiet()) text += event.id + "\n";
-        if (call_.json()) text += (text.empty() ? "[" : ",") + event_json(event);
-      }
-      if (call_.json()) text += text.empty() ? "[]\n" : "]\n";
-      print(text);
-      return;
-    }
-    names_ = node_names(call_.client);
-    Table table(event_headings());
-    for (const EventLine& event : events) table.add(cells_of(event));
-    print(table.text(terminal_width()));
-  }
-
   Invocation& call_;
   const std::optional<JobId> job_;
   std::string cursor_;
   NodeNames names_;
+  Table table_{event_headings()};  // of a list
+  bool is_array_begun_ = false;    // of a list as JSON
   std::set<std::string> seen_;
   std::deque<std::string> seen_in_order_;
   bool is_first_ = true;

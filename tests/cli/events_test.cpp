@@ -41,16 +41,72 @@ std::size_t count_of(const std::string& text, const std::string& word) {
   return count;
 }
 
-TEST_F(EventCommands, AListIsWholeAndOldestFirst) {
-  const std::string job = "ab00000000";
-  server.on_loop([&](FakeNode& node) {
-    node.event_pages = {page_of({job_event(3, EventType::kTaskDone, job, 1)}, true),
-                        page_of({job_event(4, EventType::kJobDone, job)})};
-    node.event_pages[1].nodes = {death()};
-  });
+const char* const kJob = "ab00000000";
+
+// Two pages, the second of which tells of a node what the first has told.
+std::vector<client::EventList> two_pages() {
+  std::vector<client::EventList> pages = {
+      page_of({job_event(3, EventType::kTaskDone, kJob, 1)}, true),
+      page_of({job_event(4, EventType::kJobDone, kJob)})};
+  for (client::EventList& page : pages) page.nodes = {death()};
+  return pages;
+}
+
+TEST_F(EventCommands, AListIsWholeAndOfEachPageTheOldestComesFirst) {
+  server.on_loop([&](FakeNode& node) { node.event_pages = two_pages(); });
   const Ran ran = run({"events", "--quiet"});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "node.x.1.0.dead\n7.3.0\n7.4.0\n");
+}
+
+TEST_F(EventCommands, ATableOfSeveralPagesHasOneHeading) {
+  server.on_loop([&](FakeNode& node) { node.event_pages = two_pages(); });
+  const Ran ran = run({"events"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(count_of(ran.out, "JOB/TASK"), 1u) << ran.out;
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 4) << ran.out;
+  EXPECT_LT(ran.out.find("node_dead"), ran.out.find("task_done"));
+}
+
+TEST_F(EventCommands, WhatIsForgottenBetweenTwoPagesMakesAListIncomplete) {
+  server.on_loop([&](FakeNode& node) {
+    node.event_pages = two_pages();
+    node.event_pages[1].missed_groups = 1;
+    node.event_pages[1].is_more = true;
+  });
+  const Ran ran = run({"events", "--quiet"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(ran.out, "node.x.1.0.dead\n7.3.0\n7.4.0\n");
+  EXPECT_NE(ran.err.find("forgotten before they were read"), std::string::npos) << ran.err;
+}
+
+TEST_F(EventCommands, AnErrorAfterTheFirstPageLeavesAnArrayThatIsClosed) {
+  server.on_loop([&](FakeNode& node) {
+    node.event_pages = two_pages();
+    node.fault = [&node](const client::Request& request) -> std::optional<Error> {
+      const bool is_second =
+          std::holds_alternative<client::ListEvents>(request) && node.event_pages_told == 1;
+      if (!is_second) return std::nullopt;
+      return Error{Code::kLimit, "too many read events", "try again"};
+    };
+  });
+  const Ran ran = run({"events", "--json"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_TRUE(ran.out.starts_with("[{")) << ran.out;
+  EXPECT_TRUE(ran.out.ends_with("}]\n")) << ran.out;
+  EXPECT_EQ(count_of(ran.out, "\"id\""), 2u);
+  EXPECT_NE(ran.err.find("cut short: too many read events"), std::string::npos) << ran.err;
+}
+
+TEST_F(EventCommands, AnErrorInsteadOfTheFirstPageLeavesStdoutEmpty) {
+  server.on_loop([&](FakeNode& node) {
+    node.fault = [](const client::Request&) {
+      return Error{Code::kLimit, "too many read events", "try again"};
+    };
+  });
+  const Ran ran = run({"events", "--json"});
+  EXPECT_EQ(ran.code, 5);
+  EXPECT_EQ(ran.out, "");
 }
 
 TEST_F(EventCommands, WithoutSomeGroupsItIsIncompleteAndSaysSo) {
