@@ -6,8 +6,9 @@
 
 namespace dunlin {
 
-// For who has the node's directory. Ends the processes of a runner that is dead, and removes all
-// that lies in DIR/tasks; does nothing while a runner lives, for that one watches the disk itself.
+// For who has the node's directory. Ends the processes of a runner that is dead, and removes what
+// the node made in DIR/tasks; does nothing while a runner lives, for that one watches the disk
+// itself, or may live, and where DIR/tasks is a link.
 void remove_left_tasks(const std::string& directory);
 
 }  // namespace dunlin

@@ -157,8 +157,9 @@ void LogWriter::write_group() {
 // The transaction was undone, and packs are overwritten with the same bytes. What was set aside may
 // go to a task that writes faster: then that one's end is waited for.
 Result<void> LogWriter::write_on_full_disk() {
-  const bool has_tasks = !entries_in(directory_.file("tasks")).empty();
-  const Instant until = monotonic_now() + (has_tasks ? kFullPatience : Duration{});
+  // Empty ones are kept for tasks to come: there is nothing to be had from them.
+  const bool may_be_made = holds_anything(directory_.file("tasks"));
+  const Instant until = monotonic_now() + (may_be_made ? kFullPatience : Duration{});
   directory_.free_reserve();
   has_reserve_ = false;
   mailbox_.post_disk_full(StorageMailbox::Source::kLog, true);

@@ -34,6 +34,19 @@ std::vector<std::string> entries_in(const std::string& path) {
   return paths;
 }
 
+bool holds_anything(const std::string& root) {
+  const std::vector<std::string> paths = entries_in(root);
+  return std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
+    DIR* directory = opendir(path.c_str());
+    if (directory == nullptr) return errno != ENOENT && errno != ENOTDIR;
+    int entries = 0;
+    // Of the first three one at least is neither "." nor "..".
+    while (entries < 3 && readdir(directory) != nullptr) ++entries;
+    closedir(directory);
+    return entries == 3;
+  });
+}
+
 Result<Workdirs> Workdirs::open(std::string root, std::optional<FileOwner> owner) {
   // Tasks of another user pass through it, and see nothing but their own.
   const mode_t mode = owner ? 0711 : 0700;

@@ -87,7 +87,12 @@ Result<Bytes> read_output_of(const std::string& workdir, const std::string& name
 // What lies in a directory, as paths, in no order; nothing when it cannot be read.
 std::vector<std::string> entries_in(const std::string& path);
 
-// Whatever it contains, read-only directories and trees of any depth too.
+// Does anything lie in a directory of `root`? What cannot be read counts as full; files do not
+// count.
+bool holds_anything(const std::string& root);
+
+// Whatever it contains, read-only directories and trees of any depth too. Success as well when it
+// is gone, or goes meanwhile.
 Result<void> remove_tree(const std::string& path);
 
 }  // namespace dunlin

@@ -25,6 +25,8 @@ constexpr int kInner = O_NOFOLLOW | O_CLOEXEC;
 // Below this depth a directory is moved up before it is emptied, so that descriptors suffice.
 constexpr int kMaxRemoveDepth = 64;
 constexpr int kMaxRemoveRounds = 10'000'000;
+// Directories that somebody else filled again after they had been emptied.
+constexpr int kMaxRefilled = 10'000;
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
@@ -201,11 +203,14 @@ Result<void> Search::visit(int directory, const std::string& prefix, std::size_t
 
 // ---- removing ---------------------------------------------------------------------------------
 
+// Another one may be at work in the same tree (the runner's and the node's are): what is gone is
+// gone, whoever removed it.
 struct Remover {
   int top = -1;
   std::uint64_t moved = 0;
   bool has_moved = false;
   int rounds = 0;
+  int refilled = 0;
 
   // What cannot be entered or changed is made so first; root needs that for nothing.
   static FileDescriptor force_open(int directory, const char* name) {
@@ -220,7 +225,7 @@ struct Remover {
     for (int i = 0; i < 1000; ++i) {
       const std::string place = ".deep-" + std::to_string(moved++);
       has_moved = true;
-      if (renameat(directory, name, top, place.c_str()) == 0) return true;
+      if (renameat(directory, name, top, place.c_str()) == 0 || errno == ENOENT) return true;
       if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return false;
     }
     return false;
@@ -229,15 +234,21 @@ struct Remover {
   bool remove_entry(int directory, const char* name, int depth) {
     if (unlinkat(directory, name, 0) == 0 || errno == ENOENT) return true;
     if (errno != EISDIR && errno != EPERM) return false;
-    if (unlinkat(directory, name, AT_REMOVEDIR) == 0) return true;
+    if (unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
     if (errno != ENOTEMPTY && errno != EEXIST && errno != EACCES) return false;
     const FileDescriptor inner = force_open(directory, name);
-    if (!inner.is_open()) return false;
+    if (!inner.is_open()) return errno == ENOENT;
     if (depth >= kMaxRemoveDepth) {
       fchmod(inner.get(), 0700);
       return move_up(directory, name);
     }
-    return empty(inner.get(), depth + 1) && unlinkat(directory, name, AT_REMOVEDIR) == 0;
+    if (!empty(inner.get(), depth + 1)) return false;
+    // Somebody is still at work in it: it is met again in the next round.
+    return unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT || may_retry(errno);
+  }
+
+  bool may_retry(int error) {
+    return (error == ENOTEMPTY || error == EEXIST) && ++refilled <= kMaxRefilled;
   }
 
   // Again and again, since removing may hide entries from the stream that is being read.
@@ -246,7 +257,7 @@ struct Remover {
     for (;;) {
       if (++rounds > kMaxRemoveRounds) return false;
       const Directory stream = read_directory(directory);
-      if (!stream) return false;
+      if (!stream) return errno == ENOENT;
       bool is_empty = true;
       while (const dirent* entry = readdir(stream.get())) {
         if (is_dots(entry->d_name)) continue;
@@ -327,15 +338,17 @@ Result<void> remove_tree(const std::string& path) {
     return file_error("remove", path);
   }
   const FileDescriptor top = Remover::force_open(AT_FDCWD, path.c_str());
+  if (!top.is_open() && errno == ENOENT) return {};
   if (!top.is_open()) return file_error("open", path);
   Remover remover;
   remover.top = top.get();
-  do {
+  for (;;) {
     remover.has_moved = false;
     if (!remover.empty(top.get(), 0)) return file_error("empty", path);
-  } while (remover.has_moved);
-  if (rmdir(path.c_str()) != 0) return file_error("remove", path);
-  return {};
+    if (remover.has_moved) continue;
+    if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+    if (!remover.may_retry(errno)) return file_error("remove", path);
+  }
 }
 
 }  // namespace dunlin

@@ -1,7 +1,5 @@
 // What is promised of a disk on which there is no room.
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,34 +11,13 @@
 #include "os/storage_child.h"
 #include "os/storage_life.h"
 #include "os/temporary_directory.h"
+#include "os/tiny_disk.h"
 #include "os/troubled_disk.h"
 
 namespace dunlin {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool write_line(const char* path, const std::string& line) {
-  std::ofstream file(path);
-  file << line << std::flush;
-  return file.good();
-}
-
-// Mounts a file system of so many bytes in a namespace of this process' own. Whoever is not root,
-// or is not allowed to as root, becomes root of a user namespace first.
-bool mount_tiny_disk(const std::string& at, std::uint64_t bytes) {
-  const std::string uid = std::to_string(::geteuid());
-  const std::string gid = std::to_string(::getegid());
-  if (::unshare(CLONE_NEWNS) != 0) {
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-    if (!write_line("/proc/self/setgroups", "deny")) return false;
-    if (!write_line("/proc/self/uid_map", "0 " + uid + " 1")) return false;
-    if (!write_line("/proc/self/gid_map", "0 " + gid + " 1")) return false;
-  }
-  const std::string options = "size=" + std::to_string(bytes);
-  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("tiny", at.c_str(), "tmpfs", 0, options.c_str()) == 0;
-}
 
 // A small disk: a file system of its own, or a directory below which no more is written.
 class FullDisk : public testing::TestWithParam<bool> {
@@ -112,7 +89,7 @@ TEST_P(FullDisk, AWriteWaitsForRoomThatSomebodyIsMaking) {
     ASSERT_TRUE(life.open(node).has_value());
     life.write_durably(1);
     // A task that is to be ended.
-    fs::create_directories(node + "/tasks/1");
+    fs::create_directories(node + "/tasks/1/deep");
     std::ofstream(directory / "disk/filler") << std::string(22'000'000, 'x');
     for (int i = 0; i < 1000 && !life.full(); ++i) {
       life.write(100'000);

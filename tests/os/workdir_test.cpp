@@ -8,6 +8,7 @@
 
 #include "os/runner_testing.h"
 #include "os/temporary_directory.h"
+#include "os/thread.h"
 
 namespace dunlin {
 namespace {
@@ -195,6 +196,36 @@ TEST_F(Workdir, RemovalCopesWithAnyDepth) {
   close(at);
   EXPECT_TRUE(remove_tree(work_));
   EXPECT_NE(access(work_.c_str(), F_OK), 0);
+}
+
+TEST_F(Workdir, TwoMayRemoveOneTreeAtOnce) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string path = workdirs_.make().value();
+    std::string deep = path;
+    for (int i = 0; i < 80; ++i) {
+      deep += "/d";
+      ASSERT_EQ(mkdir(deep.c_str(), 0755), 0);
+      for (int j = 0; j < 10; ++j) write_text(deep + "/" + std::to_string(j), "");
+    }
+    Result<void> first;
+    Result<void> second;
+    {
+      const Thread one("one", [&] { first = remove_tree(path); });
+      const Thread other("other", [&] { second = remove_tree(path); });
+    }
+    EXPECT_TRUE(first) << first.error().message;
+    EXPECT_TRUE(second) << second.error().message;
+    EXPECT_NE(access(path.c_str(), F_OK), 0);
+  }
+}
+
+TEST_F(Workdir, EmptyDirectoriesHoldNothing) {
+  const std::string root = directory_ / "tasks";
+  ASSERT_EQ(mkdir((root + "/7").c_str(), 0755), 0);
+  EXPECT_FALSE(holds_anything(root)) << "two of them, both empty";
+  EXPECT_FALSE(holds_anything(directory_ / "none"));
+  write_text(root + "/7/.hidden", "");
+  EXPECT_TRUE(holds_anything(root));
 }
 
 TEST_F(Workdir, ADeepTreeOfOutputsIsAnErrorThatSaysSo) {
