@@ -66,13 +66,17 @@ DiskWatch::DiskWatch(std::string directory) : directory_(std::move(directory)) {
 DiskWatch::Look DiskWatch::look() const {
   struct statvfs about {};
   if (directory_.empty() || statvfs(directory_.c_str(), &about) != 0)
-    return {false, 0, kLongestPause};
+    return {false, 0, 0, kLongestPause};
   // What is kept for root is no part of the disk for anybody here.
   const std::uint64_t total = (about.f_blocks - (about.f_bfree - about.f_bavail)) * about.f_frsize;
-  const std::uint64_t free = about.f_bavail * about.f_frsize;
+  return judge(total, about.f_bavail * about.f_frsize);
+}
+
+DiskWatch::Look DiskWatch::judge(std::uint64_t total, std::uint64_t free) {
   const std::uint64_t low = low_water(total);
   Look look;
   look.is_low = free < low;
+  look.free = free;
   look.least_blamed = low / kBlamedPart;
   const auto spare = static_cast<std::int64_t>(look.is_low ? 0 : free - low);
   look.pause =
@@ -90,14 +94,38 @@ std::uint64_t DiskWatch::held_below(const std::string& path, std::size_t& entrie
   return count_below(top, disk.st_dev, 0, entries);
 }
 
-void DiskWatch::clear(std::string path) {
+std::vector<std::uint64_t> DiskWatch::held_by_each(const std::vector<std::string>& paths,
+                                                   std::size_t entries) const {
+  std::vector<std::uint64_t> bytes(paths.size());
+  std::vector<std::size_t> cut_short;
+  std::size_t left = entries;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const std::size_t share = std::max<std::size_t>(entries / 2 / paths.size(), 1);
+    std::size_t unused = share;
+    bytes[i] = held_below(paths[i], unused);
+    left -= std::min(left, share - unused);
+    if (unused == 0) cut_short.push_back(i);
+  }
+  for (std::size_t i = 0; i < cut_short.size(); ++i) {
+    const std::size_t share = left / (cut_short.size() - i);
+    std::size_t unused = share;
+    std::uint64_t& before = bytes[cut_short[i]];
+    before = std::max(before, held_below(paths[cut_short[i]], unused));
+    left -= share - unused;
+  }
+  return bytes;
+}
+
+void DiskWatch::clear(const std::string& path) {
   clearing_.reset();  // waits for the one before
   is_clearing_ = true;
-  clearing_ = std::make_unique<Thread>("clear", [this, path = std::move(path)] {
+  const auto remove = [this, path] {
     // What resists is removed with the attempt.
     static_cast<void>(remove_tree(path));
     is_clearing_ = false;
-  });
+  };
+  clearing_ = Thread::try_start("clear", remove);
+  if (!clearing_) remove();
 }
 
 }  // namespace dunlin

@@ -55,7 +55,7 @@ struct HeldProcess {
   // Told to end by TERM, not yet by KILL: its whole group may take its time.
   bool has_grace = false;
   bool killed_for_memory = false;
-  std::uint64_t killed_with = 0;  // bytes on the nearly full disk; 0: not for that
+  std::uint64_t killed_with = 0;  // bytes on the nearly full disk; 0: not for that, or not by that
   std::uint64_t peak = 0;
   HeldStream streams[2];
   ProcessExited end;

@@ -352,6 +352,7 @@ void HeldProcesses::on_exit(HeldProcess& held, Instant now) {
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, held.pidfd, nullptr);
   close(held.pidfd);
   held.pidfd = -1;
+  settle_disk(held, now);
   for (const int which : {0, 1}) {
     const HeldStream& stream = held.streams[which];
     if (stream.fd >= 0 && !stream.is_paused) read_stream(held, which);
@@ -362,12 +363,16 @@ void HeldProcesses::on_exit(HeldProcess& held, Instant now) {
   young_.push_front({now, held.index, held.generation});
 }
 
-// Descendants hold the output open: they die first, then what they wrote is read to the end.
-void HeldProcesses::cut(HeldProcess& held, Instant now) {
-  held.is_cut = true;
+void HeldProcesses::end_group(HeldProcess& held, Instant now) {
   kill(-held.pid, SIGKILL);
   leaders_[held.pid].has_ended = true;
   sweep(now);
+}
+
+// Descendants hold the output open: they die first, then what they wrote is read to the end.
+void HeldProcesses::cut(HeldProcess& held, Instant now) {
+  held.is_cut = true;
+  end_group(held, now);
   for (const int which : {0, 1}) {
     const HeldStream& stream = held.streams[which];
     if (stream.fd >= 0 && !stream.is_paused) read_stream(held, which);
@@ -379,9 +384,7 @@ void HeldProcesses::finish_if_done(HeldProcess& held, Instant now) {
   if (held.phase != HeldProcess::Phase::kExited || !held.is_read() || held.has_grace) return;
   held.phase = HeldProcess::Phase::kFinished;
   std::erase_if(cuts_, [&](const auto& cut) { return cut.second == held.index; });
-  kill(-held.pid, SIGKILL);
-  leaders_[held.pid].has_ended = true;
-  sweep(now);
+  end_group(held, now);
   int status = 0;
   rusage usage{};
   const pid_t reaped = wait4(held.pid, &status, 0, &usage);
@@ -389,8 +392,6 @@ void HeldProcesses::finish_if_done(HeldProcess& held, Instant now) {
   leaders_.erase(held.pid);
   limited_.erase(held.index);
   describe_end(held, status, usage);
-  // At once: nothing of it can be made durable before there is room.
-  if (held.killed_with > 0) disk_.clear(held.command.directory);
   if (held.has_cgroup) {
     cgroups_.close(held.sequence);
     sweep_at_ = std::min(sweep_at_, now + kSweepAgain);
@@ -452,37 +453,6 @@ void HeldProcesses::watch_memory(Instant now) {
     kill(-held.pid, SIGKILL);
   }
   watch_at_ = limited_.empty() ? Instant::never() : now + kMemoryWatch;
-}
-
-void HeldProcesses::watch_disk(Instant now) {
-  if (leaders_.empty()) {
-    disk_at_ = Instant::never();
-    return;
-  }
-  const DiskWatch::Look look = disk_.look();
-  disk_at_ = now + look.pause;
-  if (!look.is_low) return;
-  if (disk_.is_clearing() || !end_largest(look.least_blamed)) disk_at_ = now + kDiskWatchAgain;
-}
-
-// False when nobody holds enough to be ended for it, or somebody is being ended already.
-bool HeldProcesses::end_largest(std::uint64_t least) {
-  HeldProcess* largest = nullptr;
-  std::size_t entries = kMaxCountedEntries;
-  for (const auto& [key, index] : by_key_) {
-    HeldProcess& held = *slots_[index];
-    if (held.phase == HeldProcess::Phase::kFinished) continue;
-    if (held.killed_with > 0) return false;
-    if (held.phase != HeldProcess::Phase::kRunning) continue;
-    const std::uint64_t bytes = disk_.held_below(held.command.directory, entries);
-    if (bytes < least) continue;
-    least = bytes;
-    largest = &held;
-  }
-  if (largest == nullptr) return false;
-  largest->killed_with = least;
-  kill(-largest->pid, SIGKILL);
-  return true;
 }
 
 // One look at /proc for all whose leader died of the TERM that others of its group still handle.

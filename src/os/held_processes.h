@@ -16,6 +16,7 @@
 
 #include "os/cgroup.h"
 #include "os/cores.h"
+#include "os/disk_blame.h"
 #include "os/disk_watch.h"
 #include "os/escapees.h"
 #include "os/held_process.h"
@@ -100,7 +101,12 @@ class HeldProcesses {
   void sweep(Instant now);
   void watch_memory(Instant now);
   void watch_disk(Instant now);
-  bool end_largest(std::uint64_t least);
+  bool kill_again();
+  bool end_largest(const DiskWatch::Look& look);
+  std::vector<DiskHolder> count_holders(std::vector<HeldProcess*>& running);
+  bool kill_outright(HeldProcess& held);
+  void settle_disk(HeldProcess& held, Instant now);
+  void end_group(HeldProcess& held, Instant now);
   void queue_report(HeldProcess& held, bool is_urgent);
   bool report(HeldProcess& held, Bytes& out);
   HeldProcess* find(ProcessKey key);
@@ -115,6 +121,7 @@ class HeldProcesses {
   ProgramSearch programs_;
   Escapees escapees_;
   DiskWatch disk_;
+  DiskBlame blame_;
 
   std::vector<std::unique_ptr<HeldProcess>> slots_;  // the place in it is a part of the event data
   std::vector<std::uint32_t> free_slots_;

@@ -22,6 +22,16 @@ constexpr std::size_t kMaxInlineFiles = 8;
 // As the kernel's own limit of all strings of an exec, by default.
 constexpr std::size_t kMaxStrings = 2 * 1024 * 1024;
 
+// What stays of them in the task's directory: stdin loses its name when it is opened.
+std::uint64_t bytes_staged(const StartProcess& start) {
+  std::uint64_t bytes = 0;
+  for (const StagedFile& file : start.files) {
+    if (file.name == start.stdin_file) continue;
+    for (const FileExtent& extent : file.content) bytes += extent.length;
+  }
+  return bytes;
+}
+
 bool is_small(const std::vector<StagedFile>& files) {
   std::uint64_t bytes = 0;
   for (const StagedFile& file : files) {
@@ -168,6 +178,7 @@ tl::expected<RunnerStart, int> Runner::compose(StartProcess& start,
   command.memory = start.memory;
   command.stdin_file = start.stdin_file;
   command.host_directory = start.host_directory;
+  command.staged = bytes_staged(start);
   if (is_shipped_program(start)) start.argv[0] = directory + "/" + start.argv[0];
   bool is_sound = !start.argv.empty() && command.label.size() <= kMaxRunnerLabel;
   for (const std::string& word : start.argv) is_sound &= add_string(command.arguments, word);

@@ -46,10 +46,13 @@ struct RunnerStart {
   std::uint64_t memory = 0;    // bytes; 0: no limit
   std::string stdin_file;      // within `directory`, removed once it is open; empty: /dev/null
   std::string host_directory;  // becomes the working directory instead; empty: `directory` does
+  std::uint64_t staged = 0;  // bytes that lie in `directory` already, and are not the task's doing
+  static constexpr std::size_t kRequiredFields = 9;
   static constexpr auto fields() {
     return Fields<&RunnerStart::key, &RunnerStart::label, &RunnerStart::arguments,
                   &RunnerStart::environment, &RunnerStart::directory, &RunnerStart::cpus,
-                  &RunnerStart::memory, &RunnerStart::stdin_file, &RunnerStart::host_directory>{};
+                  &RunnerStart::memory, &RunnerStart::stdin_file, &RunnerStart::host_directory,
+                  &RunnerStart::staged>{};
   }
 };
 

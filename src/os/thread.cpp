@@ -16,7 +16,18 @@ constexpr std::size_t kStack = 256 * 1024;
 
 }  // namespace
 
-Thread::Thread(const char* name, std::function<void()> body) : body_(std::move(body)) {
+Thread::Thread(const char* name, std::function<void()> body) : Thread(std::move(body)) {
+  const bool is_started = start(name);
+  ASSERT(is_started);
+}
+
+std::unique_ptr<Thread> Thread::try_start(const char* name, std::function<void()> body) {
+  std::unique_ptr<Thread> thread(new Thread(std::move(body)));
+  if (!thread->start(name)) return nullptr;
+  return thread;
+}
+
+bool Thread::start(const char* name) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -24,14 +35,15 @@ Thread::Thread(const char* name, std::function<void()> body) : body_(std::move(b
   pthread_attr_t attributes;
   ASSERT(pthread_attr_init(&attributes) == 0);
   ASSERT(pthread_attr_setstacksize(&attributes, kStack) == 0);
-  ASSERT(pthread_create(&thread_, &attributes, &Thread::run, this) == 0);
+  is_started_ = pthread_create(&thread_, &attributes, &Thread::run, this) == 0;
   pthread_attr_destroy(&attributes);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(thread_, name);
+  if (is_started_) pthread_setname_np(thread_, name);
+  return is_started_;
 }
 
 Thread::~Thread() {
-  pthread_join(thread_, nullptr);
+  if (is_started_) pthread_join(thread_, nullptr);
 }
 
 void* Thread::run(void* self) {

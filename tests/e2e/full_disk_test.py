@@ -116,6 +116,16 @@ class FullDiskTest(unittest.TestCase):
         again = self.submit("true")
         self.good("wait", again)
 
+    def test_a_task_that_says_as_much_as_it_keeps_ends_as_well(self):
+        """Its output waits for room, and that for its end."""
+        self.up()
+        for job in [self.submit("exec 2>/dev/null; while :; do cat /dev/zero | tee -a large; done")
+                    for _ in range(2)]:
+            wait_for("its end", lambda job=job: self.task(job)["state"] == "failed", 60)
+            self.assertEqual(self.task(job)["reason"], "disk")
+        self.assertIsNone(self.node.poll(), self.said())
+        self.good("wait", self.submit("true"))
+
     def test_what_dead_tasks_left_goes_before_the_node_needs_room(self):
         self.up()
         self.good("wait", self.submit("true"))

@@ -77,6 +77,8 @@ inline constexpr const char* kDaemonScript =
 // Options for a runner made of this test program.
 RunnerOptions test_options(const std::string& directory, Duration unattended = seconds(20));
 
+// False when it takes too long.
+bool wait_until(const std::function<bool()>& condition, Duration limit = seconds(20));
 // Does no runner hold this directory any more? Waits a while for it.
 bool runner_is_gone(const std::string& directory, Duration limit = seconds(20));
 // Waits until there is no such process.
@@ -89,6 +91,10 @@ std::string read_text(const std::string& path);
 // The program's other life: `runner-node DIR SCRIPT TAKEN`. Runs the script as process 1, takes
 // its stdout up to TAKEN, writes DIR/node-ready when 2,000 bytes have come, and waits to be killed.
 int run_test_node(const std::vector<std::string>& words);
+
+// And one more: `leave-group FILE SIZE`. A task that leaves its process group and then fills a
+// file.
+int run_group_leaver(const std::string& file, long long size);
 
 // The first number in a text.
 inline int number_in(const std::string& text) {

@@ -1,7 +1,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,8 +16,6 @@
 
 namespace dunlin {
 
-namespace {
-
 bool wait_until(const std::function<bool()>& condition, Duration limit) {
   const Instant until = monotonic_now() + limit;
   while (!condition()) {
@@ -25,8 +25,6 @@ bool wait_until(const std::function<bool()>& condition, Duration limit) {
   }
   return true;
 }
-
-}  // namespace
 
 RunnerOptions test_options(const std::string& directory, Duration unattended) {
   RunnerOptions options;
@@ -195,6 +193,23 @@ int run_test_node(const std::vector<std::string>& words) {
   write_text(directory + "/node-ready", std::to_string(node.seen[1].pid));
   node.wait([] { return false; }, seconds(120));
   return 0;
+}
+
+int run_group_leaver(const std::string& file, long long size) {
+  const pid_t other = fork();
+  if (other == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
+  }
+  if (setpgid(other, other) != 0 || setpgid(0, other) != 0) return 1;
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const std::string piece(64 * 1024, 'x');
+  for (long long written = 0; written < size;) {
+    const ssize_t count = write(fd, piece.data(), piece.size());
+    if (count < 0) return 1;
+    written += count;
+  }
+  for (;;) pause();
 }
 
 }  // namespace dunlin

@@ -47,9 +47,10 @@ std::string path_of_file(int file) {
 std::uint64_t bytes_in_use() {
   std::uint64_t sum = 0;
   std::error_code error;
-  for (const auto& entry :
-       std::filesystem::recursive_directory_iterator(limited_directory, error)) {
-    const std::uint64_t size = entry.is_regular_file(error) ? entry.file_size(error) : 0;
+  // What goes away meanwhile is no error.
+  for (auto at = std::filesystem::recursive_directory_iterator(limited_directory, error);
+       at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    const std::uint64_t size = at->is_regular_file(error) ? at->file_size(error) : 0;
     if (!error) sum += size;
   }
   return sum;
