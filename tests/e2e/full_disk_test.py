@@ -43,6 +43,7 @@ class FullDiskTest(unittest.TestCase):
     def end(self):
         signal.alarm(0)
         if self.node and self.node.poll() is None:
+            self.node.send_signal(signal.SIGCONT)
             self.node.terminate()
             self.node.wait(30)
         wait_for("the end of all", lambda: not processes_with(self.root))
@@ -116,11 +117,24 @@ class FullDiskTest(unittest.TestCase):
         again = self.submit("true")
         self.good("wait", again)
 
-    def test_a_task_that_says_as_much_as_it_keeps_ends_as_well(self):
-        """Its output waits for room, and that for its end."""
+    def test_room_comes_back_while_nobody_takes_the_output_of_who_filled_the_disk(self):
         self.up()
-        for job in [self.submit("exec 2>/dev/null; while :; do cat /dev/zero | tee -a large; done")
-                    for _ in range(2)]:
+        job = self.submit("exec 2>/dev/null; touch ready; while [ ! -e go ]; do sleep 0.01; done; "
+                          "cat /dev/zero & while :; do cat /dev/zero >> large; done")
+        ready, = wait_for("the task", lambda: list((self.dir / "tasks").glob("*/ready")))
+        self.node.send_signal(signal.SIGSTOP)
+        (ready.parent / "go").touch()
+        wait_for("its end", lambda: not ready.exists())
+        wait_for("room", lambda: self.free() > SIZE // 2)
+        self.node.send_signal(signal.SIGCONT)
+        wait_for("its result", lambda: self.task(job)["state"] == "failed", 60)
+        self.assertEqual(self.task(job)["reason"], "disk")
+        self.assertIsNone(self.node.poll(), self.said())
+
+    def test_a_task_that_says_all_that_it_keeps_ends_as_well(self):
+        self.up()
+        for _ in range(2):
+            job = self.submit("exec 2>/dev/null; while :; do cat /dev/zero | tee -a large; done")
             wait_for("its end", lambda job=job: self.task(job)["state"] == "failed", 60)
             self.assertEqual(self.task(job)["reason"], "disk")
         self.assertIsNone(self.node.poll(), self.said())

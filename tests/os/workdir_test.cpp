@@ -199,13 +199,13 @@ TEST_F(Workdir, RemovalCopesWithAnyDepth) {
 }
 
 TEST_F(Workdir, TwoMayRemoveOneTreeAtOnce) {
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 10; ++round) {
     const std::string path = workdirs_.make().value();
     std::string deep = path;
-    for (int i = 0; i < 80; ++i) {
+    for (int i = 0; i < 70; ++i) {
       deep += "/d";
       ASSERT_EQ(mkdir(deep.c_str(), 0755), 0);
-      for (int j = 0; j < 10; ++j) write_text(deep + "/" + std::to_string(j), "");
+      for (int j = 0; j < 5; ++j) write_text(deep + "/" + std::to_string(j), "");
     }
     Result<void> first;
     Result<void> second;
