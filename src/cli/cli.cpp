@@ -224,8 +224,10 @@ const OptionTable& general_options() {
   return table;
 }
 
-const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {
+namespace {
+
+std::vector<Command> node_commands() {
+  return {
       {"up", "start a node on this host, and found or join a cluster", "[options]",
        "dunlin up --join 10.0.0.5:7400 --token-file token", &up_options(), Words::kAnywhere, 0, 0,
        run_up, true},
@@ -251,6 +253,11 @@ const std::vector<Command>& commands() {
        "dunlin token list", &token_list_options(), Words::kAnywhere, 0, 0, run_token_list},
       {"token revoke", "nobody gets in by it any more", "ID...", "dunlin token revoke 4n7c",
        &no_options(), Words::kAnywhere, 1, kAny, run_token_revoke},
+  };
+}
+
+std::vector<Command> job_commands() {
+  return {
       {"run", "run a command in the cluster as if it were here", "[options] [--] CMD ARG...",
        "dunlin run -c 4 -- make -j4", &run_options(), Words::kCommand, 1, kAny, run_run},
       {"submit", "hand in a job of one task or many; prints its id",
@@ -297,6 +304,16 @@ const std::vector<Command>& commands() {
       {"fs", "", "", "", &no_options()},
       {"mount", "", "", "", &no_options()},
   };
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = [] {
+    std::vector<Command> both = node_commands();
+    for (const Command& command : job_commands()) both.push_back(command);
+    return both;
+  }();
   return all;
 }
 

@@ -39,7 +39,7 @@ Result<Raw> ask_raw(Client& client) {
   return Raw{nodes->body, jobs->body, jobs->header("dunlin-more") == "1"};
 }
 
-Result<TopSample> sample_of(Raw raw) {
+Result<TopSample> sample_of(const Raw& raw) {
   auto nodes = nodes_from_json(raw.nodes);
   if (!nodes) return tl::unexpected(nodes.error());
   auto jobs = jobs_from_json(raw.jobs);
@@ -50,7 +50,7 @@ Result<TopSample> sample_of(Raw raw) {
 Result<TopSample> take_sample(Client& client) {
   Result<Raw> raw = ask_raw(client);
   if (!raw) return tl::unexpected(raw.error());
-  return sample_of(std::move(*raw));
+  return sample_of(*raw);
 }
 
 // Asks when it is told to, and wakes whoever waits at `ready` with what it has heard.
@@ -171,7 +171,7 @@ int print_once(Invocation& call) {
     print("{\"nodes\":" + raw->nodes + ",\"jobs\":" + raw->jobs + "}\n");
     return kExitWell;
   }
-  const Result<TopSample> sample = sample_of(std::move(*raw));
+  const Result<TopSample> sample = sample_of(*raw);
   if (!sample) return call.failed(sample.error());
   std::string text;
   for (const std::string& line : top_lines(*sample, {}, "", 0, 0)) text += line + "\n";

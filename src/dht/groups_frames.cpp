@@ -167,8 +167,9 @@ PromiseReply Groups::Parts::promises_of(const NodeId& node, Boot to_boot) const 
   const Peer* peer = peers.find(node);
   PromiseReply reply =
       PromiseCheck::answer(peer == nullptr ? Peer{} : *peer, to_boot, std::move(promises));
-  for (std::uint16_t i = 0; i < retired.size(); ++i) {
-    if (retired[i] > 0) reply.retired.push_back({GroupId{i}, retired[i]});
+  for (std::size_t i = 0; i < retired.size(); ++i) {
+    const GroupId group{static_cast<std::uint16_t>(i)};
+    if (retired[i] > 0) reply.retired.push_back({group, retired[i]});
   }
   return reply;
 }

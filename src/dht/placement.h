@@ -60,7 +60,7 @@ class Placement {
 
   std::vector<PlacementHost> hosts_;    // sorted by id
   std::vector<PlacementHost> present_;  // and absent: those that count
-  bool somebody_leaves_ = false;               // a host that is leaving
+  bool somebody_leaves_ = false;        // a host that is leaving
   std::uint32_t wanted_ = 1;            // voters of a group
   std::uint64_t hash_ = 0;
   std::vector<std::size_t> head_;  // per group, index into present_; empty with too few hosts

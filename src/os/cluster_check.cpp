@@ -66,7 +66,7 @@ class ClusterCheck {
     const Session::Target target = key_.target();
     Connection::Events events;
     events.on_open = [this](Connection&) { is_own_ = over_ = true; };
-    events.on_frame = [](Connection&, Bytes) {};
+    events.on_frame = [](Connection&, const Bytes&) {};
     events.on_end = [this, &server](Connection&, const Error& error) {
       server.connection = nullptr;
       server.is_other = error.code == Code::kConflict;

@@ -62,7 +62,7 @@ void DialChecks::dial(NodeId peer, const PublicKey& key, const SocketAddress& ad
   const Session::Target target = key_.target(key);
   Connection::Events events;
   events.on_open = [this, peer](Connection&) { end(peer, {}); };
-  events.on_frame = [](Connection&, Bytes) {};
+  events.on_frame = [](Connection&, const Bytes&) {};
   events.on_end = [this, peer](Connection&, const Error& error) {
     checks_.at(peer).connection = nullptr;
     end(peer, verdict_on(error));

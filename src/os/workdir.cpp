@@ -28,7 +28,7 @@ std::vector<std::string> entries_in(const std::string& path) {
   if (directory == nullptr) return paths;
   while (const dirent* entry = readdir(directory)) {
     const std::string name = entry->d_name;
-    if (name != "." && name != "..") paths.push_back(path + "/" + name);
+    if (name != "." && name != "..") paths.emplace_back(path).append("/").append(name);
   }
   closedir(directory);
   return paths;

@@ -1,7 +1,6 @@
 #include "sched/job_views.h"
 
 #include <algorithm>
-#include <ranges>
 
 namespace dunlin::sched {
 
@@ -14,10 +13,10 @@ constexpr std::int64_t kRecentMs = 24LL * 3600 * 1000;
 const AttemptRecord* closing_record(const TaskDetail* detail, Closed state) {
   if (detail == nullptr || detail->attempts.empty()) return nullptr;
   // The newest: earlier rounds have left theirs.
-  for (const AttemptRecord& record : std::views::reverse(detail->attempts)) {
-    if (state == Closed::kDone && record.end == AttemptEnd::kSuccess) return &record;
-    if (state == Closed::kFailed && record.attempt == detail->superseded) return &record;
-    if (state == Closed::kCancelled && record.end == AttemptEnd::kCancelled) return &record;
+  for (auto at = detail->attempts.rbegin(); at != detail->attempts.rend(); ++at) {
+    if (state == Closed::kDone && at->end == AttemptEnd::kSuccess) return &*at;
+    if (state == Closed::kFailed && at->attempt == detail->superseded) return &*at;
+    if (state == Closed::kCancelled && at->end == AttemptEnd::kCancelled) return &*at;
   }
   return state == Closed::kCancelled ? &detail->attempts.back() : nullptr;
 }

@@ -137,9 +137,11 @@ std::string placement_shortage(const Placement& where,
   if (!where.zone.empty() && !has_any([&](const auto& m) { return m.zone == where.zone; })) {
     return "it asks for the zone '" + where.zone + "', and no node is there";
   }
-  for (const auto& [name, value] : where.labels) {
-    if (has_any([&](const auto& m) { return has_label(m, name, value); })) continue;
-    return "it asks for the label " + name + "=" + value + ", and no node has it";
+  for (const auto& label : where.labels) {
+    if (has_any([&](const auto& m) { return has_label(m, label.first, label.second); })) continue;
+    std::string line = "it asks for the label ";
+    line.append(label.first).append("=").append(label.second);
+    return line + ", and no node has it";
   }
   return {};
 }
