@@ -54,6 +54,7 @@ struct HeldProcess {
   bool is_cut = false;  // its descendants were killed: an empty pipe is at its end
   // Told to end by TERM, not yet by KILL: its whole group may take its time.
   bool has_grace = false;
+  bool told_to_end = false;
   bool killed_for_memory = false;
   std::uint64_t killed_with = 0;  // bytes on the nearly full disk; 0: not for that, or not by that
   std::uint64_t peak = 0;

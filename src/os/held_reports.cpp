@@ -28,7 +28,9 @@ void HeldProcesses::signal(ProcessKey key, int signal) {
   if (held == nullptr || held->phase == HeldProcess::Phase::kFinished) return;
   // A child that has not come to setpgid() yet has no group of its own.
   if (kill(-held->pid, signal) != 0) kill(held->pid, signal);
-  if (signal == SIGTERM && held->phase == HeldProcess::Phase::kRunning) held->has_grace = true;
+  const bool runs = held->phase == HeldProcess::Phase::kRunning;
+  if (runs && (signal == SIGTERM || signal == SIGKILL)) held->told_to_end = true;
+  if (signal == SIGTERM && runs) held->has_grace = true;
   if (signal == SIGKILL) held->has_grace = false;
   // What is left of an ended process does not wait for its grace when killed.
   if (signal == SIGKILL && held->phase == HeldProcess::Phase::kExited && !held->is_cut) {
@@ -96,7 +98,8 @@ void HeldProcesses::list(Bytes& out) {
                      held.end.started_at,
                      held.phase == HeldProcess::Phase::kFinished,
                      held.streams[0].output.taken(),
-                     held.streams[1].output.taken()};
+                     held.streams[1].output.taken(),
+                     held.told_to_end};
     entry.directory = held.command.directory;
     held.told_start = true;
     held.told_end = false;

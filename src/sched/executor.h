@@ -152,6 +152,7 @@ class Executor {
     bool has_room = true;    // its room is counted as used
     bool is_ending = false;  // has had its TERM
     bool timed_out = false;
+    bool told_before = false;  // to end, by an earlier life of the node, which is why unknown
     bool dropped = false;
     std::optional<ProcessExited> exit;
     // Collection of outputs, one file and one piece at a time.

@@ -37,6 +37,11 @@ bool lacks_means(const ProcessExited& exit) {
          std::end(kLacking);
 }
 
+bool is_over_time(const JobSpec& spec, const ProcessExited& exit) {
+  const std::int64_t ms = exit.finished_at.ms - exit.started_at.ms;
+  return spec.time_limit.us > 0 && ms >= spec.time_limit.milliseconds();
+}
+
 // What of these outputs is more than a result may carry; empty: nothing.
 std::string excess_of(const std::vector<FoundOutput>& files) {
   if (files.size() > kMaxOutputFiles) {
@@ -243,6 +248,7 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
   process.started = turn.now - age;
   process.started_at = held.started_at;
   process.is_frozen.reset();
+  process.told_before = held.told_to_end;
   take_room(turn.now, job.user, process.room);
   used_gpus_.insert(process.gpus.begin(), process.gpus.end());
   job.keys.insert(held.key);
@@ -414,6 +420,11 @@ void Executor::conclude(Turn& turn, ProcessKey key) {
   HeldJob& job = jobs_.at(process.job);
   // An adopted attempt of a job that is not described yet: its outputs are not known to be wanted.
   if (!job.spec) return;
+  if (process.told_before && !process.timed_out) {
+    // By an earlier life that handed it back, or dropped it: its end is none of the task's.
+    if (!is_over_time(*job.spec, *process.exit)) return give_up(turn, key);
+    process.timed_out = true;
+  }
   if (process.wants_outputs && !process.outputs_done) return;
   process.reported = true;
   Finished finished;

@@ -28,9 +28,12 @@ struct RunnerHeld {
   bool exited = false;             // its ProcessExited follows, after the untaken output
   std::uint64_t stdout_taken = 0;  // ProcessOutput goes on from these offsets: what lies before
   std::uint64_t stderr_taken = 0;  // was acknowledged by OutputTaken
+  bool told_to_end = false;        // it was sent TERM or KILL while it ran
+  static constexpr std::size_t kRequiredFields = 7;
   static constexpr auto fields() {
-    return Fields<&RunnerHeld::key, &RunnerHeld::label, &RunnerHeld::pid, &RunnerHeld::started_at,
-                  &RunnerHeld::exited, &RunnerHeld::stdout_taken, &RunnerHeld::stderr_taken>{};
+    using H = RunnerHeld;
+    return Fields<&H::key, &H::label, &H::pid, &H::started_at, &H::exited, &H::stdout_taken,
+                  &H::stderr_taken, &H::told_to_end>{};
   }
 };
 

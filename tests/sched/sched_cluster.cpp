@@ -152,8 +152,8 @@ void Cluster::start(std::size_t host) {
     process.delivered = process.output_from;
     process.exit_told = false;
     ready.held.push_back({process.key, process.label, process.pid, process.started_at,
-                          process.exit.has_value(), process.output_from[0],
-                          process.output_from[1]});
+                          process.exit.has_value(), process.output_from[0], process.output_from[1],
+                          process.told_to_end});
   }
   tell(host, ready);
   for (const RunnerHeld& held : ready.held) deliver(host, held.key);

@@ -43,6 +43,7 @@ struct SimProcess {
       frozen_end;  // code and signal: once it goes on
   std::optional<ProcessExited> exit;
   bool exit_told = false;
+  bool told_to_end = false;
   std::map<std::string, Bytes> files;
 };
 
@@ -56,6 +57,7 @@ struct ClusterOptions {
   Duration least_delay = microseconds(100);
   Duration most_delay = microseconds(300);
   bool check = true;
+  Duration time_to_end = {};                  // of a process that was told to
   std::set<std::size_t> root_jobs_only = {};  // hosts whose tasks run as root
   bool root_jobs_only_is_told = true;         // to the other hosts
   std::uint64_t most_group_bytes = SchedConfig{}.most_group_bytes;

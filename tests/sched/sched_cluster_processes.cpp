@@ -23,13 +23,17 @@ void Cluster::perform_runner(std::size_t host, const Effects& effects) {
   for (const SignalProcess& order : effects.signals) {
     SimProcess* process = find(host, order.key);
     if (process == nullptr || process->exit) continue;
+    process->told_to_end |= order.signal == kSignalTerm || order.signal == kSignalKill;
     if (order.signal == kSignalStop) {
       process->is_frozen = true;
     } else if (order.signal == kSignalContinue) {
       thaw(host, *process);
     } else if (order.signal == kSignalKill || process->argv[0] != "stubborn") {
       if (order.signal == kSignalKill) process->is_frozen = false;
-      end_process(host, order.key, 128 + order.signal, order.signal);
+      const auto end = [this, host, key = order.key, number = order.signal] {
+        end_process(host, key, 128 + number, number);
+      };
+      options_.time_to_end.us > 0 ? after(options_.time_to_end, end) : end();
     }
   }
   for (const OutputTaken& taken : effects.taken) {

@@ -251,6 +251,20 @@ TEST(Restart, OfTheNodeProcessAloneGoesOnWithItsTasks) {
   EXPECT_TRUE(cluster.violations().empty());
 }
 
+// It handed its tasks back, and died before it could tell.
+TEST(Restart, WhatAnEarlierLifeWasToldToEndHasNotFailed) {
+  Cluster cluster({.nodes = 3, .cpus = 10, .time_to_end = milliseconds(100)});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "20000"}, 30));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 30; }, seconds(5)));
+  cluster.hand_back(2);
+  cluster.crash_process(2);
+  cluster.run_for(milliseconds(800));
+  cluster.restart(2);
+  EXPECT_TRUE(cluster.ends(job, seconds(60)));
+  EXPECT_EQ(cluster.show(job).tasks.done, 30u);
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
 TEST(Restart, OfANodeProcessTakenForDeadGoesOnWithItsTasksAndEndsTheNewerAttempts) {
   Cluster cluster({.nodes = 3, .cpus = 10});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "200000"}, 15));

@@ -84,8 +84,8 @@ void SimRunner::attach(const NodeId& node) {
     process.delivered = process.output_from;
     process.exit_told = false;
     ready.held.push_back({key, process.label, process.pid, process.started_at,
-                          process.exit.has_value(), process.output_from[0],
-                          process.output_from[1]});
+                          process.exit.has_value(), process.output_from[0], process.output_from[1],
+                          process.told_to_end});
   }
   tell_(ready);
   for (const RunnerHeld& held : ready.held) deliver(held.key);
@@ -178,6 +178,7 @@ void SimRunner::signal(const SignalProcess& order) {
   const bool goes_on = order.signal == kSignalContinue || order.signal == kSignalKill;
   if (process->frozen && goes_on) thaw(key, *process);
   if (order.signal == kSignalContinue) return;
+  process->told_to_end = true;
   if (order.signal == kSignalTerm && process->script.stubborn) return;
   later(microseconds(100), key, [this, key, number = order.signal](Process& victim) {
     if (!victim.exit) end(key, victim, 128 + number, number);

@@ -88,6 +88,7 @@ class SimRunner {
     std::array<std::uint64_t, 2> unwritten{};  // waits for the window
     std::optional<ProcessExited> exit;
     bool exit_told = false;
+    bool told_to_end = false;
     bool ending = false;  // by itself, as soon as its output is out
     std::int32_t end_code = 0;
     bool frozen = false;
