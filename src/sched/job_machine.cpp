@@ -152,23 +152,21 @@ std::string suspected(const std::vector<NodeId>& nodes) {
   return line;
 }
 
-// Of a task that is attempted over and over the oldest records go, and it grows no more.
-std::size_t attempts_kept(const Job& job, std::uint32_t index) {
-  const TaskDetail* detail = job.detail(index);
-  return detail == nullptr ? 0 : detail->attempts.size();
-}
-
 LossKind kind_of(const LostCommand& command, bool was_waiting) {
   if (command.node_lost) return LossKind::kNodeLost;
   return was_waiting ? LossKind::kGivenBackUnstarted : LossKind::kGivenBack;
 }
 
-void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const Attempt& attempt,
-                EventLog& events) {
-  if (!job.counts(index, attempt)) return;
+// How many records it has added: of a task that is attempted over and over the oldest go, and it
+// grows no more.
+std::size_t apply_loss(Job& job, std::uint32_t index, const LostCommand& command,
+                       const Attempt& attempt, EventLog& events) {
+  if (!job.counts(index, attempt)) return 0;
   TaskDetail& detail = job.details[index];
-  if (detail.is_superseded(attempt)) return;
+  if (detail.is_superseded(attempt)) return 0;
+  const std::size_t before = detail.attempts.size();
   AttemptRecord& record = record_of(detail, attempt, command.node);
+  const std::size_t added = detail.attempts.size() - before;
   record.end = AttemptEnd::kLost;
   record.finished = command.at;
   ++detail.closed;
@@ -196,7 +194,7 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   if (may_go_on) {
     event.code = static_cast<std::int32_t>(kind_of(command, was_waiting));
     events.add_task(std::move(event));
-    return;
+    return added;
   }
   record.reason = Reason::kCrashLimit;
   record.detail =
@@ -210,6 +208,7 @@ void apply_loss(Job& job, std::uint32_t index, const LostCommand& command, const
   row.node = node_number(job, command.node);
   row.finished_ms = since_submission(job, command.at);
   fail_task(job, index, Reason::kCrashLimit, row);
+  return added;
 }
 
 struct UnderWay {
@@ -444,9 +443,7 @@ void JobMachine::apply(GroupId group, LogIndex index, const LostCommand& command
     if (!is_within(run, job->head.total)) continue;
     std::uint64_t added = 0;
     for (std::uint32_t i = 0; i < run.count; ++i) {
-      const std::size_t before = attempts_kept(*job, run.first + i);
-      apply_loss(*job, run.first + i, command, run.attempt, events_);
-      added += attempts_kept(*job, run.first + i) - before;
+      added += apply_loss(*job, run.first + i, command, run.attempt, events_);
     }
     grow(group, *job, kAttemptBytes * added);
   }
