@@ -52,33 +52,17 @@ bool is_sane(const GroupEvents& part) {
 
 }  // namespace
 
-EventReader::EventReader(NodeId self, const EventLog& log, const Coordinator& coordinator,
-                         const Members& members, std::uint16_t group_count,
+EventReader::EventReader(const EventLog& log, const Coordinator& coordinator,
+                         const GroupLeaders& leaders, std::uint16_t group_count,
                          std::uint64_t first_token, std::uint64_t chance)
-    : self_(self),
-      log_(log),
+    : log_(log),
       coordinator_(coordinator),
-      members_(members),
+      leaders_(leaders),
       group_count_(group_count),
       next_token_(first_token),
       next_reader_(chance | 1) {}
 
-void EventReader::learn_leader(GroupId group, std::optional<NodeId> leader) {
-  if (leader) {
-    leaders_[group] = *leader;
-  } else {
-    leaders_.erase(group);
-  }
-}
-
 // ---- answering ----------------------------------------------------------------------------------
-
-bool EventReader::is_served(GroupId group) const {
-  if (coordinator_.leads(group)) return true;
-  const auto leader = leaders_.find(group);
-  // Who led it here until a moment ago knows of no other yet.
-  return leader != leaders_.end() && leader->second != self_ && members_.is_alive(leader->second);
-}
 
 // One that this node leads may have no entry yet.
 bool EventReader::is_known(GroupId group) const {
@@ -144,7 +128,7 @@ void EventReader::answer(Turn& turn, NodeId to, const AskEvents& question) const
       part.group = group;
       part.from = part.next = from;
     }
-    part.is_served = is_served(group);
+    part.is_served = leaders_.is_served(group);
     reply.groups.push_back(std::move(part));
   }
   turn.send(to, reply);
@@ -165,15 +149,6 @@ void EventReader::applied(Turn& turn, GroupId group) {
 }
 
 // ---- gathering ----------------------------------------------------------------------------------
-
-std::vector<NodeId> EventReader::reachable() const {
-  std::vector<NodeId> nodes{self_};
-  for (const auto& [node, member] : members_.all()) {
-    if (nodes.size() >= kMaxEventNodes) break;
-    if (node != self_ && !members_.is_gone(node)) nodes.push_back(node);
-  }
-  return nodes;
-}
 
 void EventReader::list(Turn& turn, std::uint64_t request, const ListEvents& query) {
   if (gathers_.size() >= kMaxEventGathers) {
@@ -228,33 +203,24 @@ void EventReader::start(Turn& turn, Gather gather) {
   gather.hold_until = turn.now + gather.query.hold;
   gather.until = gather.hold_until + (holds ? kEventHeldPatience : kEventPatience);
   if (!holds) gather.ask_at = turn.now + kEventSecond;
-  std::map<NodeId, std::vector<GroupId>> questions;
-  std::vector<GroupId> unled;
-  for (const auto& [group, wanted] : gather.groups) {
-    const auto leader = leaders_.find(group);
-    if (coordinator_.leads(group)) {
-      questions[self_].push_back(group);
-    } else if (leader != leaders_.end() && !members_.is_gone(leader->second)) {
-      questions[leader->second].push_back(group);
-    } else {
-      unled.push_back(group);
-    }
-  }
+  std::vector<GroupId> wanted;
+  for (const auto& [group, place] : gather.groups) wanted.push_back(group);
+  const GroupLeaders::Addressees to = leaders_.addressees(wanted);
   constexpr std::size_t kLeast = 256;
-  gather.limit = std::max(kLeast, kMaxEventsListed / std::max<std::size_t>(1, questions.size()));
-  for (const auto& [node, groups] : questions) {
+  gather.limit = std::max(kLeast, kMaxEventsListed / std::max<std::size_t>(1, to.leaders.size()));
+  for (const auto& [node, groups] : to.leaders) {
     const std::uint64_t token = ask(turn, gather, node, groups, gather.query.hold);
     gather.held.insert(token);
     for (const GroupId group : groups) gather.groups[group].question = token;
   }
-  if (!unled.empty()) ask_all(turn, gather, unled);
+  if (!to.unled.empty()) ask_all(turn, gather, to.unled);
   gathers_.emplace(next_token_++, std::move(gather));
 }
 
 // At once: whoever has no replica says so, and whoever has lost its leader may never have news.
 void EventReader::ask_all(Turn& turn, Gather& gather, const std::vector<GroupId>& groups) {
   for (const GroupId group : groups) gather.groups.at(group).asked_all = true;
-  for (const NodeId& node : reachable()) {
+  for (const NodeId& node : leaders_.reachable()) {
     gather.polled.insert(ask(turn, gather, node, groups, {}));
   }
 }

@@ -15,15 +15,14 @@
 #include <vector>
 
 #include "sched/coordinator.h"
+#include "sched/group_leaders.h"
 #include "sched/job_machine.h"
-#include "sched/members.h"
 #include "sched/turn.h"
 
 namespace dunlin::sched {
 
 constexpr std::size_t kMaxEventGathers = 256;            // under way from this node
 constexpr std::size_t kMaxHeldQuestions = 1024;          // of other nodes; over it: not held
-constexpr std::size_t kMaxEventNodes = 64;               // asked where no leader is known
 constexpr std::size_t kMaxEventsListed = 8192;           // in one answer to a client, about
 constexpr std::size_t kMaxEventFrameBytes = 512 * 1024;  // of runs in one frame
 constexpr Duration kMostEventHold = seconds(20);
@@ -35,11 +34,9 @@ constexpr Duration kEventGrace = milliseconds(50);    // for others' news, once 
 
 class EventReader {
  public:
-  EventReader(NodeId self, const EventLog& log, const Coordinator& coordinator,
-              const Members& members, std::uint16_t group_count, std::uint64_t first_token,
-              std::uint64_t chance);
+  EventReader(const EventLog& log, const Coordinator& coordinator, const GroupLeaders& leaders,
+              std::uint16_t group_count, std::uint64_t first_token, std::uint64_t chance);
 
-  void learn_leader(GroupId group, std::optional<NodeId> leader);
   // Answered by one EventsListed.
   void list(Turn& turn, std::uint64_t request, const ListEvents& query);
   // Something else is to be told to the reader: it is answered with what there is.
@@ -98,18 +95,14 @@ class EventReader {
   AskEvents release(const Asker& asker);
   bool is_reading(std::uint64_t reader) const;
   bool has_news(const AskEvents& question) const;
-  bool is_served(GroupId group) const;
   bool is_known(GroupId group) const;
-  std::vector<NodeId> reachable() const;
 
-  const NodeId self_;
   const EventLog& log_;
   const Coordinator& coordinator_;
-  const Members& members_;
+  const GroupLeaders& leaders_;
   const std::uint16_t group_count_;
   std::uint64_t next_token_;
   std::uint64_t next_reader_;
-  std::map<GroupId, NodeId> leaders_;
   Gathers gathers_;  // by number
   struct Held {
     AskEvents question;

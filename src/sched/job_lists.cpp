@@ -27,33 +27,21 @@ std::size_t limit_of(const ListJobs& query) {
 
 }  // namespace
 
-JobLists::JobLists(NodeId self, const JobMachine& machine, const Coordinator& coordinator,
-                   const Members& members, std::uint16_t group_count, std::uint64_t first_token)
-    : self_(self),
-      machine_(machine),
+JobLists::JobLists(const JobMachine& machine, const Coordinator& coordinator,
+                   const GroupLeaders& leaders, std::uint16_t group_count,
+                   std::uint64_t first_token)
+    : machine_(machine),
       coordinator_(coordinator),
-      members_(members),
+      leaders_(leaders),
       group_count_(group_count),
       next_token_(first_token) {}
-
-void JobLists::learn_leader(GroupId group, std::optional<NodeId> leader) {
-  if (leader) {
-    leaders_[group] = *leader;
-  } else {
-    leaders_.erase(group);
-  }
-}
 
 // ---- answering ----------------------------------------------------------------------------------
 
 JobLists::Rank JobLists::rank_here(GroupId group) const {
   if (coordinator_.leads(group)) return Rank::kLed;
   if (machine_.jobs(group) == nullptr) return Rank::kNone;
-  const auto leader = leaders_.find(group);
-  // Who led it here until a moment ago knows of no other yet.
-  const bool has_leader =
-      leader != leaders_.end() && leader->second != self_ && members_.is_alive(leader->second);
-  return has_leader ? Rank::kReplicated : Rank::kOrphaned;
+  return leaders_.is_served(group) ? Rank::kReplicated : Rank::kOrphaned;
 }
 
 void JobLists::add_group(const AskJobs& question, GroupId group, JobsReply& reply) const {
@@ -112,15 +100,6 @@ void JobLists::on(Turn& turn, NodeId from, const AskJob& message) {
 
 // ---- gathering ----------------------------------------------------------------------------------
 
-std::vector<NodeId> JobLists::reachable() const {
-  std::vector<NodeId> nodes{self_};
-  for (const auto& [node, member] : members_.all()) {
-    if (nodes.size() >= kMaxAsked) break;
-    if (node != self_ && !members_.is_gone(node)) nodes.push_back(node);
-  }
-  return nodes;
-}
-
 void JobLists::list(Turn& turn, std::uint64_t request, const ListJobs& query) {
   Gather gather;
   gather.request = request;
@@ -148,26 +127,16 @@ void JobLists::start(Turn& turn, Gather gather) {
   gather.ask_at = turn.now + kGatherSecond;
   gather.until = turn.now + kGatherPatience;
   gather.ranks.resize(group_count_, Rank::kNone);
-  std::map<NodeId, std::vector<GroupId>> questions;
-  std::vector<GroupId> unled;
-  for (std::uint16_t i = 0; i < group_count_; ++i) {
-    const GroupId group{i};
-    const auto leader = leaders_.find(group);
-    if (coordinator_.leads(group)) {
-      questions[self_].push_back(group);
-    } else if (leader != leaders_.end() && !members_.is_gone(leader->second)) {
-      questions[leader->second].push_back(group);
-    } else {
-      unled.push_back(group);
+  std::vector<GroupId> all;
+  for (std::uint16_t i = 0; i < group_count_; ++i) all.push_back(GroupId{i});
+  GroupLeaders::Addressees to = leaders_.addressees(all);
+  if (!to.unled.empty()) {
+    for (const NodeId& node : leaders_.reachable()) {
+      auto& groups = to.leaders[node];
+      groups.insert(groups.end(), to.unled.begin(), to.unled.end());
     }
   }
-  if (!unled.empty()) {
-    for (const NodeId& node : reachable()) {
-      auto& groups = questions[node];
-      groups.insert(groups.end(), unled.begin(), unled.end());
-    }
-  }
-  for (auto& [node, groups] : questions) {
+  for (auto& [node, groups] : to.leaders) {
     gather.waiting.insert(node);
     turn.send(node, AskJobs{token, std::move(groups), gather.query, turn.wall, gather.count_only});
   }
@@ -180,7 +149,7 @@ void JobLists::ask_all(Turn& turn, std::uint64_t token, Gather& gather) {
   for (std::uint16_t i = 0; i < group_count_; ++i) {
     if (gather.ranks[i] < Rank::kReplicated) lacking.push_back(GroupId{i});
   }
-  for (const NodeId& node : reachable()) {
+  for (const NodeId& node : leaders_.reachable()) {
     gather.waiting.insert(node);
     turn.send(node, AskJobs{token, lacking, gather.query, turn.wall, gather.count_only});
   }
@@ -276,7 +245,7 @@ void JobLists::show_stale(Turn& turn, std::uint64_t request, const JobId& job) {
   stale.request = request;
   stale.job = job;
   stale.until = turn.now + kGatherPatience;
-  for (const NodeId& node : reachable()) {
+  for (const NodeId& node : leaders_.reachable()) {
     stale.waiting.insert(node);
     turn.send(node, AskJob{token, job});
   }

@@ -10,14 +10,13 @@
 #include <vector>
 
 #include "sched/coordinator.h"
+#include "sched/group_leaders.h"
 #include "sched/job_machine.h"
-#include "sched/members.h"
 #include "sched/turn.h"
 
 namespace dunlin::sched {
 
 constexpr std::size_t kMaxGathers = 256;       // under way from this node
-constexpr std::size_t kMaxAsked = 64;          // nodes asked where no leader is known
 constexpr std::uint32_t kMaxListed = 200'000;  // jobs in one answer
 constexpr std::size_t kMaxPart = 4000;         // jobs in one frame of it
 constexpr Duration kGatherPatience = seconds(2);
@@ -26,10 +25,9 @@ constexpr Duration kGatherAgain = milliseconds(200);   // and again, once all ha
 
 class JobLists {
  public:
-  JobLists(NodeId self, const JobMachine& machine, const Coordinator& coordinator,
-           const Members& members, std::uint16_t group_count, std::uint64_t first_token);
+  JobLists(const JobMachine& machine, const Coordinator& coordinator, const GroupLeaders& leaders,
+           std::uint16_t group_count, std::uint64_t first_token);
 
-  void learn_leader(GroupId group, std::optional<NodeId> leader);
   void list(Turn& turn, std::uint64_t request, const ListJobs& query);
   void count(Turn& turn, std::uint64_t request);
   // The job as any replica knows it, if the leader cannot be asked.
@@ -72,17 +70,14 @@ class JobLists {
   void merge(Gather& gather, const JobsReply& reply, const std::map<GroupId, Rank>& ranks);
   void finish(Turn& turn, std::uint64_t token);
   void finish_stale(Turn& turn, std::uint64_t token);
-  std::vector<NodeId> reachable() const;
   Rank rank_here(GroupId group) const;
   void add_group(const AskJobs& question, GroupId group, JobsReply& reply) const;
 
-  const NodeId self_;
   const JobMachine& machine_;
   const Coordinator& coordinator_;
-  const Members& members_;
+  const GroupLeaders& leaders_;
   const std::uint16_t group_count_;
   std::uint64_t next_token_;
-  std::map<GroupId, NodeId> leaders_;
   std::map<std::uint64_t, Gather> gathers_;
   std::map<std::uint64_t, Stale> stales_;
 };

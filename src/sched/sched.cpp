@@ -10,6 +10,7 @@
 #include "sched/epoch_gate.h"
 #include "sched/event_reader.h"
 #include "sched/executor.h"
+#include "sched/group_leaders.h"
 #include "sched/job_lists.h"
 #include "sched/job_machine.h"
 #include "sched/leader_desk.h"
@@ -51,9 +52,10 @@ struct Scheduler::Parts {
         leader_desk(machine, coordinator, surveys, config.group_count, first_token(2)),
         client_desk(config.group_count, chance, first_token(3)),
         log_reader(config.group_count, first_token(4)),
-        job_lists(self, machine, coordinator, members, config.group_count, first_token(5)),
-        event_reader(self, machine.events(), coordinator, members, config.group_count,
-                     first_token(8), mixed(chance, node_boot)),
+        leaders(self, coordinator, members),
+        job_lists(machine, coordinator, leaders, config.group_count, first_token(5)),
+        event_reader(machine.events(), coordinator, leaders, config.group_count, first_token(8),
+                     mixed(chance, node_boot)),
         executor(self, node_boot, config, gates, first_token(6)) {}
 
   const NodeId self;
@@ -65,6 +67,7 @@ struct Scheduler::Parts {
   LeaderDesk leader_desk;
   ClientDesk client_desk;
   LogReader log_reader;
+  GroupLeaders leaders;
   JobLists job_lists;
   EventReader event_reader;
   EpochGate gates;
@@ -282,7 +285,7 @@ void Scheduler::take_dirty(StateRows& rows) {
 
 void Scheduler::leading(Instant now, GroupId group, Term term, Effects& out) {
   Turn turn = parts_->turn(now, out);
-  parts_->job_lists.learn_leader(group, parts_->self);
+  parts_->leaders.learn(group, parts_->self);
   parts_->coordinator.lead(turn, group, term);
   // What this node holds of jobs that are over is reported to itself from now on: nobody asks for
   // it.
@@ -303,8 +306,7 @@ void Scheduler::following(Instant now, GroupId group, Effects& out) {
 void Scheduler::learn_leader(Instant now, GroupId group, std::optional<NodeId> leader,
                              Effects& out) {
   Turn turn = parts_->turn(now, out);
-  parts_->job_lists.learn_leader(group, leader);
-  parts_->event_reader.learn_leader(group, leader);
+  parts_->leaders.learn(group, leader);
   if (leader && parts_->gates.coordinator(group) != leader) {
     parts_->gates.learn_leader(group, *leader);
     parts_->executor.leader_changed(turn, group);
