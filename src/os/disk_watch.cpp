@@ -1,14 +1,12 @@
 #include "os/disk_watch.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 
+#include "os/directory_entries.h"
 #include "os/file_descriptor.h"
 #include "os/workdir.h"
 
@@ -36,16 +34,11 @@ std::uint64_t low_water(std::uint64_t total) {
 // Directories are entered without following links, each by its descriptor: tasks are at work here.
 std::uint64_t count_below(const FileDescriptor& at, dev_t disk, std::size_t depth,
                           std::size_t& entries) {
-  const int copy = fcntl(at.get(), F_DUPFD_CLOEXEC, 3);
-  DIR* stream = copy < 0 ? nullptr : fdopendir(copy);
-  if (stream == nullptr) {
-    if (copy >= 0) close(copy);
-    return 0;
-  }
+  const Directory stream = directory_stream(at.get());
   std::uint64_t bytes = 0;
-  while (const dirent* entry = entries > 0 ? readdir(stream) : nullptr) {
+  while (const dirent* entry = stream && entries > 0 ? readdir(stream.get()) : nullptr) {
     struct stat about {};
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (is_dots(entry->d_name)) continue;
     --entries;
     if (fstatat(at.get(), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (about.st_dev != disk) continue;
@@ -55,7 +48,6 @@ std::uint64_t count_below(const FileDescriptor& at, dev_t disk, std::size_t dept
     const FileDescriptor inner(openat(at.get(), entry->d_name, kHow));
     if (inner.is_open()) bytes += count_below(inner, disk, depth + 1, entries);
   }
-  closedir(stream);
   return bytes;
 }
 

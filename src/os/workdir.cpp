@@ -1,6 +1,5 @@
 #include "os/workdir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+
+#include "os/directory_entries.h"
 
 namespace dunlin {
 
@@ -24,26 +25,22 @@ std::string errno_text(const std::string& doing) {
 
 std::vector<std::string> entries_in(const std::string& path) {
   std::vector<std::string> paths;
-  DIR* directory = opendir(path.c_str());
-  if (directory == nullptr) return paths;
-  while (const dirent* entry = readdir(directory)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") paths.emplace_back(path).append("/").append(name);
+  const Directory directory(opendir(path.c_str()));
+  while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
+    if (!is_dots(entry->d_name)) paths.emplace_back(path).append("/").append(entry->d_name);
   }
-  closedir(directory);
   return paths;
 }
 
 bool holds_anything(const std::string& root) {
   const std::vector<std::string> paths = entries_in(root);
   return std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
-    DIR* directory = opendir(path.c_str());
-    if (directory == nullptr) return errno != ENOENT && errno != ENOTDIR;
-    int entries = 0;
-    // Of the first three one at least is neither "." nor "..".
-    while (entries < 3 && readdir(directory) != nullptr) ++entries;
-    closedir(directory);
-    return entries == 3;
+    const Directory directory(opendir(path.c_str()));
+    if (!directory) return errno != ENOENT && errno != ENOTDIR;
+    while (const dirent* entry = readdir(directory.get())) {
+      if (!is_dots(entry->d_name)) return true;
+    }
+    return false;
   });
 }
 

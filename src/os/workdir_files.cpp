@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/inner_path.h"
+#include "os/directory_entries.h"
 #include "os/file_descriptor.h"
 #include "os/glob.h"
 #include "os/workdir.h"
@@ -27,24 +28,6 @@ constexpr int kMaxRemoveDepth = 64;
 constexpr int kMaxRemoveRounds = 10'000'000;
 // Directories that somebody else filled again after they had been emptied.
 constexpr int kMaxRefilled = 10'000;
-
-struct CloseDirectory {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
-
-// A stream of its own over the directory, from its beginning.
-Directory read_directory(int fd) {
-  const int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (copy < 0) return nullptr;
-  DIR* directory = fdopendir(copy);
-  if (directory == nullptr) close(copy);
-  return Directory(directory);
-}
-
-bool is_dots(const char* name) {
-  return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
 
 std::vector<std::string> split_name(const std::string& name) {
   std::vector<std::string> components;
@@ -168,7 +151,7 @@ Result<void> Search::enter(int directory, const char* name, const std::string& p
 // `active` are the patterns whose first `depth` components match the way here.
 Result<void> Search::visit(int directory, const std::string& prefix, std::size_t depth,
                            const std::vector<std::size_t>& active, bool takes_all) {
-  const Directory stream = read_directory(directory);
+  const Directory stream = directory_stream(directory);
   if (!stream) return file_error("read the output directory", prefix);
   while (const dirent* entry = readdir(stream.get())) {
     const char* name = entry->d_name;
@@ -256,7 +239,7 @@ struct Remover {
     bool has_mode = false;
     for (;;) {
       if (++rounds > kMaxRemoveRounds) return false;
-      const Directory stream = read_directory(directory);
+      const Directory stream = directory_stream(directory);
       if (!stream) return errno == ENOENT;
       bool is_empty = true;
       while (const dirent* entry = readdir(stream.get())) {
