@@ -10,6 +10,7 @@
 #include "cli/diagnosis.h"
 #include "cli/directories.h"
 #include "cli/servers.h"
+#include "cli/units.h"
 #include "os/json.h"
 #include "os/json_checkup.h"
 
@@ -92,8 +93,7 @@ void print_findings(const Invocation& call, const std::vector<Finding>& findings
     }
   }
   if (findings.empty() && !call.quiet()) {
-    text = "nothing found: " + std::to_string(nodes) + (nodes == 1 ? " node" : " nodes") +
-           " looked over\n";
+    text = "nothing found: " + counted(nodes, "node") + " looked over\n";
   }
   print(text);
 }

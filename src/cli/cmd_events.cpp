@@ -8,6 +8,7 @@
 #include "cli/node_ref.h"
 #include "cli/reconnect.h"
 #include "cli/table.h"
+#include "cli/units.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -22,10 +23,6 @@ static_assert(kMaxSeenNodeEvents >= kMaxNodeEvents);
 
 std::vector<std::string> event_headings() {
   return {"TIME", "TYPE", "NODE", "JOB/TASK", "MESSAGE"};
-}
-
-std::string groups_text(std::uint32_t count) {
-  return std::to_string(count) + (count == 1 ? " group" : " groups");
 }
 
 bool is_of_node(const EventLine& event) {
@@ -63,7 +60,7 @@ class EventsReader {
                  "follow them as they come: dunlin events -f"};
       } else if (!is_more && !lacks && page->silent_groups > 0) {
         lacks = {Code::kIncomplete,
-                 "events may be missing: " + groups_text(page->silent_groups) +
+                 "events may be missing: " + counted(page->silent_groups, "group") +
                      (page->silent_groups == 1 ? " has" : " have") + " not answered",
                  "see: dunlin status"};
       }
@@ -186,7 +183,7 @@ class EventsReader {
 
   void say_missed(const EventPage& page) {
     if (page.missed_groups == 0) return;
-    note("dunlin: here some events of " + groups_text(page.missed_groups) +
+    note("dunlin: here some events of " + counted(page.missed_groups, "group") +
          " may be missing: they are no longer kept");
   }
 

@@ -36,7 +36,7 @@ void print_nodes(const std::vector<Member>& nodes) {
 
 std::string headline(const client::Status& status) {
   const std::uint32_t hosts = status.alive;
-  const std::string count = std::to_string(hosts) + (hosts == 1 ? " host" : " hosts");
+  const std::string count = counted(hosts, "host");
   if (status.groups_with_quorum < status.groups) {
     return "broken: " + std::to_string(status.groups - status.groups_with_quorum) + " of " +
            std::to_string(status.groups) + " groups have no quorum";

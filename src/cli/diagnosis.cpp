@@ -14,10 +14,6 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-std::string plural(std::uint64_t count, const std::string& one) {
-  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
-}
-
 std::string joined(const std::set<std::string>& names) {
   constexpr std::size_t kMostNamed = 8;
   std::string text;
@@ -36,24 +32,24 @@ void judge_status(const client::Status& status, Findings& found) {
   const auto lack = [&](std::uint64_t of, std::uint64_t are) { return of > are ? of - are : 0; };
   if (const auto count = lack(status.groups, status.groups_with_quorum); count > 0) {
     found.push_back({"no_quorum", "cluster",
-                     plural(count, "group") + " of " + std::to_string(status.groups) +
+                     counted(count, "group") + " of " + std::to_string(status.groups) +
                          " cannot work: most of the hosts that hold them are gone",
                      "bring the dead hosts back: dunlin nodes"});
   }
   if (status.blocks_missing > 0) {
     found.push_back({"blocks_missing", "cluster",
-                     plural(status.blocks_missing, "block") + " are held by no host that is there",
+                     counted(status.blocks_missing, "block") + " are held by no host that is there",
                      "bring the dead hosts back: dunlin nodes"});
   }
   const auto thin = lack(status.groups, status.groups_fully_replicated);
   if (thin > 0 && status.groups_with_quorum == status.groups) {
     found.push_back({"groups_under_replicated", "cluster",
-                     plural(thin, "group") + " have fewer replicas than the hosts allow",
+                     counted(thin, "group") + " have fewer replicas than the hosts allow",
                      "they are being made; if this stays, look for dead and suspect hosts"});
   }
   if (status.blocks_under_replicated > 0) {
     found.push_back({"blocks_under_replicated", "cluster",
-                     plural(status.blocks_under_replicated, "block") +
+                     counted(status.blocks_under_replicated, "block") +
                          " have fewer replicas than the hosts allow",
                      "they are being made; if this stays, look for full disks"});
   }

@@ -30,7 +30,7 @@ std::string tasks_of(const JobSpec& spec) {
 }
 
 std::string needs_of(const JobSpec& spec) {
-  std::string text = std::to_string(spec.cpus) + (spec.cpus == 1 ? " cpu" : " cpus");
+  std::string text = counted(spec.cpus, "cpu");
   if (spec.memory > 0) text += ", " + size_text(spec.memory) + " of memory";
   if (spec.devices.gpus > 0) text += ", " + std::to_string(spec.devices.gpus) + " gpus";
   for (const auto& [name, count] : spec.devices.resources) {

@@ -142,4 +142,8 @@ std::string size_text(std::uint64_t bytes) {
   return text;
 }
 
+std::string counted(std::uint64_t count, const std::string& one) {
+  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
+}
+
 }  // namespace dunlin

@@ -23,5 +23,7 @@ Result<std::pair<std::string, std::string>> pair_from(std::string_view text);
 // For people: "1h30m", "90s", "250ms"; "3.5G". Two figures at most.
 std::string text_of(Duration duration);
 std::string size_text(std::uint64_t bytes);
+// "1 group", "7 groups".
+std::string counted(std::uint64_t count, const std::string& one);
 
 }  // namespace dunlin
