@@ -65,6 +65,11 @@ struct Load {
   std::uint64_t disk_free = 0;    // bytes
   bool draining = false;
   bool operator==(const Load&) const = default;
+  static constexpr auto fields() {
+    using L = Load;
+    return Fields<&L::cpus_free, &L::memory_free, &L::running, &L::queued, &L::disk_free,
+                  &L::draining>{};
+  }
 };
 
 // A load as 31 bits: five classes of two to the octave (memory in MiB, disk in GiB), and draining.

@@ -15,12 +15,6 @@ constexpr Duration kFarewell = seconds(3);
 // nothing.
 constexpr Duration kLastWords = milliseconds(500);
 
-void take_load(Member& member, Instant at, const LoadShare& share) {
-  member.load = {share.cpus_free, share.memory_free, share.running,
-                 share.queued,    share.disk_free,   share.draining};
-  member.load_at = at;
-}
-
 }  // namespace
 
 void Node::on_client(client::RequestId request, client::Request body) {
@@ -151,7 +145,9 @@ client::NodeList Node::Parts::list_of_nodes() const {
   list.isolation_note = sched.isolation_note();
   for (const auto& [id, member] : gossip.members()) {
     Member& told = list.nodes.emplace_back(member);
-    if (id == self) take_load(told, now, share_of_load(0));
+    if (id != self) continue;
+    told.load = exact_load();
+    told.load_at = now;
   }
   return list;
 }
@@ -163,7 +159,8 @@ void Node::Parts::end_load_surveys() {
     for (Member& member : list.nodes) {
       const auto told = ended.loads.find(member.facts.id);
       if (told == ended.loads.end()) continue;
-      take_load(member, told->second.first, told->second.second);
+      member.load_at = told->second.first;
+      member.load = told->second.second.load;
       list.devices_free[member.facts.id] = told->second.second.devices_free;
     }
     answer(ended.request, client::Answer(std::move(list)));
@@ -356,7 +353,8 @@ void Node::Parts::receive(NodeId from, Channel channel, const NodeMessage& messa
   } else if (const auto* share = std::get_if<StatusShare>(&message)) {
     status.on_share(from, *share, gossip.members());
   } else if (const auto* load_query = std::get_if<LoadQuery>(&message)) {
-    out.send(from, Channel::kStream, node_frame(share_of_load(load_query->query)));
+    out.send(from, Channel::kStream,
+             node_frame(LoadShare{load_query->query, exact_load(), sched.devices_free()}));
   } else if (const auto* load_share = std::get_if<LoadShare>(&message)) {
     load_surveys.on_share(now, from, *load_share);
   } else if (const auto* order = std::get_if<LeaveOrder>(&message)) {
@@ -400,10 +398,9 @@ void Node::Parts::on_leave_order(NodeId from, const LeaveOrder& order) {
   begin_leaving(order.now);
 }
 
-LoadShare Node::Parts::share_of_load(std::uint64_t query) const {
+Load Node::Parts::exact_load() const {
   const LoadChanged own = sched.load();
-  return {query,      own.cpus_free,  own.memory_free, own.running,
-          own.queued, load.disk_free, load.draining,   sched.devices_free()};
+  return {own.cpus_free, own.memory_free, own.running, own.queued, load.disk_free, load.draining};
 }
 
 StatusShare Node::Parts::share_of_status(std::uint64_t query) const {

@@ -13,6 +13,7 @@
 #include "base/fields.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "gossip/member.h"
 #include "node/checkup.h"
 #include "sched/requests.h"
 
@@ -124,17 +125,10 @@ struct LoadQuery {
 };
 struct LoadShare {
   std::uint64_t query = 0;
-  std::uint32_t cpus_free = 0;
-  std::uint64_t memory_free = 0;  // bytes
-  std::uint32_t running = 0;      // tasks
-  std::uint32_t queued = 0;       // tasks
-  std::uint64_t disk_free = 0;    // bytes
-  bool draining = false;
+  Load load;  // as it is, not by its class
   Devices devices_free;
   static constexpr auto fields() {
-    using L = LoadShare;
-    return Fields<&L::query, &L::cpus_free, &L::memory_free, &L::running, &L::queued, &L::disk_free,
-                  &L::draining, &L::devices_free>{};
+    return Fields<&LoadShare::query, &LoadShare::load, &LoadShare::devices_free>{};
   }
 };
 

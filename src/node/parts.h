@@ -126,7 +126,7 @@ struct Node::Parts {
   Error with_names(Error error) const;
   std::string dead_members() const;
   StatusShare share_of_status(std::uint64_t query) const;
-  LoadShare share_of_load(std::uint64_t query) const;
+  Load exact_load() const;
   client::NodeList list_of_nodes() const;
   void end_load_surveys();
   void begin_ending();

@@ -24,10 +24,10 @@ class LoadSurveysTest : public ::testing::Test {
     members[id_of(5)].state = MemberState::kLeft;
   }
   LoadShare share(std::uint64_t query, std::uint32_t running) {
-    LoadShare load;
-    load.query = query;
-    load.running = running;
-    return load;
+    LoadShare share;
+    share.query = query;
+    share.load.running = running;
+    return share;
   }
 
   Instant now{1'000'000};
@@ -51,7 +51,7 @@ TEST_F(LoadSurveysTest, ThePresentAreAskedAndTheirAnswersEndIt) {
   EXPECT_EQ(ended[0].request, 9U);
   ASSERT_EQ(ended[0].loads.size(), 2U);
   EXPECT_EQ(ended[0].loads.at(id_of(2)).first, now + milliseconds(5));
-  EXPECT_EQ(ended[0].loads.at(id_of(2)).second.running, 7U);
+  EXPECT_EQ(ended[0].loads.at(id_of(2)).second.load.running, 7U);
   EXPECT_EQ(surveys.next_deadline(), Instant::never());
   EXPECT_TRUE(surveys.take_ended().empty());
 }
