@@ -42,13 +42,19 @@ NodeVerdict verdict_of(const std::string& name, FitVerdict verdict) {
   return node;
 }
 
+// The only task of a job, for which there is no room.
+Explained waiting(const std::string& id) {
+  Explained what;
+  what.task.job = *JobId::from_text(id);
+  what.task.task = 1;
+  what.task.state = TaskState::kQueued;
+  what.task.reason = Reason::kResources;
+  return what;
+}
+
 TEST_F(ExplainCommand, OfATaskThatWaitsSaysWhatEachNodeLacks) {
   const std::string id = submit({"queue"});
-  Explained waits;
-  waits.task.job = *JobId::from_text(id);
-  waits.task.task = 1;
-  waits.task.state = TaskState::kQueued;
-  waits.task.reason = Reason::kResources;
+  Explained waits = waiting(id);
   waits.needs.room.cpus = 8;
   waits.needs.room.memory = 4ULL << 30;
   waits.needs.zone = "z1";
@@ -79,11 +85,7 @@ TEST_F(ExplainCommand, OfATaskThatWaitsSaysWhatEachNodeLacks) {
 
 TEST_F(ExplainCommand, OfWhatIsNotNeededNothingIsShown) {
   const std::string id = submit({"queue"});
-  Explained waits;
-  waits.task.job = *JobId::from_text(id);
-  waits.task.task = 1;
-  waits.task.state = TaskState::kQueued;
-  waits.task.reason = Reason::kResources;
+  Explained waits = waiting(id);
   waits.needs.room.cpus = 2;
   NodeVerdict free = verdict_of("alpha", FitVerdict::kFits);
   free.has = waits.needs;

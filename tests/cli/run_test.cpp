@@ -7,7 +7,18 @@
 namespace dunlin {
 namespace {
 
-using RunCommand = Shell;
+class RunCommand : public Shell {
+ protected:
+  // The job writes this; what was submitted, for another node to know it too.
+  SubmitJob written(const JobId& id, const std::string& text) {
+    SubmitJob submission;
+    server.on_loop([&](FakeNode& node) {
+      submission = node.jobs.at(id).submission;
+      node.write_log(id, 1, false, text);
+    });
+    return submission;
+  }
+};
 
 TEST_F(RunCommand, ExitsAsTheCommandDoes) {
   EXPECT_EQ(run({"run", "true"}).code, 0);
@@ -176,11 +187,7 @@ TEST_F(RunCommand, AJobThatHadItsPlaceIsNotSaidToWaitWhenItsNodeIsLost) {
   environment["DUNLIN_SERVER"] = server.socket + "," + second.socket;
   auto running = start({"run", "hang"});
   const JobId id = only_job();
-  SubmitJob submission;
-  server.on_loop([&](FakeNode& node) {
-    submission = node.jobs.at(id).submission;
-    node.write_log(id, 1, false, "here ");
-  });
+  const SubmitJob submission = written(id, "here ");
   ASSERT_TRUE(running->says("here "));
   // A new coordinator that has not heard of its tasks yet.
   second.on_loop([&](FakeNode& node) {
@@ -247,11 +254,7 @@ TEST_F(RunCommand, TakesTheNextNodeWhenItsOwnIsLost) {
   environment["DUNLIN_SERVER"] = server.socket + "," + second.socket;
   auto running = start({"run", "hang"});
   const JobId id = only_job();
-  SubmitJob submission;
-  server.on_loop([&](FakeNode& node) {
-    submission = node.jobs.at(id).submission;
-    node.write_log(id, 1, false, "one ");
-  });
+  const SubmitJob submission = written(id, "one ");
   ASSERT_TRUE(running->says("one "));
   second.on_loop([&](FakeNode& node) {
     node.submit(1'000'000, client::Request(JobRequest(submission)));

@@ -7,9 +7,8 @@
 #include <set>
 
 #include "sched/event_reader.h"
-#include "sched/job_machine.h"
+#include "sched/lone_machine.h"
 #include "sched/lone_scheduler.h"
-#include "sched/named.h"
 #include "sched/sched_cluster.h"
 
 namespace dunlin::sched {
@@ -21,14 +20,9 @@ JobId named_job(char n) {
   return *JobId::from_text(std::string("aa0000000") + static_cast<char>('0' + n));
 }
 
-struct Replica {
-  JobMachine machine;
-  LogIndex index = 0;
-  JobId id = *JobId::from_text("ab00000000");
+struct Replica : LoneMachine {
+  Replica() : LoneMachine(kEventGroup) {}
 
-  void apply(const Command& command) {
-    ASSERT_TRUE(machine.apply(kEventGroup, ++index, encode_command(command)).has_value());
-  }
   void submit(std::vector<TaskRange> tasks, std::uint32_t retries = 0,
               std::optional<std::uint32_t> max_fails = {}) {
     JobSpec spec;
@@ -49,20 +43,6 @@ struct Replica {
     }
     results.batch.plain.push_back(run);
     apply(CompleteCommand{{results}});
-  }
-  void result(std::uint32_t task_index, Attempt attempt, Reason reason) {
-    NodeResults results{id, named(1), 1, 0, {}};
-    TaskResult task;
-    task.index = task_index;
-    task.attempt = attempt;
-    task.reason = reason;
-    task.exit_code = reason == Reason::kNone ? 0 : 7;
-    task.finished = {1'000'700};
-    results.batch.others.push_back(task);
-    apply(CompleteCommand{{results}});
-  }
-  void lost(std::uint32_t first, std::uint32_t count, Attempt attempt, bool node_lost) {
-    apply(LostCommand{id, named(2), node_lost, {{first, count, attempt}}, {1'000'900}, {}});
   }
   std::vector<JobEvent> events(EventPlace from = {}, std::size_t limit = 1'000'000) const {
     std::size_t bytes = kMaxEventBytes;
@@ -226,7 +206,7 @@ TEST(JobEvents, OrdersAreToldWhenTheyChangeSomething) {
 TEST(JobEvents, LossesAreToldWithTheirKindAndTheLastAsAFailure) {
   Replica replica;
   replica.submit({{1, 3, 1}});
-  replica.lost(0, 3, {1, 5, 1}, true);
+  replica.lost(0, 3, {1, 5, 1}, 2, true);
   EXPECT_EQ(replica.story({2, 0}), "attempt_lost:1 attempt_lost:2 attempt_lost:3");
   EXPECT_EQ(replica.events()[1].message, "its host was lost");
   EXPECT_EQ(replica.events()[1].node, named(2));

@@ -4,21 +4,16 @@
 #include <gtest/gtest.h>
 
 #include "sched/job_views.h"
-#include "sched/named.h"
+#include "sched/lone_machine.h"
 
 namespace dunlin::sched {
 namespace {
 
 constexpr GroupId kGroup{1};
 
-struct Log {
-  JobMachine machine;
-  LogIndex index = 0;
-  JobId id = *JobId::from_text("ab00000000");
+struct Log : LoneMachine {
+  Log() : LoneMachine(kGroup) {}
 
-  void apply(const Command& command) {
-    ASSERT_TRUE(machine.apply(kGroup, ++index, encode_command(command)).has_value());
-  }
   void submit(std::uint32_t tasks, std::uint32_t retries = 0) {
     JobSpec spec;
     spec.argv = {"x"};
@@ -35,21 +30,6 @@ struct Log {
     run.finished = {1'000'500};
     results.batch.plain.push_back(run);
     apply(CompleteCommand{{results}});
-  }
-  void result(std::uint32_t index_of, Attempt attempt, Reason reason, std::uint8_t on = 1) {
-    NodeResults results{id, named(on), 1, 0, {}};
-    TaskResult task;
-    task.index = index_of;
-    task.attempt = attempt;
-    task.reason = reason;
-    task.exit_code = reason == Reason::kNone ? 0 : 7;
-    task.finished = {1'000'700};
-    results.batch.others.push_back(task);
-    apply(CompleteCommand{{results}});
-  }
-  void lost(std::uint32_t first, std::uint32_t count, Attempt attempt, std::uint8_t on,
-            bool node_lost) {
-    apply(LostCommand{id, named(on), node_lost, {{first, count, attempt}}, {1'000'900}, {}});
   }
 };
 
