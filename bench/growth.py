@@ -6,6 +6,7 @@ import threading
 import time
 
 PAUSE = 0.2  # of a submitter, between two jobs
+SETTLE = 600  # seconds: who dies and is not forgotten is replaced after five minutes
 
 
 class Submitter(threading.Thread):
@@ -56,7 +57,7 @@ class Growth:
         self.submitters[node].start()
 
     def settle(self, hosts):
-        self.wait_for(f"{hosts} hosts to settle", lambda: self.is_settled(hosts), 120)
+        self.wait_for(f"{hosts} hosts to settle", lambda: self.is_settled(hosts), SETTLE)
         slowest = max(s.longest for s in [*self.submitters.values(), *self.ended])
         self.note(f"  {hosts} hosts, {len(self.jobs)} jobs so far, each within {slowest:.2f} s")
 
@@ -98,8 +99,14 @@ class Growth:
         return max(s.longest for s in self.ended), sum(s.refused for s in self.ended), self.jobs
 
 
+def give_groups_jobs(cluster, jobs=1000):
+    """Who leads a group is asked through its jobs: as many as leave few of the groups without."""
+    for _ in range(jobs):
+        cluster.good("submit", "--quiet", "--", ":")
+
+
 def leaders(cluster, groups=256):
-    """How many groups each host leads, by its name, from jobs that are spread over all groups."""
+    """How many groups each host leads, by its name, of those that have jobs, and what share that is."""
     names = {node["id"]: node["name"] for node in cluster.json("nodes")}
     found = {}
     for job in cluster.json("jobs", "--all"):
@@ -107,3 +114,18 @@ def leaders(cluster, groups=256):
             found[job["group"]] = names[job["coordinator"]]
     counts = collections.Counter(found.values())
     return counts, len(found) / groups
+
+
+def settled_leaders(cluster, hosts, seconds=300):
+    """The same, once no host of `hosts` is off an even share by more than a fifth, or time is up; and
+    the seconds that took, and by what part of an even share the furthest is off it."""
+    begin = time.monotonic()
+    while True:
+        counts, known = leaders(cluster)
+        even = sum(counts.values()) / hosts
+        shares = [*counts.values(), *[0] * (hosts - len(counts))]
+        off = max(abs(count - even) for count in shares) / even
+        waited = time.monotonic() - begin
+        if off <= 0.2 or waited > seconds:
+            return counts, known, waited, off
+        time.sleep(2)

@@ -108,17 +108,23 @@ std::vector<NodeId> Placement::copyset_of(std::size_t head, const GroupConfig& p
   return chosen;
 }
 
+// Once the groups that are left are no more than what the heads with few still lack, they get them.
 void Placement::deal(std::uint16_t group_count) {
   const double mean = static_cast<double>(group_count) / static_cast<double>(present_.size());
-  const auto most = static_cast<std::size_t>(std::ceil(mean * kLoadSlack));
+  const auto most = static_cast<std::size_t>(std::ceil(mean * (1 + kLoadSlack)));
+  const auto least = static_cast<std::size_t>(std::floor(mean * (1 - kLoadSlack)));
   std::vector<std::size_t> load(present_.size());
+  std::size_t lacking = least * present_.size();
   for (std::uint16_t group = 0; group < group_count; ++group) {
+    const std::size_t left = group_count - std::size_t{group};
+    const std::size_t limit = left > lacking ? most : least;
     std::optional<std::size_t> best;
     for (std::size_t i = 0; i < present_.size(); ++i) {
-      if (load[i] >= most) continue;
+      if (load[i] >= limit) continue;
       if (!best || score(present_[i].id, group) > score(present_[*best].id, group)) best = i;
     }
     ASSERT(best);
+    if (load[*best] < least) --lacking;
     ++load[*best];
     head_.push_back(*best);
   }

@@ -5,7 +5,8 @@
 // stand in a ring by id, each heads one copyset of itself and its next successors in other zones.
 // With n hosts there are n sets instead of n^3/6, so that hosts dying together rarely stop a
 // group. Groups are dealt to the heads by rendezvous hashing with bounded loads (after Mirrokni,
-// Thorup, Zadimoghaddam, SODA 2018), so that a join moves few groups and no head gets many.
+// Thorup, Zadimoghaddam, SODA 2018; here bounded below too), so that a join moves few groups and no
+// head gets many or few.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +53,7 @@ class Placement {
   PlacementTarget target(GroupId group, const GroupConfig& present, const NodeId& leader) const;
   PlacementHost::State state_of(const NodeId& node) const;  // kLeaving when not a host
 
-  static constexpr double kLoadSlack = 1.1;  // heads get up to this times the mean
+  static constexpr double kLoadSlack = 0.1;  // heads get the mean, or up to this part more or less
 
  private:
   std::vector<NodeId> copyset_of(std::size_t head, const GroupConfig& present) const;

@@ -69,8 +69,11 @@ TEST(Placement, UsesFewDistinctSetsAndDealsGroupsEvenly) {
       for (const NodeId& voter : target.voters) ++seats[voter];
     }
     EXPECT_LE(sets.size(), count);
+    const double even = 256.0 / static_cast<double>(count);
+    EXPECT_EQ(leads.size(), count);
     for (const auto& [node, led] : leads) {
-      EXPECT_LE(led, std::ceil(256.0 / static_cast<double>(count) * Placement::kLoadSlack));
+      EXPECT_LE(led, std::ceil(even * (1 + Placement::kLoadSlack)));
+      EXPECT_GE(led, std::floor(even * (1 - Placement::kLoadSlack)));
     }
     const double mean = 256.0 * 3 / static_cast<double>(count);
     for (const auto& [node, held] : seats) EXPECT_NEAR(held, mean, mean * 0.5 + 3);
