@@ -175,7 +175,9 @@ bool Executor::start_staged(Turn& turn) {
   const Room room = free_room();
   for (const JobId id : unstaged_) {  // a copy: the start takes it out
     HeldJob& job = jobs_.at(id);
-    if (room.holds(job.task) && may_start() && !job.is_staging) return start_next(turn, id, job);
+    if (!room.holds(job.task) || !may_start() || job.is_staging) continue;
+    start_next(turn, id, job);
+    return true;
   }
   return false;
 }
@@ -183,7 +185,10 @@ bool Executor::start_staged(Turn& turn) {
 // Starts a task that is here already, or asks for more; each step changes what is eligible.
 bool Executor::use_room(Turn& turn, const JobId& id) {
   HeldJob& job = jobs_.at(id);
-  if (!job.ready.empty()) return start_next(turn, id, job);
+  if (!job.ready.empty()) {
+    start_next(turn, id, job);
+    return true;
+  }
   std::uint32_t want = job.batch;
   std::uint32_t reserved = 0;
   if (job.task.cpus > 0) {

@@ -21,6 +21,7 @@
 #include "sched/reservation_queue.h"
 #include "sched/sched.h"
 #include "sched/staging.h"
+#include "sched/task_command.h"
 #include "sched/turn.h"
 #include "sched/user_shares.h"
 
@@ -199,31 +200,39 @@ class Executor {
   void due(Instant at) { jobs_due_ = std::min(jobs_due_, at); }
   void process_due(Instant at) { processes_due_ = std::min(processes_due_, at); }
 
-  // executor_tasks.cpp: one attempt from its start to its result
-  bool start_next(Turn& turn, const JobId& id, HeldJob& job);
+  // executor_start.cpp: attempts come to this node's processes
+  void start_next(Turn& turn, const JobId& id, HeldJob& job);
+  void start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task, TaskNames names,
+             const std::vector<StagedFile>& files);
+  Process& enter(Turn& turn, ProcessKey key, const JobId& id, HeldJob& job, const TaskRun& task,
+                 std::vector<std::uint32_t> gpus);
+  void adopt(Turn& turn, const RunnerHeld& held);
   void give_back(Turn& turn, const JobId& id, HeldJob& job, std::string trouble);
   void wake_staged();
   void run_no_ops(Turn& turn, const JobId& id, HeldJob& job);
   void fail_start(Turn& turn, const JobId& id, HeldJob& job, const TaskRun& task,
                   const Error& error);
+
+  // executor_tasks.cpp: what the runner says of them, until their results
   void on(Turn& turn, const RunnerReady& event);
   void on(Turn& turn, const RunnerLost& event);
   void on(Turn& turn, const RunnerSilence& event);
   void on(Turn& turn, const ProcessStarted& event);
   void on(Turn& turn, const ProcessOutput& event);
   void on(Turn& turn, const ProcessExited& event);
-  void on(Turn& turn, const OutputsFound& event);
-  void on(Turn& turn, const OutputData& event);
-  void adopt(Turn& turn, const RunnerHeld& held);
   void give_up(Turn& turn, ProcessKey key);
   void forget_process(Turn& turn, ProcessKey key, bool release);
   void terminate(Turn& turn, ProcessKey key, Process& process);
-  void next_output(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
-  std::string disk_trouble(const ProcessExited& exit) const;
   TaskResult result_of(const Process& process) const;
-  std::string start_trouble(const JobSpec* spec, const ProcessExited& exit) const;
   void tick_process(Turn& turn, ProcessKey key, Process& process);
+
+  // executor_outputs.cpp: the files they leave
+  void on(Turn& turn, const OutputsFound& event);
+  void on(Turn& turn, const OutputData& event);
+  void next_output(Turn& turn, ProcessKey key, Process& process);
+  void put_output(Turn& turn, ProcessKey key, Process& process);
+
   // executor_freezing.cpp
   void set_time_limit(const HeldJob& job, Process& process);
   void set_frozen(Turn& turn, ProcessKey key, Process& process, bool is_frozen);
