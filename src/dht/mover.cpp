@@ -196,7 +196,13 @@ void Mover::step(Turn& turn, Pass& pass, Raft& raft) {
     return;
   }
   const PlacementTarget target = placement_.target(raft.group(), config, self_);
-  if (target.voters.empty()) return;
+  if (!target.voters.empty()) approach(turn, pass, raft, target);
+}
+
+// One step from the group's configuration, which is committed and not joint, toward its target:
+// first all who are to vote learn, then they vote, then the right one leads.
+void Mover::approach(Turn& turn, Pass& pass, Raft& raft, const PlacementTarget& target) {
+  const GroupConfig& config = raft.config();
   const std::set<NodeId> voters = nodes_of(config.voters);
   std::set<NodeId> learners = as_set(target.learners);
   for (const NodeId& node : target.voters) learners.insert(node);
@@ -207,35 +213,47 @@ void Mover::step(Turn& turn, Pass& pass, Raft& raft) {
     settle_leader(turn, pass, raft, target);
     return;
   }
-  const bool under_way = are_seated && !learners.empty();
+  const bool is_under_way = are_seated && !learners.empty();
+  if (!may_move(turn, pass, raft, is_under_way || is_urgent(config, target))) return;
+  if (is_learning) {
+    promote_learners(turn, pass, raft, target);
+  } else {
+    seek_learners(turn, pass, raft, learners);
+  }
+}
+
+bool Mover::may_move(Turn& turn, Pass& pass, const Raft& raft, bool at_once) {
   const Instant may_at = moved_at_[raft.group()] + config_.move_interval;
-  if (!is_urgent(config, target) && !under_way && turn.now < may_at) {
+  if (!at_once && turn.now < may_at) {
     pass.wait_until(may_at);
-    return;
+    return false;
   }
   if (pass.moving >= kMaxMoves) {
     pass.wait_until(turn.now + kBusyPass);
-    return;
+    return false;
   }
-  if (!is_agreed(turn, config)) {
-    ask_views(turn, config);
+  if (!is_agreed(turn, raft.config())) {
+    ask_views(turn, raft.config());
     pass.wait_until(turn.now + kPatientPass);
-    return;
+    return false;
   }
-  if (!is_learning) {
-    seek_learners(turn, pass, raft, learners);
-    return;
-  }
-  const bool ready = std::all_of(config.learners.begin(), config.learners.end(),
-                                 [&](const Seat& seat) { return raft.has_caught_up(seat); });
-  const bool all_up = std::none_of(config.learners.begin(), config.learners.end(),
-                                   [&](const Seat& s) { return turn.peers.is_suspected(s.node); });
-  if (!all_up) {
+  return true;
+}
+
+// Once all of them have caught up.
+void Mover::promote_learners(Turn& turn, Pass& pass, Raft& raft, const PlacementTarget& target) {
+  const std::vector<Seat>& learners = raft.config().learners;
+  const bool is_one_away = std::any_of(learners.begin(), learners.end(), [&](const Seat& seat) {
+    return turn.peers.is_suspected(seat.node);
+  });
+  if (is_one_away) {
     pass.wait_until(turn.now + kPatientPass);
     return;
   }
   ++pass.moving;
-  if (ready) join(turn, raft, target);
+  const bool are_ready = std::all_of(learners.begin(), learners.end(),
+                                     [&](const Seat& seat) { return raft.has_caught_up(seat); });
+  if (are_ready) join(turn, raft, target);
 }
 
 // Adds those that are up, drops those not wanted. A dead one would only hold the others up.

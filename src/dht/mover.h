@@ -59,6 +59,9 @@ class Mover {
   void refresh_view(Instant now);
   void note_strangers(Instant now, const std::set<NodeId>& seated);
   void step(Turn& turn, Pass& pass, Raft& raft);
+  void approach(Turn& turn, Pass& pass, Raft& raft, const PlacementTarget& target);
+  bool may_move(Turn& turn, Pass& pass, const Raft& raft, bool at_once);
+  void promote_learners(Turn& turn, Pass& pass, Raft& raft, const PlacementTarget& target);
   void finish_joint(Turn& turn, Raft& raft) const;
   void settle_leader(Turn& turn, Pass& pass, Raft& raft, const PlacementTarget& target);
   bool is_urgent(const GroupConfig& config, const PlacementTarget& target) const;

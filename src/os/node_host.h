@@ -41,43 +41,47 @@ class NodeHost {
   int run();
 
  private:
+  // node_host_start.cpp
   Result<void> settle_account(NodeFacts& facts);
   Result<void> promise_token(const NodeStart& life);
   void make_durable(Journal& journal, Effects& first);
   Result<void> take_places();
   Result<void> take_plain_port();
   Result<void> open_doors();
-  StorageCallbacks storage_callbacks();
-  Transport::Callbacks transport_callbacks();
-  Runner::Listener runner_listener();
   RunnerOptions runner_options() const;
-
-  // Opens the turn if it is not open, and returns the node for an input.
-  Node& input();
-  void end_turn();
-  void start_signals();
-  void on_terminate();
-  void perform(Output& output);
-  void perform_processes(Output& output);
-  void arm_timer();
-  void deliver_local();
-  void do_chores();
-  void check_storage();
-  void drop_former_callers();
-  void tell_members();
-  void tell_servers(const std::vector<Member>& reachable);
-  HostFigures figures() const;
-  void show_condition();
-  void check_dial(const DialCheck& wanted);
-  Result<HttpCaller> caller_of(std::string_view authorization) const;
-  void keep_identity(const std::vector<Member>& reachable);
   void on_first_ready();
   void say_ready();
   void make_first_token();
-  void keep_first_token(Result<client::Answer> answer);
   void on_reply(client::Reply reply);
+  void keep_first_token(Result<client::Answer> answer);
+
+  // node_host.cpp: the loop and its turns
+  void start_signals();
+  void on_terminate();
+  // Opens the turn if it is not open, and returns the node for an input.
+  Node& input();
+  void end_turn();
+  void arm_timer();
+  void deliver_local();
+  void perform(Output& output);
+  void perform_processes(Output& output);
   void stop(int exit_code);
   void close_all();
+
+  // node_host_inputs.cpp: what the world brings, and what is looked at once a second
+  StorageCallbacks storage_callbacks();
+  Transport::Callbacks transport_callbacks();
+  Runner::Listener runner_listener();
+  Result<HttpCaller> caller_of(std::string_view authorization) const;
+  void check_dial(const DialCheck& wanted);
+  void do_chores();
+  void check_storage();
+  void show_condition();
+  HostFigures figures() const;
+  void drop_former_callers();
+  void tell_members();
+  void tell_servers(const std::vector<Member>& reachable);
+  void keep_identity(const std::vector<Member>& reachable);
 
   uv_loop_t* loop_;
   NodeOptions options_;
