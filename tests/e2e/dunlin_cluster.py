@@ -66,6 +66,12 @@ def processes_with(word):
     return found
 
 
+def control_groups(names):
+    """Paths of the control groups that are called so."""
+    return [os.path.join(above, name) for above, below, _ in os.walk("/sys/fs/cgroup")
+            for name in below if name in names]
+
+
 def birth(pid):
     """When a living process began, in ticks: with its id a name that is given once. None: gone."""
     try:
@@ -130,13 +136,20 @@ class Cluster:
             if client.poll() is None:
                 client.kill()
             client.communicate()
+        groups = self.group_names()
         self.script("down")
         # Tasks too: where their node listens is in their environment.
-        left = processes_with(self.root)
+        left = processes_with(self.root) + control_groups(groups)
         if left:
-            raise AssertionError(f"these processes are left behind: {left}")
+            raise AssertionError(f"these processes or control groups are left behind: {left}")
         shutil.rmtree(self.root)
         self.network.hold.close()
+
+    def group_names(self):
+        """What the runners of all nodes call their control groups."""
+        directories = pathlib.Path(self.env["DUNLIN_CLUSTER"]).glob("n*")
+        places = [directory.stat() for directory in directories]
+        return {f"dunlin-{place.st_dev}-{place.st_ino}" for place in places}
 
     def dir(self, node):
         return pathlib.Path(self.env["DUNLIN_CLUSTER"]) / f"n{node}"
