@@ -1,7 +1,5 @@
 #include "node/checkups.h"
 
-#include <algorithm>
-
 namespace dunlin {
 
 std::vector<NodeId> peers_to_reach(NodeId self, const std::map<NodeId, Member>& members,
@@ -18,16 +16,10 @@ std::vector<NodeId> peers_to_reach(NodeId self, const std::map<NodeId, Member>& 
 
 bool Checkups::begin(Instant now, client::RequestId request,
                      const std::map<NodeId, Member>& members, Effects& out) {
-  if (queries_.size() >= kMaxCheckups) return false;
-  const std::uint64_t number = next_query_++;
-  Query& query = queries_[number];
-  query.request = request;
-  query.deadline = now + kCheckupPatience;
-  query.silent.insert(self_);
-  for (const auto& [id, member] : members) {
-    if (is_present(member)) query.silent.insert(id);
-  }
-  for (const NodeId& id : query.silent) {
+  const std::set<NodeId> nodes = self_and_present(self_, members);
+  const std::uint64_t number = inquiries_.begin(now, request, nodes);
+  if (number == 0) return false;
+  for (const NodeId& id : nodes) {
     out.send(id, Channel::kStream, node_frame(CheckupQuery{number}));
   }
   return true;
@@ -35,10 +27,10 @@ bool Checkups::begin(Instant now, client::RequestId request,
 
 void Checkups::on_share(NodeId from, const CheckupShare& share,
                         const std::map<NodeId, Member>& members) {
-  const auto query = queries_.find(share.query);
-  if (query == queries_.end() || query->second.silent.erase(from) == 0) return;
-  query->second.shares[from] = share;
-  if (query->second.silent.empty()) finish(query, members);
+  const auto* inquiry = inquiries_.hear(from, share.query, share);
+  if (inquiry != nullptr && inquiry->is_complete()) {
+    finish(inquiries_.end(share.query), members);
+  }
 }
 
 void Checkups::on_query(NodeId from, std::uint64_t query, std::uint64_t round) {
@@ -54,22 +46,12 @@ std::vector<Checkups::Asker> Checkups::take_askers(std::uint64_t round) {
 }
 
 void Checkups::tick(Instant now, const std::map<NodeId, Member>& members) {
-  for (auto at = queries_.begin(); at != queries_.end();) {
-    const auto due = at++;
-    if (due->second.deadline <= now) finish(due, members);
-  }
+  for (auto& inquiry : inquiries_.end_due(now)) finish(std::move(inquiry), members);
 }
 
-Instant Checkups::next_deadline() const {
-  Instant next = Instant::never();
-  for (const auto& [number, query] : queries_) next = std::min(next, query.deadline);
-  return next;
-}
-
-void Checkups::finish(std::map<std::uint64_t, Query>::iterator query,
-                      const std::map<NodeId, Member>& members) {
+void Checkups::finish(Inquiry<CheckupShare> inquiry, const std::map<NodeId, Member>& members) {
   Ended& ended = ended_.emplace_back();
-  ended.request = query->second.request;
+  ended.request = inquiry.request;
   ended.checkup.self = self_;
   for (const auto& [id, member] : members) {
     if (!is_present(member)) continue;
@@ -78,14 +60,13 @@ void Checkups::finish(std::map<std::uint64_t, Query>::iterator query,
     node.name = member.facts.name;
     node.address = member.facts.address;
     node.version = member.facts.version;
-    const auto share = query->second.shares.find(id);
-    if (share == query->second.shares.end()) continue;
+    const auto share = inquiry.shares.find(id);
+    if (share == inquiry.shares.end()) continue;
     node.has_answered = true;
     node.host = share->second.host;
     node.isolation_note = std::move(share->second.isolation_note);
     node.paths = std::move(share->second.paths);
   }
-  queries_.erase(query);
 }
 
 }  // namespace dunlin

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "base/effects.h"
@@ -13,6 +12,7 @@
 #include "base/time.h"
 #include "gossip/gossip.h"
 #include "node/client.h"
+#include "node/inquiries.h"
 #include "node/messages.h"
 #include "node/reach.h"
 
@@ -45,22 +45,14 @@ class Checkups {
   std::vector<Asker> take_askers(std::uint64_t round);
 
   void tick(Instant now, const std::map<NodeId, Member>& members);
-  Instant next_deadline() const;
+  Instant next_deadline() const { return inquiries_.next_deadline(); }
   std::vector<Ended> take_ended() { return std::exchange(ended_, {}); }
 
  private:
-  struct Query {
-    client::RequestId request = 0;
-    Instant deadline;
-    std::set<NodeId> silent;
-    std::map<NodeId, CheckupShare> shares;
-  };
-  void finish(std::map<std::uint64_t, Query>::iterator query,
-              const std::map<NodeId, Member>& members);
+  void finish(Inquiry<CheckupShare> inquiry, const std::map<NodeId, Member>& members);
 
   NodeId self_;
-  std::uint64_t next_query_ = 1;
-  std::map<std::uint64_t, Query> queries_;
+  Inquiries<CheckupShare> inquiries_{kMaxCheckups, kCheckupPatience};
   std::multimap<std::uint64_t, Asker> askers_;  // by round
   std::vector<Ended> ended_;
 };

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "base/time.h"
 #include "gossip/gossip.h"
 #include "node/client.h"
+#include "node/inquiries.h"
 #include "node/messages.h"
 
 namespace dunlin {
@@ -36,20 +36,16 @@ class LoadSurveys {
   void on_share(Instant now, NodeId from, const LoadShare& share);
 
   void tick(Instant now);
-  Instant next_deadline() const;
+  Instant next_deadline() const { return inquiries_.next_deadline(); }
   std::vector<Ended> take_ended() { return std::exchange(ended_, {}); }
 
  private:
-  struct Query {
-    Instant deadline;
-    std::set<NodeId> silent;
-    Ended answer;
-  };
-  void finish(std::map<std::uint64_t, Query>::iterator query);
+  using Told = std::pair<Instant, LoadShare>;
+
+  void finish(Inquiry<Told> inquiry);
 
   NodeId self_;
-  std::uint64_t next_query_ = 1;
-  std::map<std::uint64_t, Query> queries_;
+  Inquiries<Told> inquiries_{kMaxLoadSurveys, kLoadPatience};
   std::vector<Ended> ended_;
 };
 

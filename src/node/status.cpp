@@ -8,7 +8,7 @@ namespace dunlin {
 namespace {
 
 constexpr Duration kPatience = seconds(2);
-constexpr Duration kAskAgain = milliseconds(250);  // for groups that nobody leads yet
+constexpr Duration kAskAgain = milliseconds(250);
 constexpr std::size_t kFullReplication = 3;
 
 bool is_alive(const std::map<NodeId, Member>& members, const NodeId& id) {
@@ -38,37 +38,32 @@ void add_share(const StatusShare& share, client::Status& status) {
 }  // namespace
 
 StatusGatherer::StatusGatherer(NodeId self, ClusterId cluster, std::uint16_t group_count)
-    : self_(self), cluster_(cluster), group_count_(group_count) {}
+    : self_(self),
+      cluster_(cluster),
+      group_count_(group_count),
+      inquiries_(kMaxStatusQueries, kPatience) {}
 
 bool StatusGatherer::begin(Instant now, client::RequestId request,
                            const std::map<NodeId, Member>& members, Effects& out) {
-  if (queries_.size() >= kMaxStatusQueries) return false;
-  const std::uint64_t number = next_query_++;
-  Query& query = queries_[number];
-  query.request = request;
-  query.deadline = now + kPatience;
-  query.silent.insert(self_);
-  for (const auto& [id, member] : members) {
-    if (is_present(member)) query.silent.insert(id);
-  }
-  ask(now, number, query, members, out);
+  const std::uint64_t number = inquiries_.begin(now, request, {});
+  if (number == 0) return false;
+  ask(number, inquiries_.open().at(number), members, out);
+  ask_at_ = std::min(ask_at_, now + kAskAgain);
   return true;
 }
 
-void StatusGatherer::ask(Instant now, std::uint64_t number, Query& query,
+// Who has come since the last time is asked as well.
+void StatusGatherer::ask(std::uint64_t number, Inquiry<StatusShare>& inquiry,
                          const std::map<NodeId, Member>& members, Effects& out) {
-  query.ask_at = now + kAskAgain;
-  out.send(self_, Channel::kStream, node_frame(StatusQuery{number}));
-  for (const auto& [id, member] : members) {
-    if (is_present(member) && id != self_) {
-      out.send(id, Channel::kStream, node_frame(StatusQuery{number}));
-    }
+  for (const NodeId& id : self_and_present(self_, members)) {
+    inquiry.asked.insert(id);
+    out.send(id, Channel::kStream, node_frame(StatusQuery{number}));
   }
 }
 
-bool StatusGatherer::are_all_groups_led(const Query& query) const {
+bool StatusGatherer::are_all_groups_led(const Inquiry<StatusShare>& inquiry) const {
   std::set<GroupId> led;
-  for (const auto& [node, share] : query.shares) {
+  for (const auto& [node, share] : inquiry.shares) {
     for (const GroupStatus& group : share.led) led.insert(group.group);
   }
   return led.size() >= group_count_;
@@ -76,40 +71,24 @@ bool StatusGatherer::are_all_groups_led(const Query& query) const {
 
 void StatusGatherer::on_share(NodeId from, const StatusShare& share,
                               const std::map<NodeId, Member>& members) {
-  const auto query = queries_.find(share.query);
-  if (query == queries_.end() || (from != self_ && !members.contains(from))) return;
-  query->second.silent.erase(from);
-  query->second.shares[from] = share;
-  if (query->second.silent.empty() && are_all_groups_led(query->second)) finish(query, members);
+  const auto* inquiry = inquiries_.hear(from, share.query, share);
+  if (inquiry == nullptr || !inquiry->is_complete() || !are_all_groups_led(*inquiry)) return;
+  finish(inquiries_.end(share.query), members);
 }
 
 void StatusGatherer::tick(Instant now, const std::map<NodeId, Member>& members, Effects& out) {
-  for (auto at = queries_.begin(); at != queries_.end();) {
-    const auto due = at++;
-    Query& query = due->second;
-    if (query.deadline <= now) {
-      finish(due, members);
-    } else if (query.ask_at <= now) {
-      const bool is_of_use = !are_all_groups_led(query);
-      query.ask_at = now + kAskAgain;
-      if (is_of_use) ask(now, due->first, query, members, out);
-    }
+  for (const auto& inquiry : inquiries_.end_due(now)) finish(inquiry, members);
+  if (ask_at_ > now) return;
+  for (auto& [number, inquiry] : inquiries_.open()) {
+    if (!are_all_groups_led(inquiry)) ask(number, inquiry, members, out);
   }
+  ask_at_ = inquiries_.open().empty() ? Instant::never() : now + kAskAgain;
 }
 
-Instant StatusGatherer::next_deadline() const {
-  Instant next = Instant::never();
-  for (const auto& [number, query] : queries_) {
-    next = std::min({next, query.deadline, query.ask_at});
-  }
-  return next;
-}
-
-void StatusGatherer::finish(std::map<std::uint64_t, Query>::iterator query,
+void StatusGatherer::finish(const Inquiry<StatusShare>& inquiry,
                             const std::map<NodeId, Member>& members) {
-  ended_.push_back({query->second.request,
-                    sum_of_shares(cluster_, group_count_, query->second.shares, members)});
-  queries_.erase(query);
+  ended_.push_back(
+      {inquiry.request, sum_of_shares(cluster_, group_count_, inquiry.shares, members)});
 }
 
 client::Status sum_of_shares(ClusterId cluster, std::uint16_t group_count,

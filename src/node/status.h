@@ -4,9 +4,9 @@
 // of quorum.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "node/client.h"
+#include "node/inquiries.h"
 #include "node/messages.h"
 
 namespace dunlin {
@@ -34,28 +35,20 @@ class StatusGatherer {
              Effects& out);
   void on_share(NodeId from, const StatusShare& share, const std::map<NodeId, Member>& members);
   void tick(Instant now, const std::map<NodeId, Member>& members, Effects& out);
-  Instant next_deadline() const;
+  Instant next_deadline() const { return std::min(inquiries_.next_deadline(), ask_at_); }
   std::vector<Ended> take_ended() { return std::exchange(ended_, {}); }
 
  private:
-  struct Query {
-    client::RequestId request = 0;
-    Instant deadline;
-    Instant ask_at;
-    std::set<NodeId> silent;
-    std::map<NodeId, StatusShare> shares;  // the last of each node
-  };
-  void ask(Instant now, std::uint64_t number, Query& query, const std::map<NodeId, Member>& members,
-           Effects& out);
-  bool are_all_groups_led(const Query& query) const;
-  void finish(std::map<std::uint64_t, Query>::iterator query,
-              const std::map<NodeId, Member>& members);
+  void ask(std::uint64_t number, Inquiry<StatusShare>& inquiry,
+           const std::map<NodeId, Member>& members, Effects& out);
+  bool are_all_groups_led(const Inquiry<StatusShare>& inquiry) const;
+  void finish(const Inquiry<StatusShare>& inquiry, const std::map<NodeId, Member>& members);
 
   NodeId self_;
   ClusterId cluster_;
   std::uint16_t group_count_;
-  std::uint64_t next_query_ = 1;
-  std::map<std::uint64_t, Query> queries_;
+  Inquiries<StatusShare> inquiries_;
+  Instant ask_at_ = Instant::never();  // again, for groups that nobody leads yet
   std::vector<Ended> ended_;
 };
 
