@@ -80,6 +80,8 @@ class Coordinator {
   }
 
   // ---- other jobs' groups -----------------------------------------------------------------------
+  // This watcher of the job has forgotten how it ended, if it was told: no answer of before counts.
+  void tell_again(Instant now, GroupId group, const JobId& job, const JobId& watcher);
   // True when the token is one of this coordinator's.
   bool on_group_reply(Turn& turn, std::uint64_t token, const Result<Bytes>& reply);
 
@@ -142,6 +144,10 @@ class Coordinator {
     NodeResults results;
     std::size_t bytes = 0;
   };
+  struct Telling {
+    Instant next;             // when the watcher is told (again)
+    std::uint64_t token = 0;  // of the question whose answer counts; 0: none was asked
+  };
   struct LedGroup {
     Term term = 0;
     bool established = false;
@@ -155,8 +161,8 @@ class Coordinator {
     std::deque<Flight> flights;
     std::set<BatchKey> pipeline;             // queued or in flight
     std::map<BatchKey, std::uint64_t> logs;  // in flight, with their tokens
-    // Jobs that are over, with those that must hear how they ended, and when they are told (again).
-    std::map<std::pair<JobId, JobId>, Instant> untold;
+    // Jobs that are over, with those that must hear how they ended.
+    std::map<std::pair<JobId, JobId>, Telling> untold;
     Instant check_at = Instant::never();  // for silent holders
     Instant sweep_at = Instant::never();  // for jobs kept long enough
   };

@@ -15,8 +15,12 @@ constexpr Duration kAskAgain = seconds(2);
 
 }  // namespace
 
-// All that are not known to be over are asked, once this lead begins.
+// All that are not known to be over are asked, once this lead begins or the job runs again. What
+// they said before that counts no more: who had nobody waiting for it has told nobody.
 void Coordinator::await_others(Turn& turn, Led& at) {
+  std::erase_if(questions_, [&](const auto& item) {
+    return item.second.job == at.job.id && !item.second.tells;
+  });
   const auto& met = at.job.head.met;
   const std::shared_ptr<const JobSpec> spec = at.job.spec();
   for (const Dependency& dependency : spec->after) {
@@ -47,9 +51,9 @@ bool Coordinator::on_group_reply(Turn& turn, std::uint64_t token, const Result<B
   const bool is_unknown = !reply && reply.error().code == Code::kNotFound;
   if (question.tells) {
     const auto untold = group->untold.find({question.job, question.other});
-    if (untold == group->untold.end()) return true;
-    untold->second = turn.now + kAskAgain;
-    due(untold->second);
+    if (untold == group->untold.end() || untold->second.token != token) return true;
+    untold->second = {turn.now + kAskAgain, 0};
+    due(untold->second.next);
     if (!reply && !is_unknown) return true;
     propose(turn, question.group, *group, WatcherCommand{question.job, question.other, true});
     return true;
@@ -100,26 +104,34 @@ void Coordinator::applied_watcher(Turn& turn, GroupId id, const WatcherCommand& 
 void Coordinator::note_watchers(Turn& turn, LedGroup& group, const Job& job) {
   if (!job.is_final()) return;
   for (const JobId& watcher : job.head.watchers) {
-    const auto [entry, is_new] = group.untold.try_emplace({job.id, watcher}, turn.now);
+    const auto [entry, is_new] = group.untold.try_emplace({job.id, watcher}, Telling{turn.now});
     if (is_new) due(turn.now);
   }
 }
 
+void Coordinator::tell_again(Instant now, GroupId id, const JobId& job, const JobId& watcher) {
+  LedGroup* group = led_group(id);
+  if (group == nullptr) return;
+  const auto untold = group->untold.find({job, watcher});
+  if (untold == group->untold.end()) return;
+  untold->second = {now, 0};
+  due(now);
+}
+
 void Coordinator::tell_watchers(Turn& turn, GroupId id, LedGroup& group) {
   for (auto at = group.untold.begin(); at != group.untold.end();) {
-    auto& [jobs, when] = *at;
+    auto& [jobs, telling] = *at;
     const Job* job = machine_.find(id, jobs.first);
     // A job that runs again will end once more.
     if (job == nullptr || !job->is_final()) {
       at = group.untold.erase(at);
       continue;
     }
-    if (when <= turn.now) {
-      when = turn.now + kQuestionPatience * 2;
+    if (telling.next <= turn.now) {
+      telling = {turn.now + kQuestionPatience * 2, next_token_++};
       const bool is_done = job->head.state == JobState::kDone;
-      const std::uint64_t token = next_token_++;
-      questions_[token] = {id, jobs.first, jobs.second, true};
-      turn.raise(AskGroup{token, jobs.second.group(config_.group_count),
+      questions_[telling.token] = {id, jobs.first, jobs.second, true};
+      turn.raise(AskGroup{telling.token, jobs.second.group(config_.group_count),
                           encode(GroupRequest{TellOutcome{jobs.second, jobs.first, is_done}}),
                           turn.now + kQuestionPatience});
     }

@@ -105,6 +105,8 @@ void Coordinator::applied_retry(Turn& turn, GroupId id, const RetryCommand& comm
   LedGroup& group = groups_.at(id);
   const Job* job = machine_.find(id, command.job);
   if (job == nullptr || job->is_final()) return;
+  // It will end once more: what its watchers say of the former end does not count for that one.
+  std::erase_if(group.untold, [&](const auto& item) { return item.first.first == job->id; });
   std::unique_ptr<LedJob>& led = group.jobs[command.job];
   if (led == nullptr) {
     led = std::make_unique<LedJob>(*job, id, false);

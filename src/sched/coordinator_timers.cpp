@@ -61,7 +61,7 @@ void Coordinator::tick(Turn& turn) {
     due(group.read_at);
     if (!group.established) continue;
     due(std::min(group.check_at, group.sweep_at));
-    for (const auto& [jobs, when] : group.untold) due(when);
+    for (const auto& [jobs, telling] : group.untold) due(telling.next);
     for (const auto& [node, ask] : group.asks) due(ask.next);
   }
 }

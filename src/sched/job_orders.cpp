@@ -174,7 +174,8 @@ void JobMachine::apply(GroupId group, LogIndex index, const ChangeCommand& comma
 
 void JobMachine::apply(GroupId group, LogIndex index, const WatcherCommand& command) {
   Job* job = changeable(group, command.job);
-  if (job == nullptr) return;
+  // What was heard of a job that runs again was its former end.
+  if (job == nullptr || (command.has_heard && !job->is_final())) return;
   auto& watchers = job->head.watchers;
   const auto known = std::find(watchers.begin(), watchers.end(), command.watcher);
   if (command.has_heard && known != watchers.end()) watchers.erase(known);

@@ -201,11 +201,15 @@ void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const O
 // ---- other jobs ---------------------------------------------------------------------------------
 
 void LeaderDesk::serve(Turn& turn, std::uint64_t handle, const Job& job, const AwaitJob& what) {
-  if (is_watched_by(job, what.watcher)) {
+  const bool is_watched = is_watched_by(job, what.watcher);
+  if (is_watched && !job.is_final()) {
     reply(turn, handle, Awaited{});
     return;
   }
-  if (job.head.watchers.size() >= kMaxWatchers) {
+  // Of a job that is over the watcher may be about to be taken out, since it has heard: before it
+  // was run again, it seems. That comes before this entry in the log, or not at all.
+  coordinator_.tell_again(turn.now, requests_.at(handle).group, job.id, what.watcher);
+  if (!is_watched && job.head.watchers.size() >= kMaxWatchers) {
     refuse(turn, handle, too_many_watchers(job.id));
     return;
   }

@@ -22,6 +22,13 @@ struct Dependencies : public ::testing::Test {
   void TearDown() override {
     for (const std::string& line : cluster.violations()) ADD_FAILURE() << line;
   }
+  bool is_done_within(const JobId& job, Duration most) {
+    for (Duration waited; waited < most; waited = waited + milliseconds(100)) {
+      cluster.run_for(milliseconds(100));
+      if (cluster.show(job).state == JobState::kDone) return true;
+    }
+    return false;
+  }
   JobId submit_after(GroupId group, const JobId& first, bool any = false) {
     JobSpec spec = cluster.spec({"work", "100"}, 3);
     spec.after = {{first, any}};
@@ -76,6 +83,19 @@ TEST_F(Dependencies, AJobIsCancelledWhenTheOtherFails) {
   EXPECT_EQ(cluster.show(third).reason, Reason::kDependencyFailed);
   ASSERT_TRUE(cluster.ends(whatever, seconds(6)));
   EXPECT_EQ(cluster.show(whatever).state, JobState::kDone);
+}
+
+// The one that waited is over when it is told, and runs again before it is known to have heard:
+// around the end of the first, at each moment once.
+TEST_F(Dependencies, AJobThatRunsAgainIsToldAgain) {
+  for (int i = 0; i < 200; ++i) {
+    const JobId first = cluster.submit(0, near, cluster.spec({"work", "50"}));
+    const JobId second = submit_after(far, first);
+    cluster.ask(2, CancelTasks{second, {}, "u", false, 0});
+    cluster.run_for(milliseconds(40) + microseconds(100 * i));
+    cluster.ask(2, OrderJob{second, {}, "u", false, RetryTasks{}});
+    ASSERT_TRUE(is_done_within(second, seconds(10))) << i;
+  }
 }
 
 TEST_F(Dependencies, OneThatIsThereNoMoreCancelsTheJob) {

@@ -195,7 +195,7 @@ class SeedRun {
     if (!world_.see_each_other(core_)) fail("Q7", "membership did not converge");
     if (!routes_agree()) fail("Q7", "routes did not converge" + disagreement());
     for (const auto& [id, job] : workload_.history().jobs()) {
-      if (!job.final) fail("Q7", "job " + id.text() + " is stuck");
+      if (!job.final) fail("Q7", "job " + id.text() + " is stuck: " + state_of(id));
     }
     for (const HostIndex i : core_) {
       if (!world_.host(i).is_up()) {
@@ -205,6 +205,18 @@ class SeedRun {
     for (const std::string& what : {missing_copies(world_, core_), replicas_apart(world_, core_)}) {
       if (!what.empty()) fail("Q7", "replicas did not converge: " + what);
     }
+  }
+
+  // What a client is told of a job that does not end.
+  std::string state_of(const JobId& id) {
+    const Result<client::Answer> answer =
+        world_.call(core_.front(), client::Request(JobRequest(ShowJob{id})));
+    if (!answer) return answer.error().message;
+    const auto& view = std::get<JobView>(std::get<JobAnswer>(*answer));
+    std::string text = name_of(view.job.state) + std::string(" ") + name_of(view.job.reason);
+    if (view.job.coordinator) text += ", led by " + view.job.coordinator->short_text();
+    for (const Dependency& other : view.spec.after) text += ", after " + other.job.text();
+    return text;
   }
 
   // For who follows a seed: how each host sees a group.
