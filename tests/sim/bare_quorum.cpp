@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/codec.h"
 #include "sim/disk_replicas.h"
@@ -55,6 +56,13 @@ std::size_t sound_blobs_on(const SimWorld& world, const std::vector<HostIndex>& 
   const auto blobs = blobs_on(world, hosts);
   return static_cast<std::size_t>(
       std::count_if(blobs.begin(), blobs.end(), [](const auto& blob) { return blob.second > 0; }));
+}
+
+// Those that nobody goes away with. Who leaves has asked others whether they keep a copy, and goes
+// though they die a moment later.
+std::vector<HostIndex> staying(const SimWorld& world, std::vector<HostIndex> hosts) {
+  std::erase_if(hosts, [&](HostIndex i) { return world.host(i).was_told_to_leave(); });
+  return hosts;
 }
 
 std::vector<HostIndex> members(const SimWorld& world) {
@@ -240,14 +248,17 @@ std::optional<std::vector<HostIndex>> bare_quorum(const SimWorld& world, Random&
   const Survivors all = survivors(world);
   if (!can_elect(world, all)) return std::nullopt;
   std::vector<HostIndex> order = hosts_of(all);
-  const std::size_t blobs = sound_blobs_on(world, order);
+  const auto blobs_of = [&](const std::vector<HostIndex>& hosts) {
+    return std::pair(sound_blobs_on(world, hosts), sound_blobs_on(world, staying(world, hosts)));
+  };
+  const auto blobs = blobs_of(order);
   random.shuffle(order);
   Survivors core = all;
   for (const HostIndex victim : order) {
     Survivors without = core;
     without.erase(victim);
     if (!has_majorities(world, all, without)) continue;
-    if (sound_blobs_on(world, hosts_of(without)) == blobs) core = std::move(without);
+    if (blobs_of(hosts_of(without)) == blobs) core = std::move(without);
   }
   return hosts_of(core);
 }
