@@ -31,7 +31,7 @@
 
 namespace dunlin {
 
-constexpr std::uint16_t kProtocolVersion = 2;
+constexpr std::uint16_t kProtocolVersion = 3;
 // Frames are sealed in pieces of this size, so that a large one needs no second buffer as large.
 constexpr std::size_t kMaxRecord = 16 * 1024;
 // A token admits to one question and one answer; neither is large.

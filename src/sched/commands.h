@@ -15,7 +15,7 @@
 
 namespace dunlin::sched {
 
-constexpr std::uint8_t kCommandVersion = 3;
+constexpr std::uint8_t kCommandVersion = 4;
 constexpr std::size_t kMaxCommandBytes = 960 * 1024;  // an entry of a group holds 1 MiB
 constexpr std::size_t kMaxProbed = 4096;              // nodes named by one job
 

@@ -41,6 +41,7 @@ constexpr std::uint64_t kMostInlineOfJob = 16 * 1024 * 1024;
 constexpr std::uint32_t kLeastInline = 64;
 // A node named in a log that no member list knows (forgotten since) counts as gone after this.
 constexpr Duration kUnknownPatience = seconds(60);
+constexpr std::size_t kMaxDoubters = 1024;  // of one group; who is not heard asks again
 constexpr Duration kFirstAskInterval = milliseconds(250);  // grows while a node does not answer
 // A node process that is back this soon after its death goes on with its tasks: so long does the
 // runner keep them.
@@ -91,6 +92,7 @@ class Coordinator {
   void on(Turn& turn, NodeId from, Logs message, std::size_t bytes);
   void on(Turn& turn, NodeId from, const HeldList& message);
   void on(Turn& turn, NodeId from, const Status& message);
+  void on(Turn& turn, NodeId from, const AskLead& message);
 
   void members_changed(Turn& turn);
   void peer_restarted(Turn& turn, NodeId node);
@@ -156,6 +158,9 @@ class Coordinator {
     std::map<JobId, std::unique_ptr<LedJob>> jobs;  // once established: every job not final
     std::map<NodeId, Ask> asks;                     // nodes whose list is wanted
     std::map<NodeId, Instant> heard;
+    std::map<NodeId, std::uint64_t> doubters;  // lives that ask whether this lead stands
+    std::map<NodeId, std::uint64_t> assured;   // those of them whom the reading under way answers
+    std::uint64_t stands_token = 0;            // of that reading
     std::deque<Queued> queue;
     std::size_t queue_bytes = 0;
     std::deque<Flight> flights;
@@ -227,6 +232,7 @@ class Coordinator {
 
   // coordinator_takeover.cpp
   void begin_reading(Turn& turn, GroupId group, LedGroup& led);
+  void assure_doubters(Turn& turn, GroupId group, LedGroup& led);
   void establish(Turn& turn, GroupId group, LedGroup& led);
   void ask(LedGroup& led, NodeId node, Instant at);
   void listed(Turn& turn, LedGroup& led, NodeId from, const HeldList& part);

@@ -1,6 +1,7 @@
 // What a new coordinator does before it may think that a task is free, and how differences between
 // its view and a node's are mended, after takeovers, restarts, losses and cancellations alike.
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "sched/coordinator.h"
@@ -44,9 +45,35 @@ void Coordinator::follow(GroupId id) {
   groups_.erase(at);
 }
 
+// A reading that was under way when they asked may have been answered before their lives began.
+void Coordinator::assure_doubters(Turn& turn, GroupId id, LedGroup& group) {
+  if (group.stands_token != 0 || group.doubters.empty()) return;
+  group.assured = std::exchange(group.doubters, {});
+  group.stands_token = next_token_++;
+  turn.raise(ReadGroup{id, group.stands_token});
+}
+
+void Coordinator::on(Turn& turn, NodeId from, const AskLead& message) {
+  LedGroup* group = led_group(message.group);
+  if (group == nullptr || group->term != message.led) return;
+  if (group->doubters.size() >= kMaxDoubters) return;
+  group->doubters[from] = message.life;
+  assure_doubters(turn, message.group, *group);
+}
+
 void Coordinator::on_read_ready(Turn& turn, GroupId id, std::uint64_t token, bool ok) {
   const auto at = groups_.find(id);
-  if (at == groups_.end() || at->second.read_token != token || at->second.established) return;
+  if (at == groups_.end()) return;
+  LedGroup& group = at->second;
+  if (token == group.stands_token) {
+    group.stands_token = 0;
+    for (const auto& [node, life] : std::exchange(group.assured, {})) {
+      if (ok) turn.send(node, LeadStands{id, group.term, life});
+    }
+    assure_doubters(turn, id, group);
+    return;
+  }
+  if (group.read_token != token || group.established) return;
   if (ok) {
     establish(turn, id, at->second);
   } else {

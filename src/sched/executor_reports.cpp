@@ -147,7 +147,7 @@ std::vector<TaskStart> Executor::starts_of(const HeldJob& job) const {
 
 void Executor::send_status(Turn& turn) {
   for (const GroupId group : std::exchange(lists_due_, {})) {
-    send_to_coordinator(turn, group, held_list(group, {}));
+    if (gates_.is_sound(group)) send_to_coordinator(turn, group, held_list(group, {}));
   }
   std::map<GroupId, Status> by_group;
   for (const auto& [id, job] : jobs_) {

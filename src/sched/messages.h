@@ -265,6 +265,26 @@ struct Refused {
   static constexpr auto fields() { return Fields<&Refused::group, &Refused::epoch>{}; }
 };
 
+// To whoever gave an order, before the first of a group is obeyed in a later life of the node: does
+// it lead in that epoch still? `life` is chance.
+struct AskLead {
+  GroupId group;
+  Term led = 0;
+  std::uint64_t life = 0;
+  static constexpr auto fields() {
+    return Fields<&AskLead::group, &AskLead::led, &AskLead::life>{};
+  }
+};
+// A majority has confirmed it since the question came; else there is no answer.
+struct LeadStands {
+  GroupId group;
+  Term led = 0;
+  std::uint64_t life = 0;
+  static constexpr auto fields() {
+    return Fields<&LeadStands::group, &LeadStands::led, &LeadStands::life>{};
+  }
+};
+
 // ---- readers ------------------------------------------------------------------------------------
 
 // Output of a running attempt from `offset`, from its executor's memory. Waits up to `hold` for a
@@ -394,7 +414,7 @@ struct EventsReply {
 using SchedMessage =
     std::variant<Probe, Bind, Describe, Committed, LogsCommitted, Drop, AskHeld, Pull, Results,
                  Logs, HeldList, Status, Refused, TailLog, TailReply, AskJobs, JobsReply, AskJob,
-                 JobReply, Freeze, AskFit, FitReply, AskEvents, EventsReply>;
+                 JobReply, Freeze, AskFit, FitReply, AskEvents, EventsReply, AskLead, LeadStands>;
 
 Bytes encode_frame(const SchedMessage& message);
 // kCorrupt for anything that is no frame of this module.

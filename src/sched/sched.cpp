@@ -56,6 +56,7 @@ struct Scheduler::Parts {
         job_lists(machine, coordinator, leaders, config.group_count, first_token(5)),
         event_reader(machine.events(), coordinator, leaders, config.group_count, first_token(8),
                      mixed(chance, node_boot)),
+        gates(self, node_boot == 1, mixed(chance, node_boot)),
         executor(self, node_boot, config, gates, first_token(6)) {}
 
   const NodeId self;
@@ -137,6 +138,11 @@ struct Scheduler::Parts {
         order);
   }
 
+  // By now an even higher epoch may have come.
+  void obey_again(Turn& turn, std::vector<EpochGate::Order> orders) {
+    for (EpochGate::Order& order : orders) dispatch(turn, order.from, order.message, 0);
+  }
+
   void dispatch(Turn& turn, NodeId from, SchedMessage& received, std::size_t bytes) {
     std::visit(
         [&](auto& message) {
@@ -151,8 +157,10 @@ struct Scheduler::Parts {
           } else if constexpr (std::is_same_v<T, Results> || std::is_same_v<T, Logs>) {
             coordinator.on(turn, from, std::move(message), bytes);
           } else if constexpr (std::is_same_v<T, Pull> || std::is_same_v<T, HeldList> ||
-                               std::is_same_v<T, Status>) {
+                               std::is_same_v<T, Status> || std::is_same_v<T, AskLead>) {
             coordinator.on(turn, from, message);
+          } else if constexpr (std::is_same_v<T, LeadStands>) {
+            obey_again(turn, gates.on_stands(message));
           } else if constexpr (std::is_same_v<T, FitReply>) {
             surveys.on(turn, from, message);
           } else if constexpr (std::is_same_v<T, TailLog> || std::is_same_v<T, AskFit>) {
@@ -225,10 +233,7 @@ Instant Scheduler::next_deadline() const {
 
 void Scheduler::on_durable(Instant now, const Ticket& ticket, Effects& out) {
   Turn turn = parts_->turn(now, out);
-  for (EpochGate::Order& order : parts_->gates.on_durable(ticket)) {
-    // By now an even higher epoch may have come.
-    parts_->dispatch(turn, order.from, order.message, 0);
-  }
+  parts_->obey_again(turn, parts_->gates.on_durable(ticket));
   parts_->end(turn);
 }
 

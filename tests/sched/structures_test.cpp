@@ -259,7 +259,7 @@ TEST(ReservationQueue, IsBounded) {
 // ---- epochs -------------------------------------------------------------------------------------
 
 TEST(EpochGate, ObeysAHigherEpochOnlyOnceItIsDurableAndNeverALowerOne) {
-  EpochGate gate;
+  EpochGate gate({}, true, 1);
   Effects effects;
   std::vector<SchedEvent> events;
   Turn turn{Instant{}, WallTime{}, effects, events};
@@ -279,12 +279,51 @@ TEST(EpochGate, ObeysAHigherEpochOnlyOnceItIsDurableAndNeverALowerOne) {
   EXPECT_TRUE(gate.admit(turn, new_leader, group, 6, AskHeld{group, 6, {}}));
   EXPECT_FALSE(gate.admit(turn, old_leader, group, 5, AskHeld{group, 5, {}}));
 
-  EpochGate again;
+  EpochGate again({}, false, 2);
   ASSERT_TRUE(again.recover("epoch/3", *effects.facts[1].value).has_value());
   EXPECT_EQ(again.epoch(group), 6u);
   EXPECT_FALSE(again.admit(turn, old_leader, group, 5, AskHeld{group, 5, {}}));
   EXPECT_FALSE(again.recover("epoch/x", *effects.facts[1].value).has_value());
   EXPECT_FALSE(again.recover("epoch/3", Bytes{0xc1}).has_value());
+}
+
+// Its directory may be an older copy: of one that has obeyed a higher epoch since.
+TEST(EpochGate, InALaterLifeObeysOnlyWhoIsKnownToLeadStill) {
+  EpochGate gate({}, false, 7);
+  Effects effects;
+  std::vector<SchedEvent> events;
+  Turn turn{Instant{}, WallTime{}, effects, events};
+  NodeId leader;
+  leader.raw[0] = 1;
+  const GroupId group{3};
+  const auto asked = [&] {
+    std::vector<AskLead> questions;
+    for (const Send& send : std::exchange(effects.sends, {})) {
+      const Result<SchedMessage> message = decode_frame(send.frame);
+      if (message && std::holds_alternative<AskLead>(*message)) {
+        questions.push_back(std::get<AskLead>(*message));
+      }
+    }
+    return questions;
+  };
+  EXPECT_FALSE(gate.is_sound(group));
+  EXPECT_FALSE(gate.admit(turn, leader, group, 5, AskHeld{group, 5, {}}));
+  EXPECT_FALSE(gate.admit(turn, leader, group, 5, AskHeld{group, 5, {}}));
+  const std::vector<AskLead> questions = asked();
+  ASSERT_EQ(questions.size(), 1u) << "once in a while";
+  EXPECT_EQ(questions[0].led, 5u);
+  EXPECT_TRUE(effects.facts.empty()) << "it may have been deposed";
+
+  EXPECT_TRUE(gate.on_stands({group, 5, 6}).empty()) << "to an earlier life";
+  EXPECT_EQ(gate.on_stands({group, 5, 7}).size(), 2u);
+  EXPECT_TRUE(gate.is_sound(group));
+  EXPECT_FALSE(gate.admit(turn, leader, group, 4, AskHeld{group, 4, {}})) << "refused";
+  EXPECT_FALSE(gate.admit(turn, leader, group, 5, AskHeld{group, 5, {}})) << "not durable yet";
+  ASSERT_EQ(effects.tickets.size(), 1u);
+  EXPECT_EQ(gate.on_durable(effects.tickets[0]).size(), 1u);
+  EXPECT_TRUE(asked().empty());
+  EXPECT_FALSE(gate.admit(turn, {}, GroupId{4}, 2, AskHeld{{4}, 2, {}}));
+  EXPECT_TRUE(gate.is_sound({4})) << "who leads here needs no proof";
 }
 
 // ---- validation ---------------------------------------------------------------------------------
