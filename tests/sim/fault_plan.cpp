@@ -100,7 +100,7 @@ void FaultInjector::next() {
 }
 
 // Of the peers' processes.
-bool FaultInjector::may_kill() {
+bool FaultInjector::may_silence() {
   return !is_one_doomed() || !doomed_->has_forgotten;
 }
 
@@ -172,7 +172,7 @@ std::optional<HostIndex> FaultInjector::victim() {
 // ---- the network --------------------------------------------------------------------------------
 
 void FaultInjector::partition(Fault kind) {
-  if (world_.network().has_cuts()) return;
+  if (world_.network().has_cuts() || !may_silence()) return;
   std::vector<bool> side;
   for (HostIndex i = 0; i < world_.host_count(); ++i) side.push_back(random_.chance(0.5));
   for (HostIndex a = 0; a < side.size(); ++a) {
@@ -196,7 +196,7 @@ void FaultInjector::partition(Fault kind) {
 
 void FaultInjector::pause() {
   const auto host = victim();
-  if (!host) return;
+  if (!host || !may_silence()) return;
   world_.host(*host).pause();
   world_.queue().after(random_.between(milliseconds(300), plan_.longest),
                        [this, host = *host] { world_.host(host).proceed(); });
@@ -232,7 +232,7 @@ Crash FaultInjector::draw_crash(bool power) {
 }
 
 void FaultInjector::kill(HostIndex host) {
-  if (!world_.host(host).is_up() || !may_kill()) return;
+  if (!world_.host(host).is_up() || !may_silence()) return;
   world_.faults().note(Fault::kProcessCrash);
   world_.host(host).kill(draw_crash(false), random_.chance(plan_.silence));
 }
@@ -246,13 +246,13 @@ void FaultInjector::kill_one_of(HostIndex a, HostIndex b) {
 }
 
 void FaultInjector::crash_host(HostIndex host, bool power) {
-  if (!world_.host(host).is_up() || !may_kill()) return;
+  if (!world_.host(host).is_up() || !may_silence()) return;
   world_.faults().note(Fault::kHostCrash);
   world_.host(host).crash(draw_crash(power));
 }
 
 void FaultInjector::power_cut() {
-  if (!may_kill()) return;
+  if (!may_silence()) return;
   if (up() >= 2) world_.faults().note(Fault::kPowerCut);
   for (HostIndex i = 0; i < world_.host_count(); ++i) {
     if (world_.host(i).phase() != SimHost::Phase::kDown) world_.host(i).crash(draw_crash(true));
@@ -307,7 +307,7 @@ void FaultInjector::fill_disk() {
 }
 
 void FaultInjector::break_disk() {
-  if (!may_kill()) return;
+  if (!may_silence()) return;
   if (const auto host = victim()) world_.host(*host).disk().fail_next_write();
 }
 
@@ -359,9 +359,15 @@ void FaultInjector::alter(SimHost& host, Fault fault) {
     if (is_done) disk.restore(std::move(copy->second));
     copies_.erase(copy);
     doomed_ = Doomed{host.index(), host.id(), world_.queue().now() + kDoom, true};
+    if (is_done) let_all_speak();
   }
   say(host.name() + ": " + name_of(fault));
   if (is_done) host.set_tampered(fault);
+}
+
+void FaultInjector::let_all_speak() {
+  world_.network().mend();
+  for (HostIndex i = 0; i < world_.host_count(); ++i) world_.host(i).proceed();
 }
 
 // A copy of a directory is taken now and put back some time later.

@@ -8,8 +8,10 @@
 // Until the loss is repaired there is no further one. Crashes, power cuts, partitions, pauses and
 // full or hung disks lose no disk and are not counted. But what a node promised and its disk forgot
 // is known to the memory of its peers alone: from the moment that an older copy of a directory is
-// put back until that node was judged, no other process is killed. A node that the others are told
-// to forget has a disk that is lost for good, too, from the first time that they are told.
+// put back until that node was judged, no other process is killed, paused or cut off. With those
+// alone who remember nothing newer it is like a member of a bare quorum, which must go on (Q7). A
+// node that the others are told to forget has a disk that is lost for good, too, from the first
+// time that they are told.
 #pragma once
 
 #include <array>
@@ -89,7 +91,9 @@ class FaultInjector {
   std::optional<HostIndex> victim();
   // A node runs, or will, that does not know yet that it cannot go on under its id.
   bool is_one_doomed();
-  bool may_kill();
+  // Nobody is needed to tell a node what its disk has forgotten.
+  bool may_silence();
+  void let_all_speak();
   // One more disk may be lost for good.
   bool is_in_budget();
   std::size_t up() const;
