@@ -237,10 +237,10 @@ class Coordinator {
   void ask(LedGroup& led, NodeId node, Instant at);
   void listed(Turn& turn, LedGroup& led, NodeId from, const HeldList& part);
   void reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list, const JobHeld& held);
-  bool adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one);
+  bool adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one, std::vector<NodeId>& losers);
   static bool prevails(const Led& at, const Holding& from, const TaskRun& run,
                        const Attempt& holder, Instant now);
-  void give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run);
+  static void give_up(Led& at, NodeId node, const TaskRun& run, bool node_lost);
   void stop_awaiting(Turn& turn, Led& at, NodeId node);
   void end_awaiting(Turn& turn, Led& at);
   void lose_recorded(Turn& turn, Led& at);

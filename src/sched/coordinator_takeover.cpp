@@ -197,12 +197,16 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   if (!lost.empty()) lose(turn, at, from, lost, is_new_life);
 
   AttemptRuns unwanted;
+  std::vector<NodeId> losers;
   for (const TaskRun& run : held.attempts) {
     for (std::uint32_t index = run.first; index < run.end(); ++index) {
       const TaskRun one{index, 1, run.attempt};
-      if (!adopt(turn, at, from, one)) unwanted.add(one);
+      if (!adopt(turn, at, from, one, losers)) unwanted.add(one);
     }
   }
+  // In this order: of a task the log takes no older loss after a newer one.
+  if (!losers.empty()) propose_loss(turn, at, from, holding);
+  for (const NodeId& node : losers) propose_loss(turn, at, node, at.led.nodes[node]);
   holding.dropping.clear();
   if (!unwanted.is_empty()) drop(turn, at, from, unwanted.runs());
   if (held.needs_spec) {
@@ -225,18 +229,17 @@ bool Coordinator::prevails(const Led& at, const Holding& from, const TaskRun& ru
   const auto is_old = [&](const Attempt& attempt) {
     return detail != nullptr && detail->is_superseded(attempt);
   };
-  if (is_old(run.attempt) && is_old(holder)) return run.attempt < holder;
-  if (!is_old(run.attempt)) {
-    const bool is_given_up = from.losing.contains(run.first, run.attempt);
-    return !is_given_up && holder < run.attempt;
-  }
-  return from.lost_at != Instant{} && now < from.lost_at + kReturnPatience &&
-         !from.waiting.contains(run.first, run.attempt);
+  const bool is_back = from.lost_at != Instant{} && now < from.lost_at + kReturnPatience &&
+                       !from.waiting.contains(run.first, run.attempt);
+  if (is_old(run.attempt)) return is_old(holder) ? run.attempt < holder : is_back;
+  const bool is_given_up = from.losing.contains(run.first, run.attempt);
+  return !is_given_up && (holder < run.attempt || is_back);
 }
 
 // A task that nobody else holds stays with the node that holds it, whoever bound it. False: it is
-// not wanted there.
-bool Coordinator::adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one) {
+// not wanted there. `losers`: nodes whose attempts are given up, which the log must say.
+bool Coordinator::adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one,
+                        std::vector<NodeId>& losers) {
   Holding& holding = at.led.nodes[from];
   const std::uint32_t index = one.first;
   const Soft soft = at.led.soft(index);
@@ -252,23 +255,29 @@ bool Coordinator::adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one) {
   // Only what is bound has a holder: to look through all nodes for every task takes long.
   const auto holder = soft == Soft::kBound ? at.led.holder(index) : std::nullopt;
   if (holder && !prevails(at, holding, one, holder->second, turn.now)) return false;
-  if (holder) {
-    const TaskRun other{index, 1, holder->second};
-    drop(turn, at, holder->first, {other});
-    if (is_old) give_up(turn, at, holder->first, other);
+  const bool is_older = holder && one.attempt < holder->second;
+  if (holder) drop(turn, at, holder->first, {{index, 1, holder->second}});
+  if (is_older) {
+    give_up(at, holder->first, {index, 1, holder->second}, false);
+    losers.push_back(holder->first);
   }
-  holding.losing.remove(one);
+  if (is_older && !is_old) {
+    // Its loss is in no log, since the coordinator died with its node.
+    give_up(at, from, one, true);
+  } else {
+    holding.losing.remove(one);
+  }
   holding.bound.add(one);
   at.led.set_soft(index, Soft::kBound);
   return true;
 }
 
-// An attempt that is ended for an older one's sake: its number is used up, which the log must say.
-void Coordinator::give_up(Turn& turn, Led& at, NodeId node, const TaskRun& run) {
+// Of two attempts of one task: the newer one, which is ended for the older one's sake, as its
+// number is used up; and the older one, which seemed to be lost and goes on.
+void Coordinator::give_up(Led& at, NodeId node, const TaskRun& run, bool node_lost) {
   Holding& holding = at.led.nodes[node];
-  if (holding.losing.is_empty()) holding.node_lost = false;
+  if (holding.losing.is_empty()) holding.node_lost = node_lost;
   holding.losing.add(run);
-  propose_loss(turn, at, node, holding);
 }
 
 void Coordinator::stop_awaiting(Turn& turn, Led& at, NodeId node) {
@@ -426,6 +435,7 @@ void Coordinator::node_gone(Turn& turn, NodeId node, bool left) {
       Led at = *found;
       Holding& holding = at.led.nodes[node];
       holding.offered = 0;
+      if (!left) holding.lost_at = turn.now;
       if (at.job.is_final()) {
         // Also of one that no member list knows: nobody else will say that it holds nothing.
         holding.bound.clear();
