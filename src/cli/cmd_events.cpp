@@ -163,7 +163,9 @@ class EventsReader {
     return text.empty() || print(text);
   }
 
+  // Without a job no end of one is the end.
   void note_state(const EventLine& event) {
+    if (!job_) return;
     if (event.type == "job_retried") ended_.reset();
     if (event.type == "job_deleted") is_deleted_ = true;
     if (const auto state = state_after(event)) ended_ = state;

@@ -48,7 +48,8 @@ void SocketStream::set_reading(bool is_wanted) {
         auto& self = *static_cast<SocketStream*>(from->data);
         if (self.is_closing_) return;
         if (count < 0) return self.events_.on_end();
-        self.events_.on_data({data->base, static_cast<std::size_t>(count)});
+        // After a read that filled the buffer libuv looks for more; nothing is no end.
+        if (count > 0) self.events_.on_data({data->base, static_cast<std::size_t>(count)});
       });
 }
 

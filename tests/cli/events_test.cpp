@@ -134,6 +134,22 @@ TEST_F(EventCommands, WhoFollowsAJobHearsOfGapsAndOfEachNodeOnceAndEndsWithTheJo
   EXPECT_EQ(count_of(ran.err, "no longer kept"), 1u) << ran.err;
 }
 
+TEST_F(EventCommands, WhoFollowsAllWaitsForNewsThoughJobsEnd) {
+  std::vector<Duration> holds;
+  server.on_loop([&](FakeNode& node) {
+    node.event_pages = {page_of({job_event(3, EventType::kJobDone, kJob)}),
+                        page_of({job_event(4, EventType::kJobDeleted, kJob)})};
+    for (client::EventList& page : node.event_pages) page.next.reader = 1;
+    node.fault = [&](const client::Request& request) -> std::optional<Error> {
+      if (const auto* list = std::get_if<client::ListEvents>(&request)) holds.push_back(list->hold);
+      if (holds.size() < 4) return std::nullopt;
+      return Error{Code::kRefused, "no more", ""};
+    };
+  });
+  EXPECT_NE(run({"events", "-f"}).code, 0);
+  EXPECT_EQ(holds, (std::vector<Duration>{{}, seconds(3), seconds(3), seconds(3)}));
+}
+
 TEST_F(EventCommands, AJobThatIsOverAlreadyIsToldAndNotWaitedFor) {
   const std::string job = submit({"true"});
   const Ran ran = run({"events", "-f", "--job", job});

@@ -189,6 +189,23 @@ TEST_F(HttpServerTest, TakesRequestsThatArriveByteByByte) {
   EXPECT_TRUE(pump_until(client, "PUT /x [hello]"));
 }
 
+// As curl sends a large body: in pieces as long as what is read at once.
+TEST_F(HttpServerTest, TakesABodyThatFillsTheBufferAndStops) {
+  start();
+  answer = [this](const HttpRequest& request) {
+    server->respond(request.id, 200, "text/plain", std::to_string(request.body.size()) + " taken");
+  };
+  RawClient client(path);
+  const std::string piece(64UL * 1024, 'x');
+  client.send("PUT /x HTTP/1.1\r\nContent-Length: " + std::to_string(3 * piece.size()) +
+              "\r\n\r\n");
+  for (int i = 0; i < 3; ++i) {
+    uv_run(&loop, UV_RUN_NOWAIT);
+    client.send(piece);
+  }
+  EXPECT_TRUE(pump_until(client, "196608 taken"));
+}
+
 TEST_F(HttpServerTest, TakesChunkedBodiesAndSaysContinue) {
   start();
   echo();
