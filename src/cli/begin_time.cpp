@@ -1,5 +1,6 @@
 #include "cli/begin_time.h"
 
+#include <algorithm>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -119,7 +120,8 @@ Result<WallTime> begin_time_from(std::string_view text, WallTime now) {
     if (!later) return tl::unexpected(later.error());
     return WallTime{now.ms + later->milliseconds()};
   }
-  if (const auto time = dated(text)) return *time;
+  // What is past is past, before 1970 too.
+  if (const auto time = dated(text)) return std::max(*time, WallTime{});
   if (const auto time = next_time_of_day(text, now)) return *time;
   return fail(Code::kUsage, "'" + std::string(text) + "' is no time",
               "write +1h, 14:30, 2030-01-31, 2030-01-31T14:30 or 2030-01-31T14:30:00Z");

@@ -242,15 +242,16 @@ void Coordinator::complete(const Job& job, GroupId id, JobSummary& summary) cons
   counts.waiting = led.count(Soft::kBackoff) + led.count(Soft::kHeld) +
                    (led.is_limited() ? led.count(Soft::kFree) : 0);
   counts.queued = job.head.open() - counts.running - counts.paused - counts.waiting;
+  const bool has_begun = counts.running + counts.paused > 0;
+  for (const WallTime known : {led.first_start, led.first_bound, job.head.submitted}) {
+    if (has_begun && summary.started_at.ms == 0) summary.started_at = known;
+  }
   if (job.head.hold != Hold::kNone) {
     summary.reason = Reason::kPaused;
     return;
   }
-  if (counts.running + counts.paused > 0) {
+  if (has_begun) {
     summary.state = JobState::kRunning;
-    for (const WallTime known : {led.first_start, led.first_bound, job.head.submitted}) {
-      if (summary.started_at.ms == 0) summary.started_at = known;
-    }
     return;
   }
   // Some may well run, on nodes that have not answered since the takeover.

@@ -164,11 +164,13 @@ AttemptView view_of(const AttemptRecord& record) {
   if (record.end == AttemptEnd::kLost && view.detail.empty()) {
     view.detail = "its node died, or holds it no more: this is no failure of the task";
   }
-  if (record.end != AttemptEnd::kSuccess && record.end != AttemptEnd::kFailure) return view;
-  if (record.signal == 0) view.exit_code = record.exit_code;
-  if (record.signal != 0) view.signal = record.signal;
+  if (record.end == AttemptEnd::kOpen || record.end == AttemptEnd::kLost) return view;
   view.duration_ms = static_cast<std::int64_t>(record.duration_ms);
   view.started_at = {record.finished.ms - *view.duration_ms};
+  // Of one that was cancelled nobody has told more.
+  if (record.end == AttemptEnd::kCancelled) return view;
+  if (record.signal == 0) view.exit_code = record.exit_code;
+  if (record.signal != 0) view.signal = record.signal;
   view.max_rss = record.max_rss;
   return view;
 }

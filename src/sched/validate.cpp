@@ -31,9 +31,10 @@ Result<void> validate_command(const JobSpec& spec) {
     return usage("a word of the command contains a NUL byte");
   }
   for (const auto& [name, value] : spec.environment) {
-    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value)) {
+    if (name.empty() || name.find('=') != std::string::npos || has_nul(name)) {
       return usage("'" + name + "' cannot be the name of an environment variable");
     }
+    if (has_nul(value)) return usage("the variable " + name + " contains a NUL byte");
   }
   return {};
 }
@@ -49,6 +50,9 @@ Result<void> validate_tasks(const JobSpec& spec) {
   std::uint64_t entries = spec.entries.size();
   std::size_t bytes = 0;
   for (const std::string& entry : spec.entries) bytes += entry.size();
+  if (std::any_of(spec.entries.begin(), spec.entries.end(), has_nul)) {
+    return usage("an entry contains a NUL byte, which no argument can");
+  }
   for (const EntryBlock& block : spec.entry_blocks) entries += block.count;
   if (bytes > kMaxInlineEntryBytes) {
     return over("the entries are too long to travel with the job", kMaxInlineEntryBytes,
@@ -98,6 +102,11 @@ Result<void> validate_conditions(const JobSpec& spec) {
   for (const auto& [name, count] : devices.resources) {
     if (name.empty() || count == 0)
       return usage("the resource '" + name + "' is asked for 0 times");
+  }
+  for (const auto& [name, value] : where.labels) {
+    if (name.empty() || has_nul(name) || has_nul(value)) {
+      return usage("'" + name + "' is no name of a label, or its value contains a NUL byte");
+    }
   }
   if (spec.after.size() > kMaxDependencies) {
     return over("the job waits for too many jobs", kMaxDependencies);
@@ -150,6 +159,7 @@ Result<void> validate(const JobSpec& spec) {
     if (Result<void> result = check(spec); !result) return result;
   }
   if (spec.name.size() > kMaxName) return over("the job's name is too long", kMaxName);
+  if (has_nul(spec.name)) return usage("the job's name contains a NUL byte");
   if (encode(spec).size() > kMaxSpecBytes) {
     return over("the job's description is too long", kMaxSpecBytes, "ship long content as files");
   }

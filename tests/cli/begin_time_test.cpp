@@ -56,6 +56,7 @@ TEST_F(BeginTime, IsADateInTheLocalZoneOrOneWithItsOffset) {
   EXPECT_EQ(at("2030-02-01T10:00:00+05:30"), at("2030-02-01T04:30:00Z"));
   EXPECT_EQ(at("2030-02-01T10:00:00-08:00"), at("2030-02-01T18:00:00Z"));
   EXPECT_EQ(at("2028-02-29"), at("2028-02-28T22:00:00Z"));
+  EXPECT_EQ(at("1969-12-31"), at("1970-01-01T00:00:00Z")) << "at once, as any past";
 }
 
 TEST_F(BeginTime, WhatIsNoTimeIsRefused) {

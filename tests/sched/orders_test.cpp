@@ -47,6 +47,18 @@ TEST_F(Orders, APausedJobStartsNothingAndGoesOnWhenItIsResumed) {
   EXPECT_EQ(cluster.show(job).tasks.done, 40u);
 }
 
+TEST_F(Orders, APausedJobBeganWhenItBegan) {
+  const JobId job = cluster.submit(0, group, cluster.spec({"work", "60000"}, 4));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 4; }, seconds(5)));
+  cluster.run_for(seconds(2));
+  const WallTime began = cluster.show(job).started_at;
+  EXPECT_NE(began.ms, 0);
+  EXPECT_EQ(ordered(job, PauseTasks{}).started_at, began) << "it runs on";
+  ordered(job, PauseTasks{.freezes = true});
+  cluster.run_for(seconds(2));
+  EXPECT_EQ(cluster.show(job).started_at, began) << "it stands still";
+}
+
 TEST_F(Orders, AJobStaysPausedUnderTheNextCoordinator) {
   const JobId job = cluster.submit(0, group, cluster.spec({"work", "100"}, 40));
   ordered(job, PauseTasks{});

@@ -338,6 +338,19 @@ TEST(Validate, AcceptsAPlainJob) {
   EXPECT_TRUE(validate(good()).has_value());
 }
 
+TEST(Validate, TakesNoNulWhereTheSystemTakesNone) {
+  const std::string nul("a\0b", 3);
+  std::vector<JobSpec> specs(5, good());
+  specs[0].name = nul;
+  specs[1].environment = {{"A", nul}};
+  specs[2].placement.labels = {{"disk", nul}};
+  specs[3].placement.labels = {{"", "x"}};
+  specs[4].many = true;
+  specs[4].tasks = {{1, 1, 1}};
+  specs[4].entries = {nul};
+  for (const JobSpec& spec : specs) EXPECT_FALSE(validate(spec).has_value());
+}
+
 TEST(Validate, NamesWhatIsWrong) {
   const auto message = [](const JobSpec& spec) {
     const Result<void> result = validate(spec);
