@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <set>
 
 #include "base/inner_path.h"
 #include "cli/commands.h"
@@ -255,18 +256,52 @@ int fetch_all(Invocation& call, const JobRef& job, const std::vector<TaskOutput>
   return code;
 }
 
+// The task that kept a file of this name, if it is but one: of several none is the one that is
+// meant.
+Result<std::uint32_t> keeper_of(Client& client, const JobRef& job, const std::string& name) {
+  const auto outputs = list_outputs(client, job);
+  if (!outputs) return tl::unexpected(outputs.error());
+  std::set<std::uint32_t> keepers;
+  for (const TaskOutput& output : *outputs) {
+    if (output.name == name) keepers.insert(output.task);
+  }
+  const std::string id = job.id.text();
+  if (keepers.empty()) {
+    return fail(Code::kNotFound, "no task of " + id + " has an output '" + name + "'",
+                "see: dunlin outputs " + id);
+  }
+  if (keepers.size() > 1) {
+    return fail(Code::kUsage,
+                std::to_string(keepers.size()) + " tasks of " + id + " have '" + name + "'",
+                "name one, as in " + id + "." + std::to_string(*keepers.begin()) +
+                    ", or take all with --to DIR");
+  }
+  return *keepers.begin();
+}
+
+int print_one(Invocation& call, const JobRef& job, const std::string& name) {
+  Result<std::uint32_t> task = std::uint32_t{0};
+  if (count_of(job.tasks) == 1) {
+    task = job.tasks.front().first;
+  } else {
+    task = keeper_of(call.client, job, name);
+  }
+  if (!task) return call.failed(task.error());
+  const Result<void> printed =
+      read_stream(call.client, output_target(job, *task, name), print_or_fail);
+  return printed ? int{kExitWell} : call.failed(printed.error());
+}
+
 }  // namespace
 
 int run_outputs(Invocation& call) {
+  if (call.args.words.size() == 2 && call.args.has("to")) {
+    return call.usage("outputs takes a NAME or --to DIR, not both",
+                      "a NAME goes to stdout: dunlin outputs JOB.TASK NAME > FILE");
+  }
   const auto job = find_job(call.client, call.args.words[0]);
   if (!job) return call.failed(job.error());
-  if (call.args.words.size() == 2) {
-    const std::uint32_t task = job->tasks.empty() ? 1 : job->tasks.front().first;
-    if (count_of(job->tasks) > 1) return call.usage("name one task, as in JOB.7 NAME");
-    const Result<void> printed =
-        read_stream(call.client, output_target(*job, task, call.args.words[1]), print_or_fail);
-    return printed ? int{kExitWell} : call.failed(printed.error());
-  }
+  if (call.args.words.size() == 2) return print_one(call, *job, call.args.words[1]);
   const auto outputs = list_outputs(call.client, *job);
   if (!outputs) return call.failed(outputs.error());
   if (call.args.has("to")) return fetch_all(call, *job, *outputs);

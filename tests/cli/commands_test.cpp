@@ -451,6 +451,36 @@ TEST_F(Commands, OutputsAreListedPrintedAndWritten) {
   EXPECT_TRUE(outputs_from_json(run({"outputs", id, "--json"}).out));
 }
 
+TEST_F(Commands, AnOutputThatSeveralTasksHaveIsNotPrintedWithoutItsTask) {
+  const std::string id = submit({"--array", "1-4", "hang"});
+  server.on_loop([&](FakeNode& node) {
+    auto& tasks = node.jobs.at(*JobId::from_text(id)).tasks;
+    for (const std::uint32_t number : {2U, 3U, 4U}) {
+      const Bytes content = to_bytes("of " + std::to_string(number));
+      const BlobRef blob{blob_id_of(content), 4};
+      node.blobs[blob.id] = content;
+      tasks[number].outputs = {{"same.txt", 4, 0600, {blob}}};
+      if (number == 3) tasks[number].outputs.push_back({"own.txt", 4, 0600, {blob}});
+    }
+  });
+  const Ran ran = run({"outputs", id, "same.txt"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_EQ(ran.err, "dunlin: 3 tasks of " + id + " have 'same.txt'; name one, as in " + id +
+                         ".2, or take all with --to DIR\n");
+  EXPECT_EQ(run({"outputs", id + ".2-3", "same.txt"}).code, 2);
+  EXPECT_EQ(run({"outputs", id + ".3", "same.txt"}).out, "of 3");
+  EXPECT_EQ(run({"outputs", id, "own.txt"}).out, "of 3");
+  EXPECT_EQ(run({"outputs", id, "none.txt"}).code, 4);
+}
+
+TEST_F(Commands, OfOneOutputWhereToIsRefused) {
+  const std::string id = submit({"true"});
+  const Ran ran = run({"outputs", id, "x", "--to", "res"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("not both"), std::string::npos) << ran.err;
+}
+
 TEST_F(Commands, AnOutputThatWouldLeaveTheDirectoryIsNotWritten) {
   const std::string id = submit({"hang"});
   server.on_loop([&](FakeNode& node) {
