@@ -13,6 +13,7 @@ Result<void> HttpConnection::open(const std::string& server,
                                   const std::optional<JoinToken>& token) {
   Result<void> opened = link_.open(server, token);
   if (!opened) return opened;
+  server_ = server;
   done_ = true;
   keep_alive_ = true;
   return {};
@@ -48,10 +49,10 @@ short HttpConnection::events() const {
 Result<void> HttpConnection::lost(const std::string& why) {
   close();
   if (has_headers_) {
-    return fail(Code::kIncomplete, "the node's answer was cut off: " + why,
+    return fail(Code::kIncomplete, server_ + ": the node's answer was cut off: " + why,
                 "what came is not all; try again later");
   }
-  return fail(Code::kUnreachable, "the connection to the node was lost: " + why);
+  return fail(Code::kUnreachable, server_ + ": it broke off before it had answered: " + why);
 }
 
 Result<void> HttpConnection::step() {
@@ -92,7 +93,7 @@ Result<void> HttpConnection::read_some() {
     // No bytes is how the parser is told of the end.
     const std::size_t used = http_parser_execute(&parser_, &callbacks(), data.data(), data.size());
     if (done_) break;
-    if (used != data.size() || count == 0) return lost("it ended in the middle");
+    if (used != data.size() || count == 0) return lost("the connection ended");
     if (answer_.body.size() > kMaxAnswerBytes) return lost("it is too long");
     // A stream is handed on as it comes.
     if (static_cast<std::size_t>(count) < ServerLink::kReadSize) return {};

@@ -46,7 +46,8 @@ class HttpConnection {
   // What poll() is to wait for.
   short events() const;
   // Writes and reads what there is, without waiting. An error: the connection is lost, and closed;
-  // kUnreachable before the answer has begun, kIncomplete in its middle.
+  // kUnreachable before the answer has begun, kIncomplete in its middle; the message begins with
+  // the server.
   Result<void> step();
 
   // Grows with every byte that passes, in either direction: a sign that the node lives.
@@ -65,6 +66,7 @@ class HttpConnection {
   Result<void> read_some();
 
   ServerLink link_;
+  std::string server_;
   http_parser parser_{};
   std::string out_;
   std::size_t sent_ = 0;

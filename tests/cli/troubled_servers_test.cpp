@@ -143,6 +143,16 @@ TEST_F(TroubledServers, OneThatHasTooManyClientsIsPassedOver) {
   EXPECT_EQ(ran.code, 0) << ran.err;
 }
 
+TEST_F(TroubledServers, OneThatBreaksOffBeforeItsAnswerIsNamed) {
+  const OddServer killed(files / "killed.sock", some_bytes);
+  environment["DUNLIN_SERVER"] = killed.address;
+  const Ran ran = run({"status"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(ran.err, "dunlin: no node answers at " + killed.address +
+                         ": it broke off before it had answered: the connection ended; start one "
+                         "with: dunlin up\n");
+}
+
 TEST_F(TroubledServers, OneThatIsStuckWhileItObeysIsNoticed) {
   const OddServer stuck(files / "stuck.sock", [](int connection) {
     some_bytes(connection);
