@@ -29,6 +29,26 @@ int wait_as_told(Invocation& call, const Arguments& options, const JobId& id) {
   return code;
 }
 
+// The id is this client's own, so it is known whether or not the answer came.
+Error perhaps_accepted(Error error, const JobId& id) {
+  const bool is_known = error.code != Code::kUnreachable && error.code != Code::kTimeout &&
+                        error.code != Code::kIncomplete;
+  if (is_known) return error;
+  error.hint += (error.hint.empty() ? "" : "; ") + ("it may have been accepted as " + id.text()) +
+                ": dunlin show " + id.text();
+  return error;
+}
+
+// False: the id has not arrived where it was to go.
+bool print_accepted(const Invocation& call, const Arguments& options, const JobId& id,
+                    const std::string& answer) {
+  // The id is what scripts want; while output is followed, stdout is the job's.
+  if (options.has("follow") && !call.json()) return note(id.text()), true;
+  const bool waits = options.has("wait") || options.has("follow");
+  if (call.json()) return waits || print(answer);
+  return print(id.text() + "\n");
+}
+
 }  // namespace
 
 int run_submit(Invocation& call) {
@@ -48,14 +68,13 @@ int run_submit(Invocation& call) {
   const auto submission = make_submission(call.client, std::move(*draft));
   if (!submission) return call.failed(submission.error());
   const auto answer = call.client.call("POST", "/v1/jobs", submission_json(*submission));
-  if (!answer) return call.failed(answer.error());
+  if (!answer) return call.failed(perhaps_accepted(answer.error(), submission->id));
   const bool waits = options.has("wait") || options.has("follow");
-  if (!call.json()) {
-    // The id is what scripts want; while output is followed, stdout is the job's.
-    const std::string line = submission->id.text() + "\n";
-    options.has("follow") ? note(submission->id.text()) : void(print(line));
-  } else if (!waits) {
-    print(answer->body);
+  if (!print_accepted(call, options, submission->id, answer->body)) {
+    const Error why = unprinted(print_error());
+    return call.failed({why.code,
+                        "job " + submission->id.text() + " was accepted, but " + why.message,
+                        "see: dunlin show " + submission->id.text()});
   }
   return waits ? wait_as_told(call, options, submission->id) : int{kExitWell};
 }

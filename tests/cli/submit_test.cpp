@@ -365,6 +365,42 @@ TEST_F(Submit, WaitsOrFollowsWhenTold) {
   EXPECT_EQ(followed.out, "the output\n");
 }
 
+TEST_F(Submit, WhereTheAnswerIsLostSaysTheIdThatTheJobMayHave) {
+  for (const Code code : {Code::kUnreachable, Code::kTimeout}) {
+    server.on_loop([&](FakeNode& node) {
+      node.fault = [code](const client::Request& request) -> std::optional<Error> {
+        const auto* about = std::get_if<JobRequest>(&request);
+        if (about == nullptr || !std::holds_alternative<SubmitJob>(*about)) return {};
+        return Error{code, "lost", "try again"};
+      };
+    });
+    const Ran ran = run({"submit", "true"});
+    EXPECT_EQ(ran.out, "");
+    JobId id;
+    server.on_loop([&](FakeNode& node) {
+      id = std::get<SubmitJob>(std::get<JobRequest>(node.asked.back())).id;
+    });
+    EXPECT_EQ(ran.err, "dunlin: lost; try again; it may have been accepted as " + id.text() +
+                           ": dunlin show " + id.text() + "\n");
+  }
+}
+
+TEST_F(Submit, WhereTheIdCannotBePrintedSaysThatTheJobWasAccepted) {
+  for (const char* form : {"--quiet", "--json"}) {
+    const Ran ran = run({"submit", form, "true"}, {}, {.path = "/dev/full"});
+    EXPECT_EQ(ran.code, 1);
+    std::string id;
+    server.on_loop([&](FakeNode& node) {
+      ASSERT_EQ(node.jobs.size(), 1U);
+      id = node.jobs.begin()->first.text();
+      node.jobs.clear();
+    });
+    EXPECT_NE(ran.err.find("job " + id + " was accepted, but stdout cannot be written"),
+              std::string::npos)
+        << ran.err;
+  }
+}
+
 TEST_F(Submit, BytesThatAreNotUtf8ArriveAsTheyAre) {
   const std::string raw = "caf\xe9";
   const JobSpec spec = spec_of(submit({"--env", "V=" + raw, "hang", raw, ":::", raw}));
