@@ -46,12 +46,6 @@ Result<std::string> jobs_query(const Arguments& args) {
   return query;
 }
 
-int incomplete(const Invocation& call, const std::string& silent) {
-  return call.failed({Code::kIncomplete,
-                      "the list may lack jobs: " + silent + " groups have not answered",
-                      "see: dunlin status"});
-}
-
 void print_jobs(const Invocation& call, const std::vector<JobSummary>& jobs) {
   if (call.quiet()) {
     std::string ids;
@@ -176,7 +170,7 @@ int run_jobs(Invocation& call) {
     note("dunlin: there are more jobs; --limit N shows them");
   }
   const std::string silent = silent_groups(*answer);
-  return silent.empty() ? int{kExitWell} : incomplete(call, silent);
+  return silent.empty() ? int{kExitWell} : call.failed(jobs_may_lack(silent));
 }
 
 int run_show(Invocation& call) {
@@ -318,7 +312,7 @@ int list_node(Invocation& call, const NodeId& node) {
     }
   }
   list.finish();
-  return silent.empty() ? int{kExitWell} : incomplete(call, silent);
+  return silent.empty() ? int{kExitWell} : call.failed(jobs_may_lack(silent));
 }
 
 }  // namespace

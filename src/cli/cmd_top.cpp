@@ -29,6 +29,7 @@ struct Raw {
   std::string nodes;
   std::string jobs;
   bool is_cut = false;
+  std::string silent;  // groups
 };
 
 Result<Raw> ask_raw(Client& client) {
@@ -36,7 +37,7 @@ Result<Raw> ask_raw(Client& client) {
   if (!nodes) return tl::unexpected(nodes.error());
   const auto jobs = client.call("GET", kJobs);
   if (!jobs) return tl::unexpected(jobs.error());
-  return Raw{nodes->body, jobs->body, jobs->header("dunlin-more") == "1"};
+  return Raw{nodes->body, jobs->body, jobs->header("dunlin-more") == "1", silent_groups(*jobs)};
 }
 
 Result<TopSample> sample_of(const Raw& raw) {
@@ -44,7 +45,8 @@ Result<TopSample> sample_of(const Raw& raw) {
   if (!nodes) return tl::unexpected(nodes.error());
   auto jobs = jobs_from_json(raw.jobs);
   if (!jobs) return tl::unexpected(jobs.error());
-  return TopSample{monotonic_now(), wall_now(), std::move(*nodes), std::move(*jobs), raw.is_cut};
+  return TopSample{monotonic_now(),  wall_now(), std::move(*nodes),
+                   std::move(*jobs), raw.is_cut, raw.silent};
 }
 
 Result<TopSample> take_sample(Client& client) {
@@ -138,6 +140,7 @@ class LiveTop {
     Result<TopSample> answer = asker_.take();
     trouble_ = answer ? "" : answer.error().message;
     if (answer) {
+      if (!answer->silent.empty()) trouble_ = jobs_may_lack(answer->silent).message;
       rates_.add(*answer);
       sample_ = std::move(*answer);
     }
@@ -164,19 +167,23 @@ class LiveTop {
   Instant next_at_;
 };
 
+int how_whole(const Invocation& call, const std::string& silent) {
+  return silent.empty() ? int{kExitWell} : call.failed(jobs_may_lack(silent));
+}
+
 int print_once(Invocation& call) {
   Result<Raw> raw = ask_raw(call.client);
   if (!raw) return call.failed(raw.error());
   if (call.json()) {
     print("{\"nodes\":" + raw->nodes + ",\"jobs\":" + raw->jobs + "}\n");
-    return kExitWell;
+    return how_whole(call, raw->silent);
   }
   const Result<TopSample> sample = sample_of(*raw);
   if (!sample) return call.failed(sample.error());
   std::string text;
   for (const std::string& line : top_lines(*sample, {}, "", 0, 0)) text += line + "\n";
   print(text);
-  return kExitWell;
+  return how_whole(call, raw->silent);
 }
 
 }  // namespace

@@ -60,6 +60,11 @@ std::string silent_groups(const HttpAnswer& answer) {
   return count == "0" ? std::string() : count;
 }
 
+Error jobs_may_lack(const std::string& silent) {
+  return {Code::kIncomplete, "the list may lack jobs: " + silent + " groups have not answered",
+          "see: dunlin status"};
+}
+
 Result<JobWords> job_words_from(std::string_view text) {
   JobWords words;
   const std::size_t dot = text.find('.');

@@ -32,6 +32,8 @@ Result<bool> is_whole_job(Client& client, const JobRef& job);
 
 // How many groups did not answer a question for jobs, as text; empty when all did.
 std::string silent_groups(const HttpAnswer& answer);
+// Of a list of jobs where so many did not.
+Error jobs_may_lack(const std::string& silent);
 
 // "tasks=1-5" for a query; empty when none were named.
 std::string tasks_query(const JobRef& job);

@@ -19,6 +19,7 @@ struct TopSample {
   std::vector<Member> nodes;
   std::vector<JobSummary> jobs;  // newest first
   bool is_cut = false;           // there are more jobs
+  std::string silent;            // so many groups have not told theirs; empty: all have
 };
 
 // Tasks that ended in a second, from one sample to the next. A job that appears with ended tasks is
@@ -41,7 +42,8 @@ class TopRates {
 };
 
 // As wide and as high as the terminal: nothing is longer than `width` characters (0: as long as it
-// is), nor are there more than `height` lines (0: all). `trouble`: why the sample is an old one.
+// is), nor are there more than `height` lines (0: all). `trouble`: why the sample is an old one, or
+// lacks something.
 std::vector<std::string> top_lines(const TopSample& sample, const TopRates& rates,
                                    const std::string& trouble, std::size_t width,
                                    std::size_t height);

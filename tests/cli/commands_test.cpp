@@ -158,6 +158,12 @@ TEST_F(Commands, AListThatMayLackJobsIsPrintedAndExitsWithSeven) {
   EXPECT_EQ(ran.out, id + "\n");
   EXPECT_EQ(ran.code, 7);
   EXPECT_EQ(run({"show", "zz"}).code, 7);
+  for (const std::vector<std::string>& top : {std::vector<std::string>{"top"}, {"top", "--json"}}) {
+    const Ran once = run(top);
+    EXPECT_NE(once.out.find(id), std::string::npos) << once.out;
+    EXPECT_EQ(once.code, 7);
+    EXPECT_NE(once.err.find("may lack jobs: 3 groups"), std::string::npos) << once.err;
+  }
 }
 
 TEST_F(Commands, AJobIsFoundByPrefixAndAsTheLast) {
