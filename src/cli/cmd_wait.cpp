@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -15,6 +16,7 @@ namespace dunlin {
 namespace {
 
 constexpr std::size_t kMaxJobs = 4096;
+constexpr const char* kSeeStatus = "see: dunlin status";
 constexpr Duration kWaitPatience = seconds(60);  // for a node to come back
 
 // Watches jobs through one stream that the node pushes into; takes it up again when it breaks.
@@ -100,8 +102,9 @@ class Waiter {
   }
 
   void take(const WatchLine& line) {
-    if (!line.job) return line.goes_on ? say_trouble(line.job.error()) : give_up(line);
+    if (!line.job) return line.goes_on ? say_trouble(line) : give_up(line);
     const JobSummary& job = *line.job;
+    troubled_.erase(job.id);
     if (!is_final(job.state)) {
       if (shows_progress_) show_progress(job);
       return;
@@ -121,7 +124,9 @@ class Waiter {
   }
 
   // One group without a quorum is news once, however many of the jobs live there.
-  void say_trouble(const Error& error) {
+  void say_trouble(const WatchLine& line) {
+    const Error& error = line.job.error();
+    troubled_.insert_or_assign(line.id, error.message);
     if (error.message == last_trouble_) return;
     last_trouble_ = error.message;
     clear_progress();
@@ -144,11 +149,27 @@ class Waiter {
       if (names.size() > 100) break;
       names += (names.empty() ? "" : ", ") + id.text();
     }
+    const std::string what =
+        (left_.size() == 1 ? "one job is" : std::to_string(left_.size()) + " jobs are") +
+        " not known to have ended in time: " + names;
+    const std::string trouble = what_keeps_it_unknown();
+    if (!trouble.empty()) return call_.failed({Code::kTimeout, what + ": " + trouble, kSeeStatus});
     return call_.failed(
-        {Code::kTimeout,
-         (left_.size() == 1 ? "one job is" : std::to_string(left_.size()) + " jobs are") +
-             " not known to have ended in time: " + names,
-         "wait longer, or see: dunlin explain " + left_.begin()->text()});
+        {Code::kTimeout, what, "wait longer, or see: dunlin explain " + left_.begin()->text()});
+  }
+
+  // Of the jobs that nobody could tell about when they were last asked for.
+  std::string what_keeps_it_unknown() const {
+    std::set<std::string> all;
+    for (const auto& [id, trouble] : troubled_) {
+      if (left_.contains(id)) all.insert(trouble);
+    }
+    std::string text;
+    for (const std::string& each : all) {
+      if (text.size() > 200) break;
+      text += (text.empty() ? "" : "; ") + each;
+    }
+    return text;
   }
 
   int finish(int code) {
@@ -168,6 +189,7 @@ class Waiter {
   bool timed_out_ = false;
   bool never_connected_ = true;
   std::string last_trouble_;
+  std::map<JobId, std::string> troubled_;  // nobody knows of them now, and why
   int code_ = kExitWell;
 };
 

@@ -31,20 +31,20 @@ class WatchMany : public Exchange {
     begin("application/x-ndjson", "\n");
     for (const JobId& id : wish->jobs) jobs_.push_back({id, 0, 0, 0});
     left_ = jobs_.size();
-    for (std::size_t i = 0; i < jobs_.size(); ++i) ask_job(i, WatchJob{jobs_[i].id, 0});
+    for (std::size_t i = 0; i < jobs_.size(); ++i) ask_again(i, {});
   }
 
   void on_answer(std::uint64_t tag, Result<client::Answer> answer, bool) override {
     Watched& job = jobs_[tag];
     const auto changed = answer_as<JobChanged>(std::move(answer));
     if (!changed) return on_failure(tag, changed.error());
-    job.failures = 0;
+    const bool was_lost = std::exchange(job.failures, 0) > 0;
     const bool is_news = changed->job.version != job.seen;
     job.seen = changed->job.version;
     const bool is_over = is_final(changed->job.state);
     // A slow reader delays his own news only: the next state is asked for once he has read.
     bool has_room = true;
-    if (is_over || (is_news && !only_final_)) {
+    if (is_over || was_lost || (is_news && !only_final_)) {
       has_room = write(job_json(changed->job, group_count()) + "\n");
     }
     if (is_over) return finish_one();
@@ -66,7 +66,10 @@ class WatchMany : public Exchange {
   };
 
   void ask_again(std::uint64_t tag, Duration delay) {
-    const WatchJob question{jobs_[tag].id, jobs_[tag].seen};
+    const Watched& job = jobs_[tag];
+    WatchJob question{job.id, job.seen};
+    // As it is now, to begin with: where nobody knows that, it shows before a watch would end.
+    if (job.seen == 0 && job.failures == 0) question.hold = {};
     if (delay.us == 0) return ask_job(tag, question);
     ask_later(tag, client::Request(JobRequest(question)), delay);
   }
