@@ -55,19 +55,24 @@ Error Client::nobody(const Error& last) const {
   const bool is_elsewhere = is_remote(servers_.front());
   const std::string start = is_elsewhere ? "is a node up there?" : "start one with: dunlin up";
   const Code code = last.code == Code::kRefused ? last.code : Code::kUnreachable;
+  // One that is stuck is not to be started.
+  const bool is_stuck = last.code == Code::kTimeout && !last.hint.empty();
   if (servers_.size() == 1) {
-    return {code, "no node answers at " + last.message, code == Code::kRefused ? "" : start};
+    const std::string hint = is_stuck ? last.hint : code == Code::kRefused ? "" : start;
+    return {code, "no node answers at " + last.message, hint};
   }
   std::string tried;
   for (const std::string& server : servers_) tried += (tried.empty() ? "" : ", ") + server;
   if (code == Code::kRefused) return {code, "no node answers at any of " + tried, last.message};
-  return {code, "no node answers at any of " + tried, start};
+  const std::string hint = is_stuck ? last.message + ": " + last.hint : start;
+  return {code, "no node answers at any of " + tried, hint};
 }
 
 Error Client::gone_silent(std::int64_t milliseconds) {
   connection_.close();
   return {Code::kTimeout,
-          server() + ": no sign of life for " + std::to_string(milliseconds / 1000) + " s", ""};
+          server() + ": no sign of life for " + std::to_string(milliseconds / 1000) + " s",
+          "it runs, but does not answer: see dunlin doctor, or name another --server"};
 }
 
 // Until the headers (or, if `whole`, everything) have come.
@@ -120,8 +125,9 @@ Result<void> Client::ask(std::string_view method, std::string_view target, std::
 
 Result<void> Client::exchange(std::string_view method, std::string_view target,
                               std::string_view body, Duration patience, bool whole) {
-  const bool is_alone = servers_.size() == 1;
-  const Duration quick = is_alone ? patience : std::min(patience, kSilencePatience);
+  // Who works on a long answer shows that he lives.
+  const Duration most = std::min(patience, kAnswerPatience);
+  const Duration quick = servers_.size() == 1 ? most : std::min(most, kSilencePatience);
   struct Try {
     std::size_t server;
     Duration silence;
@@ -145,7 +151,7 @@ Result<void> Client::exchange(std::string_view method, std::string_view target,
     connection_.close();
     if (!is_worth_another(result.error().code)) return result;
     const bool was_silent = result.error().code == Code::kTimeout;
-    if (was_silent && next.silence < patience) tries.push_back({next.server, patience});
+    if (was_silent && next.silence < most) tries.push_back({next.server, most});
   }
   return tl::unexpected(nobody(last));
 }

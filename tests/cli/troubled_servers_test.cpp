@@ -116,6 +116,16 @@ TEST_F(TroubledServers, OneThatTakesConnectionsAndSaysNothingIsPassedOver) {
   EXPECT_EQ(run({"jobs"}).code, 0);
 }
 
+TEST_F(TroubledServers, OneThatIsStuckIsGivenUpBySlowQuestionsTooAndIsNotToBeStarted) {
+  const OddServer stopped(files / "stopped.sock", until_it_is_closed);
+  environment["DUNLIN_SERVER"] = stopped.address;
+  const Ran ran = run({"jobs"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(ran.err, "dunlin: no node answers at " + stopped.address +
+                         ": no sign of life for 15 s; it runs, but does not answer: see dunlin "
+                         "doctor, or name another --server\n");
+}
+
 TEST_F(TroubledServers, OneThatSpeaksAnotherProtocolIsPassedOver) {
   const OddServer other([](int connection) {
     some_bytes(connection);
