@@ -81,7 +81,7 @@ class EventsReader {
       if (!page) {
         const bool may_pass = is_lost(page.error()) || page.error().code == Code::kLimit ||
                               page.error().code == Code::kTimeout;
-        if (!may_pass || !reconnect.again()) return call_.failed(page.error());
+        if (!may_pass || !reconnect.again(page.error())) return call_.failed(page.error());
         continue;
       }
       reconnect.has_news();

@@ -202,7 +202,7 @@ int follow_logs(Invocation& call, const JobRef& job, const std::string& streams)
     if (printer.is_complete()) break;
     const Error error =
         ended ? Error{Code::kUnreachable, "the node ended the connection", ""} : ended.error();
-    if (!is_lost(error) || !printer.job() || !reconnect.again()) return call.failed(error);
+    if (!is_lost(error) || !printer.job() || !reconnect.again(error)) return call.failed(error);
   }
   if (printer.error()) return call.failed(*printer.error());
   const bool is_done = printer.job() && printer.job()->state == JobState::kDone;

@@ -50,7 +50,7 @@ class Runner {
                                    : followed.error();
       // The node under this client is gone: another is taken, or the same one when it is back.
       const bool may_go_on = was_submitted_ && (is_lost(error) || was_just_cancelled);
-      if (!may_go_on || !reconnect_.again()) return own_failure(error);
+      if (!may_go_on || !reconnect_.again(error)) return own_failure(error);
     }
   }
 

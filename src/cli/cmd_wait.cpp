@@ -34,17 +34,21 @@ class Waiter {
     while (!is_over()) {
       const Result<void> seen = watch();
       if (is_over()) break;
-      if (timed_out_) return finish(timeout());
-      if (seen) continue;
-      if (!is_lost(seen.error()) || never_connected_ || !reconnect_.again()) {
-        return finish(call_.failed(seen.error()));
-      }
+      if (seen && !is_late()) continue;
+      const bool may_pass = seen || (is_lost(seen.error()) && !never_connected_);
+      if (!may_pass) return finish(call_.failed(seen.error()));
+      // Where nobody answers, that is why nothing is known.
+      if (is_late()) return finish(timeout(seen ? what_keeps_it_unknown() : seen.error().message));
+      clear_progress();
+      if (!reconnect_.again(seen.error())) return finish(call_.failed(seen.error()));
     }
     return finish(code_);
   }
 
  private:
   bool is_over() const { return left_.empty() || (any_ && seen_any_); }
+
+  bool is_late() const { return deadline_ms_ && monotonic_ms() >= *deadline_ms_; }
 
   // Each is asked about once, while there is somebody to ask.
   int look() {
@@ -56,7 +60,7 @@ class Waiter {
       take({id, std::move(job)});
       if (!answer && answer.error().code == Code::kUnreachable) return finish(code_);
     }
-    return finish(is_over() ? code_ : timeout());
+    return finish(is_over() ? code_ : timeout({}));
   }
 
   Result<void> watch() {
@@ -72,8 +76,7 @@ class Waiter {
       int patience = -1;
       if (deadline_ms_) {
         const std::int64_t left = *deadline_ms_ - monotonic_ms();
-        timed_out_ = left <= 0;
-        if (timed_out_) return {};
+        if (left <= 0) return {};
         patience = static_cast<int>(std::min<std::int64_t>(left, 1'000'000'000));
       }
       const auto more = call_.client.more(pending, patience);
@@ -143,7 +146,7 @@ class Waiter {
     (void)!::write(STDERR_FILENO, "\r\x1b[K", 4);
   }
 
-  int timeout() const {
+  int timeout(const std::string& trouble) const {
     std::string names;
     for (const JobId& id : left_) {
       if (names.size() > 100) break;
@@ -152,7 +155,6 @@ class Waiter {
     const std::string what =
         (left_.size() == 1 ? "one job is" : std::to_string(left_.size()) + " jobs are") +
         " not known to have ended in time: " + names;
-    const std::string trouble = what_keeps_it_unknown();
     if (!trouble.empty()) return call_.failed({Code::kTimeout, what + ": " + trouble, kSeeStatus});
     return call_.failed(
         {Code::kTimeout, what, "wait longer, or see: dunlin explain " + left_.begin()->text()});
@@ -186,7 +188,6 @@ class Waiter {
   bool shows_progress_ = false;
   bool has_progress_ = false;
   bool seen_any_ = false;
-  bool timed_out_ = false;
   bool never_connected_ = true;
   std::string last_trouble_;
   std::map<JobId, std::string> troubled_;  // nobody knows of them now, and why

@@ -39,6 +39,41 @@ TEST_F(WaitCommand, ThatEndsInTimeIsSilentOfAGroupThatAnswersAgain) {
   EXPECT_NE(ran.err.find("wait longer"), std::string::npos) << ran.err;
 }
 
+TEST_F(WaitCommand, SaysThatNoNodeAnswersAndThatItTriesAgain) {
+  const auto said = [&](const std::vector<std::string>& args) {
+    ApiServer only;
+    environment["DUNLIN_SERVER"] = only.socket;
+    const std::string id = submit({"hang"});
+    std::vector<std::string> words = args;
+    if (args[0] != "events") words.push_back(id);
+    auto waiting = start(words);
+    EXPECT_TRUE(only.wait_until([&](FakeNode& node) {
+      return args[0] == "events" ? node.asked.size() > 3 : node.watching() > 0;
+    }));
+    only.hang_up();
+    EXPECT_TRUE(waiting->says("; trying again for 59s\n"));
+    waiting->interrupt();
+    const Ran ran = waiting->end();
+    EXPECT_EQ(ran.code, 130);
+    const std::string line = "dunlin: no node answers at " + only.socket + ": ";
+    EXPECT_EQ(ran.err.find(line), ran.err.rfind(line)) << ran.err;
+    EXPECT_NE(ran.err.find(line), std::string::npos) << ran.err;
+  };
+  said({"wait"});
+  said({"logs", "-f"});
+  said({"events", "-f"});
+}
+
+TEST_F(WaitCommand, ThatEndsInTimeDoesSoWhileNoNodeAnswers) {
+  const std::string id = submit({"hang"});
+  auto waiting = start({"wait", "--timeout", "2s", id});
+  ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() > 0; }));
+  server.hang_up();
+  const Ran ran = waiting->end();
+  EXPECT_EQ(ran.code, 6);
+  EXPECT_NE(ran.err.find("in time: " + id + ": no node answers at"), std::string::npos) << ran.err;
+}
+
 TEST_F(WaitCommand, AsksFirstWithoutBeingHeld) {
   const std::string id = submit({"hang"});
   EXPECT_EQ(run({"wait", "--timeout", "300ms", id}).code, 6);
