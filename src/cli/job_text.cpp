@@ -45,6 +45,9 @@ std::string how_it_ended(const JobSummary& job) {
     if (tasks.cancelled > 0) text += ", " + std::to_string(tasks.cancelled) + " cancelled";
   } else if (job.exit_code && *job.exit_code != 0) {
     text += ", exit " + std::to_string(*job.exit_code);
+    // The code is the command's own, or of one that never ran.
+    const bool is_its_own = job.reason == Reason::kExit || job.reason == Reason::kNone;
+    if (!is_its_own) text += std::string(", ") + name_of(job.reason);
   } else if (job.state == JobState::kFailed && job.reason != Reason::kNone) {
     text += std::string(", ") + name_of(job.reason);
   }
