@@ -313,6 +313,14 @@ int run_outputs(Invocation& call) {
     print(answer->body);
     return kExitWell;
   }
+  if (call.quiet()) {
+    std::string names;
+    for (const TaskOutput& output : *outputs) {
+      names += std::to_string(output.task) + "/" + output.name + "\n";
+    }
+    print(names);
+    return kExitWell;
+  }
   Table table({">TASK", ">SIZE", "NAME"});
   for (const TaskOutput& output : *outputs) {
     table.add({std::to_string(output.task), size_text(output.size), output.name});

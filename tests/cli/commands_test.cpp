@@ -455,6 +455,7 @@ TEST_F(Commands, OutputsAreListedPrintedAndWritten) {
   std::getline(written, content);
   EXPECT_EQ(content, "picture");
   EXPECT_TRUE(outputs_from_json(run({"outputs", id, "--json"}).out));
+  EXPECT_EQ(run({"outputs", id, "--quiet"}).out, "2/out/p 1.png\n");
 }
 
 TEST_F(Commands, AnOutputThatSeveralTasksHaveIsNotPrintedWithoutItsTask) {
