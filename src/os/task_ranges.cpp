@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 
 namespace dunlin {
@@ -35,6 +36,18 @@ std::uint64_t count_of(const TaskRange& range) {
   return (std::uint64_t{range.last} - range.first) / range.step + 1;
 }
 
+// One that is no number of a task only because it is so large.
+bool has_too_large_number(std::string_view text) {
+  while (!text.empty()) {
+    std::uint32_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, number);
+    if (error == std::errc::result_out_of_range) return true;
+    text.remove_prefix(std::max<std::size_t>(static_cast<std::size_t>(at - text.data()), 1));
+  }
+  return false;
+}
+
 // Ranges that lie within each other (1-9:2,2-10:2) are rare enough to be spelt out.
 std::vector<TaskRange> spelt_out(const std::vector<TaskRange>& ranges) {
   std::vector<TaskRange> out;
@@ -64,6 +77,12 @@ Result<std::vector<TaskRange>> task_ranges_from(std::string_view text) {
   for (std::string_view rest = text;;) {
     const std::size_t comma = rest.find(',');
     const auto range = range_from(rest.substr(0, comma));
+    if (!range && has_too_large_number(rest.substr(0, comma))) {
+      return fail(Code::kLimit,
+                  "a number in " + quoted + " is over the limit of task numbers, " +
+                      std::to_string(std::numeric_limits<std::uint32_t>::max()),
+                  "a job has at most " + std::to_string(kMaxTasks) + " tasks: submit several jobs");
+    }
     if (!range) {
       return fail(Code::kUsage, quoted + " is no list of task numbers",
                   "write for example 1-1000, 0-9:2 or 1,4,7-9");

@@ -353,6 +353,16 @@ TEST_F(Submit, ThePageOfAJobShowsWhatDiffersFromTheDefaults) {
   }
 }
 
+TEST_F(Submit, OfATaskNumberThatIsTooLargeSaysTheLimit) {
+  for (const char* array : {"1-99999999999", "4294967296", "1,2-4294967296:2"}) {
+    const Ran ran = run({"submit", "--array", array, "true"});
+    EXPECT_EQ(ran.code, 5);
+    EXPECT_NE(ran.err.find("over the limit of task numbers, 4294967295"), std::string::npos)
+        << ran.err;
+  }
+  EXPECT_EQ(run({"submit", "--array", "1-x", "true"}).code, 2);
+}
+
 TEST_F(Submit, WaitsOrFollowsWhenTold) {
   EXPECT_EQ(run({"submit", "--wait", "false"}).code, 1);
   const Ran json = run({"submit", "--wait", "--json", "true"});
