@@ -24,8 +24,9 @@ namespace {
 
 // A job without a client is cancelled after 30 s, so a longer search would find it cancelled.
 constexpr Duration kRunPatience = seconds(28);
-constexpr std::int64_t kSilenceMs = 1000;  // without a place: then it is said why
-constexpr std::int64_t kSearchMs = 300;    // to find a place takes a moment: --timeout 0
+constexpr std::int64_t kSilenceMs = 1000;    // without a place: then it is said why
+constexpr std::size_t kMaxNamedChars = 200;  // of jobs that are at fault
+constexpr std::int64_t kSearchMs = 300;      // to find a place takes a moment: --timeout 0
 
 class Runner {
  public:
@@ -148,7 +149,8 @@ class Runner {
     const auto cancelled = cancel();
     if (cancelled) return was_submitted_ = true;
     // Nobody to wait for: a job that was taken after all ends, since its client has gone.
-    if (!was_submitted_ || cancelled.error().code == Code::kUnreachable) left_ = kExitInterrupted;
+    if (!was_submitted_ || cancelled.error().code == Code::kUnreachable)
+      left_ = interrupted_exit_code();
     if (was_submitted_) call_.failed(cancelled.error());
     return false;
   }
@@ -167,7 +169,7 @@ class Runner {
 
   int own_failure(const Error& error) const {
     call_.failed(error);
-    return is_cancelled_ ? kExitInterrupted : kExitOwnFailure;
+    return is_cancelled_ ? interrupted_exit_code() : int{kExitOwnFailure};
   }
 
   int verdict() const {
@@ -178,7 +180,7 @@ class Runner {
       return kExitOwnFailure;
     }
     if (job->state == JobState::kDone) return printer_.error() ? kExitOwnFailure : kExitWell;
-    if (is_cancelled_) return kExitInterrupted;
+    if (is_cancelled_) return interrupted_exit_code();
     const auto& worst = printer_.worst();
     if (!worst) {
       note("dunlin: " + how_it_ended(*job));
@@ -205,18 +207,50 @@ class Runner {
              text_of(submission_.spec.time_limit));
         return kExitTimeLimit;
       case Reason::kCannotExecute:
-        note("dunlin: " + which + why_of(task) + how_to_execute());
+        note("dunlin: " + which + as_typed(why_of(task)) + how_to_execute());
         return kExitCannotRun;
       case Reason::kMissingExecutable:
         say_missing(which + why_of(task));
         return kExitCommandMissing;
+      case Reason::kDependencyFailed:
+        note("dunlin: " + which + why_of(task) + failed_dependencies());
+        return kExitOwnFailure;
       default: say(); return kExitOwnFailure;
     }
   }
 
+  // Of the jobs that it was to wait for, those that ended otherwise than well, or are not there.
+  std::string failed_dependencies() const {
+    Client other = call_.client.sibling();
+    std::string text;
+    for (const Dependency& each : submission_.spec.after) {
+      if (text.size() > kMaxNamedChars) break;
+      const std::string name = each.job.text();
+      const auto answer = other.call("GET", "/v1/jobs/" + name);
+      std::string what;
+      if (!answer) {
+        if (answer.error().code == Code::kNotFound) what = "there is no job " + name;
+      } else if (const auto job = job_from_json(answer->body); job && !each.any) {
+        if (job->state == JobState::kFailed) what = "job " + name + " failed";
+        if (job->state == JobState::kCancelled) what = "job " + name + " was cancelled";
+      }
+      if (!what.empty()) text += (text.empty() ? ": " : ", ") + what;
+    }
+    return text;
+  }
+
+  // The command's word as it was typed: a file that is shipped has another name there.
+  const std::string& typed() const { return call_.args.words.front(); }
+  std::string as_typed(std::string why) const {
+    const std::string there = "'" + submission_.spec.argv.front() + "'";
+    const std::size_t at = why.find(there);
+    if (at != std::string::npos) why.replace(at, there.size(), "'" + typed() + "'");
+    return why;
+  }
+
   // A file of ours that lacks its x bit is shipped as it is.
   std::string how_to_execute() const {
-    const std::string& word = submission_.spec.argv.front();
+    const std::string& word = typed();
     const bool is_bare = is_regular_file(word) && access(word.c_str(), X_OK) != 0;
     return is_bare ? "; it may not be executed here either: chmod +x " + word : "";
   }
@@ -231,6 +265,8 @@ class Runner {
     std::string hint;
     if (!here.empty()) {
       hint = "; it exists here: add --file " + here + ", and call it ./" + last_part(here);
+    } else if (call_.args.has("no-ship") && is_regular_file(word)) {
+      hint = "; it exists here, but --no-ship keeps it from being shipped";
     } else if (word.find('/') != std::string::npos) {
       hint = "; nor is there one here, to be shipped";
     } else {

@@ -9,18 +9,18 @@
 #include <csignal>
 #include <vector>
 
-#include "cli/report.h"
-
 namespace dunlin {
 
 namespace {
 
 volatile std::sig_atomic_t g_interrupts = 0;
+volatile std::sig_atomic_t g_signal = SIGINT;
 int g_wake[2] = {-1, -1};  // holds a byte for each interrupt that poll_counting() has not told
 
-void on_interrupt(int) {
+void on_interrupt(int signal) {
+  g_signal = signal;
   g_interrupts = g_interrupts + 1;
-  if (g_interrupts > 1) _exit(kExitInterrupted);
+  if (g_interrupts > 1) _exit(128 + signal);
   const int error = errno;
   (void)!::write(g_wake[1], "", 1);
   errno = error;
@@ -41,6 +41,10 @@ void count_interrupts() {
 
 int interrupts() {
   return g_interrupts;
+}
+
+int interrupted_exit_code() {
+  return 128 + g_signal;
 }
 
 int poll_counting(pollfd* fds, nfds_t count, int timeout_ms) {

@@ -72,6 +72,44 @@ TEST_F(RunCommand, SaysWhatToDoAboutACommandThatDidNotRun) {
             std::string::npos);
   write_file("hang", "#!/bin/sh\n", 0755);
   EXPECT_EQ(ended("--cpus=1", Reason::kCannotExecute).find("chmod"), std::string::npos);
+  EXPECT_NE(ended("--no-ship", Reason::kMissingExecutable)
+                .find("; it exists here, but --no-ship keeps it from being shipped\n"),
+            std::string::npos);
+}
+
+TEST_F(RunCommand, CallsACommandThatWasShippedAsItWasTyped) {
+  write_file("hang", "#!/bin/sh\n", 0644);
+  const std::string typed = files / "hang";
+  auto running = start({"run", "--", typed});
+  const JobId id = only_job();
+  server.on_loop([&](FakeNode& node) {
+    const std::string there = node.jobs.at(id).submission.spec.argv.front();
+    EXPECT_EQ(there, "./hang");
+    node.jobs.at(id).tasks.at(1).detail = "n1 cannot execute '" + there + "': Permission denied";
+    node.finish_task(id, 1, TaskState::kFailed, Reason::kCannotExecute);
+  });
+  EXPECT_EQ(running->end().err, "dunlin: n1 cannot execute '" + typed +
+                                    "': Permission denied; it may not be executed here either: "
+                                    "chmod +x " +
+                                    typed + "\n");
+}
+
+TEST_F(RunCommand, NamesTheJobsThatItWasToWaitForInVain) {
+  const std::string failed = submit({"false"});
+  const std::string done = submit({"true"});
+  auto running =
+      start({"run", "--after", failed, "--after", done, "--after", "zzzzzzzzzz", "queue"});
+  ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.jobs.size() == 3; }));
+  server.on_loop([&](FakeNode& node) {
+    for (const auto& [id, job] : std::map(node.jobs)) {
+      if (job.submission.spec.after.empty()) continue;
+      node.finish_task(id, 1, TaskState::kCancelled, Reason::kDependencyFailed);
+    }
+  });
+  const Ran ran = running->end();
+  EXPECT_EQ(ran.code, 125);
+  EXPECT_EQ(ran.err,
+            "dunlin: dependency_failed: job " + failed + " failed, there is no job zzzzzzzzzz\n");
 }
 
 TEST_F(RunCommand, PassesBothStreamsOn) {
@@ -101,6 +139,16 @@ TEST_F(RunCommand, CtrlCCancelsTheJobAndWaitsForItsEnd) {
   (void)only_job();
   running->interrupt();
   EXPECT_EQ(running->end().code, 130);
+  server.on_loop([](FakeNode& node) {
+    EXPECT_EQ(node.jobs.begin()->second.summary.state, JobState::kCancelled);
+  });
+}
+
+TEST_F(RunCommand, TermCancelsTheJobAndIsToldApartFromCtrlC) {
+  auto running = start({"run", "hang"});
+  (void)only_job();
+  running->interrupt(SIGTERM);
+  EXPECT_EQ(running->end().code, 143);
   server.on_loop([](FakeNode& node) {
     EXPECT_EQ(node.jobs.begin()->second.summary.state, JobState::kCancelled);
   });

@@ -76,7 +76,7 @@ class Running {
     EXPECT_EQ(::write(in_fds_[1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
     for (const int fd : in_fds_) close(fd);
   }
-  void interrupt() { kill(pid_, SIGINT); }
+  void interrupt(int signal = SIGINT) { kill(pid_, signal); }
   void stop_reading() {
     close(out_fd_);
     out_fd_ = -1;
