@@ -298,7 +298,8 @@ const OptionTable& run_options() {
     all.push_back(
         {"timeout", 0, "TIME", Takes::kDuration, "give up if no place is found (125); 0: at once"});
     all.push_back({"no-stdin", 0, nullptr, Takes::kNothing,
-                   "the command reads /dev/null, not what is piped in"});
+                   "the command reads /dev/null and starts at once; else it is given what is piped "
+                   "in, and starts when that has ended"});
     all.push_back({"linger", 0, nullptr, Takes::kNothing, "", false, false});
     return all;
   }();

@@ -1,6 +1,6 @@
 // Ctrl-C and TERM, counted instead of obeyed, for the commands that have something to do about
-// them. The second one ends the process at once, wherever it is held up. The exit
-// code is then 128 and the signal, as of whatever ends by it.
+// them. The second one ends the process at once, wherever it is held up. The exit code is 128 and
+// the signal then, as of whatever ends by one.
 #pragma once
 
 #include <poll.h>

@@ -3,20 +3,53 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/report.h"
+#include "cli/units.h"
+#include "os/clock.h"
 
 namespace dunlin {
 
 namespace {
 
-// Without a byte or an end: then it is said what is waited for.
-constexpr int kStdinSilenceMs = 1000;
 constexpr std::size_t kStdinPiece = 256 * 1024;
+// Without an end: then it is said what is waited for, and again, ever more seldom, as it grows.
+constexpr std::int64_t kFirstSayingMs = 1000;
+constexpr std::int64_t kNextSayingMs = 10'000;
+
+class ReadingNews {
+ public:
+  explicit ReadingNews(PipedInput why)
+      // Whoever has asked for it is not to be told how to do without.
+      : waiting_(why == PipedInput::kAskedFor
+                     ? " so far; the job is submitted when it has ended"
+                     : " so far; the command starts when it has ended (--no-stdin: without it)") {}
+
+  // Until there is something to read, or something to say of so many bytes.
+  void wait(int from, std::uint64_t size) {
+    const std::int64_t left_ms = std::max<std::int64_t>(say_at_ms_ - monotonic_ms(), 0);
+    pollfd waiting{from, POLLIN, 0};
+    const bool is_news = size != said_;
+    (void)::poll(&waiting, 1, is_news ? static_cast<int>(left_ms) : -1);
+    if (!is_news || monotonic_ms() < say_at_ms_) return;
+    said_ = size;
+    say_at_ms_ = monotonic_ms() + pause_ms_;
+    pause_ms_ *= 2;
+    note("dunlin: reading stdin, " + size_text(size) + waiting_);
+  }
+
+ private:
+  std::string waiting_;
+  std::int64_t pause_ms_ = kNextSayingMs;
+  std::int64_t say_at_ms_ = monotonic_ms() + kFirstSayingMs;
+  std::optional<std::uint64_t> said_;
+};
 
 }  // namespace
 
@@ -32,24 +65,16 @@ Result<void> PassedInput::take(JobDraft& draft) {
 }
 
 Result<std::uint64_t> PassedInput::copy(int from, PipedInput why) {
-  // Whoever has asked for it is not to be told how to do without.
   const bool is_asked_for = why == PipedInput::kAskedFor;
   std::vector<char> piece(kStdinPiece);
   std::uint64_t size = 0;
-  bool has_said = false;
+  ReadingNews news(why);
   while (true) {
-    pollfd waiting{from, POLLIN, 0};
-    if (!has_said && ::poll(&waiting, 1, kStdinSilenceMs) == 0) {
-      has_said = true;
-      note(std::string("dunlin: the command starts when stdin has ended") +
-           (is_asked_for ? "" : " (--no-stdin: without it)"));
-    }
+    news.wait(from, size);
+    pollfd ready{from, POLLIN, 0};
+    if (::poll(&ready, 1, 0) == 0) continue;
     const ssize_t count = ::read(from, piece.data(), piece.size());
-    if (count < 0 && errno == EAGAIN) {
-      (void)::poll(&waiting, 1, -1);
-      continue;
-    }
-    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (count < 0 && errno == EBADF) return size;  // closed: there is nothing to pass on
     if (count < 0) return fail(Code::kFailed, std::string("stdin: ") + std::strerror(errno));
     if (count == 0) break;

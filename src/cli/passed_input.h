@@ -17,8 +17,8 @@ constexpr std::uint64_t kMaxPassedInput = 4ULL << 30;  // it rests in /tmp until
 class PassedInput {
  public:
   // Where the draft is to have it, reads stdin unless it is a terminal, and adds what it holds; an
-  // empty one changes nothing. Says on stderr what it waits for when that takes long. This object
-  // must stay until the draft's files are shipped.
+  // empty one changes nothing. Says on stderr how much it has read, and what for, when that takes
+  // long. This object must stay until the draft's files are shipped.
   Result<void> take(JobDraft& draft);
 
  private:

@@ -339,6 +339,32 @@ TEST_F(RunCommand, PassesStdinOnAsAFileOfTheJob) {
   EXPECT_EQ(passed({"run", "--each-line", "-", "true"}), "");
 }
 
+TEST_F(RunCommand, SaysHowMuchItHasReadOfAStdinThatDoesNotEnd) {
+  auto running = start_open({"run", "true"});
+  const Instant begun = monotonic_now();
+  // Never silent for long.
+  while (monotonic_now() - begun < milliseconds(1300)) {
+    running->feed("x");
+    poll(nullptr, 0, 20);
+  }
+  running->give("x");
+  const Ran ran = running->end();
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_TRUE(ran.err.starts_with("dunlin: reading stdin, ")) << ran.err;
+  EXPECT_TRUE(
+      ran.err.ends_with("B so far; the command starts when it has ended (--no-stdin: "
+                        "without it)\n"))
+      << ran.err;
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+}
+
+TEST_F(RunCommand, SaysThatItWaitsForAStdinThatHoldsNothing) {
+  auto running = start_open({"run", "true"});
+  ASSERT_TRUE(running->says("dunlin: reading stdin, 0B so far"));
+  running->give("");
+  EXPECT_EQ(running->end().code, 0);
+}
+
 TEST_F(RunCommand, ADryRunShowsTheStdinThatWouldBePassedOn) {
   const Ran ran = run({"run", "--dry-run", "true"}, "some data");
   EXPECT_EQ(ran.code, 0) << ran.err;

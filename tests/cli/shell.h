@@ -76,6 +76,10 @@ class Running {
     EXPECT_EQ(::write(in_fds_[1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
     for (const int fd : in_fds_) close(fd);
   }
+  // A part of what is to be given.
+  void feed(const std::string& input) {
+    EXPECT_EQ(::write(in_fds_[1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
+  }
   void interrupt(int signal = SIGINT) { kill(pid_, signal); }
   void stop_reading() {
     close(out_fd_);
@@ -160,6 +164,14 @@ class Shell : public ::testing::Test {
       started = std::make_unique<Running>(std::move(args), files.path(), environment, to);
     });
     started->give(input);
+    return started;
+  }
+  // Its stdin has not ended: it is to be given what it reads.
+  std::unique_ptr<Running> start_open(std::vector<std::string> args) {
+    std::unique_ptr<Running> started;
+    server.on_loop([&](FakeNode&) {
+      started = std::make_unique<Running>(std::move(args), files.path(), environment);
+    });
     return started;
   }
   Ran run(std::vector<std::string> args, const std::string& input = {}, Stdout to = {}) {
