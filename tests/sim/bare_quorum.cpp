@@ -108,9 +108,10 @@ Survivors survivors(const SimWorld& world) {
     const SimHost& host = world.host(i);
     const std::optional<Recovered> recovered = open_disk(host.disk());
     if (!recovered) continue;
-    const bool forgot = host.is_up() ? world.promises().is_forgetful(host.life_number())
-                                     : world.promises().would_forget(host.id(), *recovered);
-    if (!forgot) found[i] = {host.id(), read_replicas(*recovered)};
+    // A copy may have promised more in the name of one that runs, too.
+    const bool has_forgotten = host.is_up() && world.promises().is_forgetful(host.life_number());
+    if (has_forgotten || world.promises().would_forget(host.id(), *recovered)) continue;
+    found[i] = {host.id(), read_replicas(*recovered)};
   }
   return found;
 }
