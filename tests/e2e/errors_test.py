@@ -64,6 +64,8 @@ UNSTABLE = (
     (r"^(coordinator +)\S+$", r"\1host1"),
     (r"\bjob [a-z][a-z0-9]{9} waits", "job k3v9x2m4pq waits"),
     (r"\bjob [a-z][a-z0-9]{9} within", "job k3v9x2m4pq within"),
+    (r"accepted as [a-z][a-z0-9]{9}: dunlin show [a-z][a-z0-9]{9}",
+     "accepted as k3v9x2m4pq: dunlin show k3v9x2m4pq"),
     (r"^(?=[a-z]*[0-9])[a-z][a-z0-9]{9}$", "k3v9x2m4pq"),
 )
 

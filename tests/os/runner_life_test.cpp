@@ -62,6 +62,26 @@ TEST(RunnerLife, ANodeKilledAloneFindsItsProcessesAndEveryByte) {
 }
 
 // What an older one says, without the fields that came later.
+TEST(RunnerLife, WhoseNodeIsGoneBeforeItListensGoesInOrder) {
+  const TemporaryDirectory directory;
+  int status[2];
+  ASSERT_EQ(pipe(status), 0);
+  close(status[0]);
+  const std::string fd = std::to_string(status[1]);
+  std::vector<std::string> words = {"dunlin",         "runner",      "--dir",
+                                    directory.path(), "--status-fd", fd};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t starter = 0;
+  ASSERT_EQ(posix_spawn(&starter, "/proc/self/exe", nullptr, nullptr, argv.data(), environ), 0);
+  close(status[1]);
+  waitpid(starter, nullptr, 0);
+  EXPECT_NE(wait_for_file(directory / "runner.lock"), "");
+  EXPECT_TRUE(runner_is_gone(directory.path()));
+  EXPECT_NE(access((directory / "runner.sock").c_str(), F_OK), 0) << "its last act is to remove it";
+}
+
 TEST(RunnerProtocol, OfAnOlderRunnersListTheVersionIsRead) {
   struct OlderList {
     std::uint32_t protocol = 0;
