@@ -325,9 +325,9 @@ int run_tasks(Invocation& call) {
   }
   std::optional<NodeId> node;
   if (call.args.has("node")) {
-    const auto found = find_nodes(call.client, {call.args.text("node")});
+    const auto found = find_node(call.client, call.args.text("node"));
     if (!found) return call.failed(found.error());
-    node = found->front();
+    node = found->facts.id;
   }
   if (call.args.words.empty()) {
     if (!node) return call.usage("tasks needs a job, or --node NODE");

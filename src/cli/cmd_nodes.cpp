@@ -132,9 +132,7 @@ namespace {
 
 // The node that the command's first word means.
 Result<Member> node_named(Invocation& call) {
-  const auto nodes = all_nodes(call.client);
-  if (!nodes) return tl::unexpected(nodes.error());
-  return find_node(*nodes, call.args.words[0]);
+  return find_node(call.client, call.args.words[0]);
 }
 
 constexpr std::int64_t kSayAgainMs = 5000;

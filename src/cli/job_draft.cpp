@@ -59,7 +59,10 @@ Result<void> take_many(const JobInput& input, JobDraft& draft) {
   if (args.has("each-line")) entries = entries_of_file(args.text("each-line"));
   if (args.has("from-json")) entries = entries_of_json(args.text("from-json"));
   if (has_words) entries = entries_of_words(input.sources);
-  if (!entries) return tl::unexpected(entries.error());
+  if (!entries) {
+    if (has_words) return tl::unexpected(entries.error());
+    return args.wrong(args.has("each-line") ? "each-line" : "from-json", entries.error());
+  }
   draft.entries = std::move(*entries);
   draft.spec.append_entry = has_words && !input.is_shell && !has_placeholder(draft.spec);
   return {};
@@ -101,7 +104,7 @@ Result<void> take_stdin_file(const Arguments& args, JobDraft& draft) {
   const std::string path = args.text("stdin");
   if (path.empty() || path == "-") return {};
   auto file = local_file(path, "--stdin");
-  if (!file) return tl::unexpected(file.error());
+  if (!file) return args.wrong("stdin", file.error());
   file->name = kStdinName;
   file->mode = 0600;
   draft.files.push_back(std::move(*file));
@@ -110,14 +113,14 @@ Result<void> take_stdin_file(const Arguments& args, JobDraft& draft) {
 }
 
 Result<void> take_files(const Arguments& args, JobDraft& draft) {
-  for (const std::string& argument : args.all("file")) {
-    auto file = local_file(argument);
-    if (!file) return tl::unexpected(file.error());
+  for (std::size_t i = 0; i < args.all("file").size(); ++i) {
+    auto file = local_file(args.all("file")[i]);
+    if (!file) return args.wrong("file", i, file.error());
     draft.files.push_back(std::move(*file));
   }
-  for (const std::string& argument : args.all("dir")) {
-    auto files = local_directory(argument);
-    if (!files) return tl::unexpected(files.error());
+  for (std::size_t i = 0; i < args.all("dir").size(); ++i) {
+    auto files = local_directory(args.all("dir")[i]);
+    if (!files) return args.wrong("dir", i, files.error());
     draft.files.insert(draft.files.end(), files->begin(), files->end());
   }
   // `--dir . -- ./prog` names prog twice, and means it once.
@@ -153,21 +156,29 @@ void take_whole_environment(JobDraft& draft) {
   }
 }
 
+// NAME=VALUE, or NAME with the value that it has here.
+Result<void> take_variable(const std::string& argument,
+                           std::map<std::string, std::string>& environment) {
+  const std::size_t equals = argument.find('=');
+  if (equals == 0) return fail(Code::kUsage, "--env " + argument + " has no name");
+  if (equals != std::string::npos) {
+    environment[argument.substr(0, equals)] = argument.substr(equals + 1);
+    return {};
+  }
+  const char* value = std::getenv(argument.c_str());
+  if (value == nullptr) {
+    return fail(Code::kUsage, "--env " + argument + ": there is no such variable here",
+                "set it, or write --env " + argument + "=VALUE");
+  }
+  environment[argument] = value;
+  return {};
+}
+
 Result<void> take_environment(const Arguments& args, JobDraft& draft) {
   if (args.has("env-all")) take_whole_environment(draft);
-  for (const std::string& argument : args.all("env")) {
-    const std::size_t equals = argument.find('=');
-    if (equals == 0) return fail(Code::kUsage, "--env " + argument + " has no name");
-    if (equals != std::string::npos) {
-      draft.spec.environment[argument.substr(0, equals)] = argument.substr(equals + 1);
-      continue;
-    }
-    const char* value = std::getenv(argument.c_str());
-    if (value == nullptr) {
-      return fail(Code::kUsage, "--env " + argument + ": there is no such variable here",
-                  "set it, or write --env " + argument + "=VALUE");
-    }
-    draft.spec.environment[argument] = value;
+  for (std::size_t i = 0; i < args.all("env").size(); ++i) {
+    Result<void> taken = take_variable(args.all("env")[i], draft.spec.environment);
+    if (!taken) return args.wrong("env", i, taken.error());
   }
   return {};
 }
@@ -181,18 +192,13 @@ void take_devices(const Arguments& args, Devices& devices) {
   }
 }
 
-void take_conditions(const Arguments& args, JobDraft& draft) {
-  JobSpec& spec = draft.spec;
+void take_conditions(const Arguments& args, JobSpec& spec) {
   take_devices(args, spec.devices);
   spec.placement.zone = args.text("zone");
   for (const std::string& argument : args.all("label")) {
     const auto pair = pair_from(argument);
     spec.placement.labels[pair->first] = pair->second;
   }
-  draft.nodes = args.all("node");
-  draft.excluded = args.all("exclude");
-  draft.after = args.all("after");
-  draft.after_any = args.all("afterany");
   if (args.has("begin")) spec.begin = *begin_time_from(args.text("begin"), wall_now());
   if (args.has("max-fails")) {
     spec.max_fails = static_cast<std::uint32_t>(args.number("max-fails", 0));
@@ -235,13 +241,14 @@ Result<JobDraft> draft_job(const JobInput& input) {
   if (fine) fine = take_files(args, draft);
   if (fine) fine = take_environment(args, draft);
   if (!fine) return tl::unexpected(fine.error());
-  take_conditions(args, draft);
+  take_conditions(args, spec);
   take_figures(input, spec);
   if (args.has("name")) spec.name = args.text("name");
   spec.outputs = args.all("out");
   spec.host_directory = host_directory_of(args.text("chdir"));
   spec.slurm_directory = input.slurm_directory;
   draft.key = args.text("key");
+  draft.options = args;
   return draft;
 }
 

@@ -27,10 +27,7 @@ struct JobDraft {
   NextEntry entries;  // empty: there are none
   PipedInput piped = PipedInput::kLeft;
   std::string key;
-  std::vector<std::string> nodes;     // as people write them
-  std::vector<std::string> excluded;  // likewise
-  std::vector<std::string> after;
-  std::vector<std::string> after_any;
+  Arguments options;  // with the nodes and jobs as people write them
 };
 
 Result<JobDraft> draft_job(const JobInput& input);

@@ -103,10 +103,11 @@ class JobFile {
   }
 
  private:
+  std::string place() const { return path_ + " line " + std::to_string(line_); }
   // "sweep.toml line 3: cpus: ...".
   tl::unexpected<Error> wrong(const std::string& what, const std::string& hint = {},
                               Code code = Code::kUsage) const {
-    return fail(code, path_ + " line " + std::to_string(line_) + ": " + key_ + ": " + what, hint);
+    return fail(code, place() + ": " + key_ + ": " + what, hint);
   }
   tl::unexpected<Error> expected(const std::string& what, const toml::node& node) const {
     return wrong("expected " + what + ", not " + what_is(node));
@@ -173,7 +174,7 @@ class JobFile {
     if (const Result<void> fine = check_value(option, value); !fine) {
       return wrong(fine.error().message, fine.error().hint, fine.error().code);
     }
-    return input_.options.add(option, std::move(value));
+    return input_.options.add(option, std::move(value), place());
   }
 
   Result<void> take_command(const toml::node& node) {

@@ -37,10 +37,14 @@ void overlay_tasks(const JobInput& typed, JobInput& written, const OptionTable& 
 void overlay_environment(JobInput& typed, const JobInput& written, const OptionTable& table) {
   const Option* option = find_option(table, "env");
   ASSERT(option != nullptr);
-  const std::vector<std::string> own = typed.options.all("env");
+  const Arguments own = typed.options;
   typed.options.remove("env");
-  for (const std::string& each : written.options.all("env")) (void)typed.options.add(*option, each);
-  for (const std::string& each : own) (void)typed.options.add(*option, each);
+  for (const Arguments* from : {&written.options, &own}) {
+    const std::vector<std::string>& values = from->all("env");
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      (void)typed.options.add(*option, values[i], from->places("env")[i]);
+    }
+  }
 }
 
 Result<JobInput> from_file(JobInput typed, const OptionTable& table) {

@@ -33,17 +33,9 @@ Result<Member> find_node(const std::vector<Member>& nodes, const std::string& wo
   return fail(Code::kUsage, "'" + word + "' could mean " + names, "give more of the id");
 }
 
-Result<std::vector<NodeId>> find_nodes(Client& client, const std::vector<std::string>& words) {
-  std::vector<NodeId> ids;
-  if (words.empty()) return ids;
+Result<Member> find_node(Client& client, const std::string& word) {
   const auto nodes = all_nodes(client);
-  if (!nodes) return tl::unexpected(nodes.error());
-  for (const std::string& word : words) {
-    const auto node = find_node(*nodes, word);
-    if (!node) return tl::unexpected(node.error());
-    ids.push_back(node->facts.id);
-  }
-  return ids;
+  return nodes ? find_node(*nodes, word) : tl::unexpected(nodes.error());
 }
 
 NodeNames node_names(Client& client) {

@@ -18,8 +18,8 @@ Result<std::vector<Member>> all_nodes(Client& client);
 // with what.
 Result<Member> find_node(const std::vector<Member>& nodes, const std::string& word);
 
-// Asks the cluster, if there is a word at all.
-Result<std::vector<NodeId>> find_nodes(Client& client, const std::vector<std::string>& words);
+// Asks the cluster.
+Result<Member> find_node(Client& client, const std::string& word);
 
 using NodeNames = std::map<NodeId, std::string>;
 // For tables: empty where nobody says.

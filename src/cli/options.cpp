@@ -92,28 +92,30 @@ const Option* find_option(const OptionTable& table, std::string_view name) {
   return at == table.end() ? nullptr : &*at;
 }
 
-Result<void> Arguments::add(const Option& option, std::string value) {
-  auto& values = values_[option.name];
-  if (!option.repeats && !values.empty() && option.takes != Takes::kNothing) {
+Result<void> Arguments::add(const Option& option, std::string value, std::string place) {
+  Given& given = values_[option.name];
+  if (!option.repeats && !given.values.empty() && option.takes != Takes::kNothing) {
     return fail(Code::kUsage, spelling(option) + " is given twice");
   }
-  values.push_back(std::move(value));
+  given.values.push_back(std::move(value));
+  given.places.push_back(std::move(place));
   return {};
 }
 
-Result<void> Arguments::add_all(const Arguments& others, const OptionTable& table) {
-  for (const auto& [name, values] : others.values_) {
+Result<void> Arguments::add_all(const Arguments& others, const OptionTable& table,
+                                const std::string& place) {
+  for (const auto& [name, given] : others.values_) {
     const Option* option = find_option(table, name);
     ASSERT(option != nullptr);
-    for (const std::string& value : values) {
-      if (Result<void> fine = add(*option, value); !fine) return fine;
+    for (const std::string& value : given.values) {
+      if (Result<void> fine = add(*option, value, place); !fine) return fine;
     }
   }
   return {};
 }
 
-void Arguments::set(const Option& option, std::string value) {
-  values_[option.name] = {std::move(value)};
+void Arguments::set(const Option& option, std::string value, std::string place) {
+  values_[option.name] = {{std::move(value)}, {std::move(place)}};
 }
 
 void Arguments::fall_back_to(const Arguments& others) {
@@ -128,7 +130,27 @@ std::string Arguments::text(std::string_view option) const {
 const std::vector<std::string>& Arguments::all(std::string_view option) const {
   static const std::vector<std::string> kNone;
   const auto at = values_.find(option);
-  return at == values_.end() ? kNone : at->second;
+  return at == values_.end() ? kNone : at->second.values;
+}
+
+const std::vector<std::string>& Arguments::places(std::string_view option) const {
+  static const std::vector<std::string> kNone;
+  const auto at = values_.find(option);
+  return at == values_.end() ? kNone : at->second.places;
+}
+
+tl::unexpected<Error> Arguments::wrong(std::string_view option, std::size_t index,
+                                       Error why) const {
+  const std::string& place = places(option).at(index);
+  if (place.empty()) return tl::unexpected(std::move(why));
+  const std::string name = "--" + std::string(option);
+  const bool is_named = why.message.find(name) != std::string::npos;
+  why.message = place + ": " + (is_named ? "" : name + ": ") + why.message;
+  return tl::unexpected(std::move(why));
+}
+
+tl::unexpected<Error> Arguments::wrong(std::string_view option, Error why) const {
+  return wrong(option, places(option).size() - 1, std::move(why));
 }
 
 std::int64_t Arguments::number(std::string_view option, std::int64_t otherwise) const {

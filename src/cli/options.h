@@ -52,10 +52,12 @@ class Arguments {
  public:
   // Values are of the form that their option takes: see check_value(). As if it had been typed
   // behind what was before it. kUsage, naming the option: given twice.
-  Result<void> add(const Option& option, std::string value);
-  Result<void> add_all(const Arguments& others, const OptionTable& table);
+  // `place`: where it is written, as "sweep.toml line 3"; empty: it was typed.
+  Result<void> add(const Option& option, std::string value, std::string place = {});
+  Result<void> add_all(const Arguments& others, const OptionTable& table,
+                       const std::string& place = {});
   // In place of what was given before it.
-  void set(const Option& option, std::string value);
+  void set(const Option& option, std::string value, std::string place = {});
   void remove(std::string_view option) { values_.erase(std::string(option)); }
   // Options that were not given are taken from `others`; lists are not mixed.
   void fall_back_to(const Arguments& others);
@@ -64,6 +66,11 @@ class Arguments {
   // The last one given; empty when there is none.
   std::string text(std::string_view option) const;
   const std::vector<std::string>& all(std::string_view option) const;
+  // Parallel to all().
+  const std::vector<std::string>& places(std::string_view option) const;
+  // What is wrong with the option's value of that index, or else the last, with its place.
+  tl::unexpected<Error> wrong(std::string_view option, std::size_t index, Error why) const;
+  tl::unexpected<Error> wrong(std::string_view option, Error why) const;
   // `otherwise` when it was not given; the form was checked when it was parsed.
   std::int64_t number(std::string_view option, std::int64_t otherwise) const;
   std::uint64_t size(std::string_view option, std::uint64_t otherwise) const;
@@ -72,7 +79,11 @@ class Arguments {
   std::vector<std::string> words;  // what is no option
 
  private:
-  std::map<std::string, std::vector<std::string>, std::less<>> values_;
+  struct Given {
+    std::vector<std::string> values;
+    std::vector<std::string> places;
+  };
+  std::map<std::string, Given, std::less<>> values_;
 };
 
 enum class Words : std::uint8_t {

@@ -193,7 +193,7 @@ Result<void> SlurmOptions::set(const char* name, const std::string& value) {
   const Option* option = find_option(table_, name);
   ASSERT(option != nullptr);
   if (Result<void> fine = check_value(*option, value); !fine) return fine;
-  options.set(*option, value);
+  options.set(*option, value, place);
   return {};
 }
 
@@ -201,7 +201,7 @@ Result<void> SlurmOptions::add(const char* name, const std::string& value) {
   const Option* option = find_option(table_, name);
   ASSERT(option != nullptr);
   if (Result<void> fine = check_value(*option, value); !fine) return fine;
-  return options.add(*option, value);
+  return options.add(*option, value, place);
 }
 
 Result<void> SlurmOptions::take(const std::vector<std::string>& words) {

@@ -23,6 +23,7 @@ class SlurmOptions {
   // Two things that exclude each other have been asked for.
   Result<void> check() const;
 
+  std::string place;  // of the line that is taken
   Arguments options;
   std::optional<std::uint64_t> memory_per_cpu;  // bytes
   std::vector<std::string> ignored;             // options without a meaning here, each once

@@ -17,29 +17,55 @@ namespace {
 
 constexpr std::size_t kShownTasks = 5;
 
-Result<void> add_dependencies(Client& client, const std::vector<std::string>& words, bool any,
-                              std::vector<Dependency>& to) {
-  for (const std::string& word : words) {
-    const auto job = find_job(client, word);
-    if (!job) return tl::unexpected(job.error());
-    if (!job->tasks.empty()) {
-      return fail(Code::kUsage, "'" + word + "': a job waits for whole jobs, not for tasks");
-    }
-    to.push_back({job->id, any});
+Result<JobId> whole_job(Client& client, const std::string& word) {
+  const auto job = find_job(client, word);
+  if (!job) return tl::unexpected(job.error());
+  if (!job->tasks.empty()) {
+    return fail(Code::kUsage, "'" + word + "': a job waits for whole jobs, not for tasks");
+  }
+  return job->id;
+}
+
+// That nobody answers is not the word's fault.
+tl::unexpected<Error> wrong_word(const Arguments& options, const char* option, std::size_t index,
+                                 const Error& why) {
+  if (why.code != Code::kUsage && why.code != Code::kNotFound) return tl::unexpected(why);
+  return options.wrong(option, index, why);
+}
+
+Result<void> add_dependencies(Client& client, const Arguments& options, const char* option,
+                              bool any, std::vector<Dependency>& to) {
+  const std::vector<std::string>& words = options.all(option);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const auto job = whole_job(client, words[i]);
+    if (!job) return wrong_word(options, option, i, job.error());
+    to.push_back({*job, any});
+  }
+  return {};
+}
+
+Result<void> add_nodes(Client& client, const Arguments& options, const char* option,
+                       std::vector<NodeId>& to) {
+  const std::vector<std::string>& words = options.all(option);
+  if (words.empty()) return {};
+  const auto nodes = all_nodes(client);
+  if (!nodes) return tl::unexpected(nodes.error());
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const auto node = find_node(*nodes, words[i]);
+    if (!node) return wrong_word(options, option, i, node.error());
+    to.push_back(node->facts.id);
   }
   return {};
 }
 
 // What can be named in several ways gets its one name.
 Result<void> look_up(Client& client, JobDraft& draft) {
-  auto nodes = find_nodes(client, draft.nodes);
-  if (!nodes) return tl::unexpected(nodes.error());
-  auto excluded = find_nodes(client, draft.excluded);
-  if (!excluded) return tl::unexpected(excluded.error());
-  draft.spec.placement.nodes = std::move(*nodes);
-  draft.spec.placement.excluded = std::move(*excluded);
-  Result<void> fine = add_dependencies(client, draft.after, false, draft.spec.after);
-  if (fine) fine = add_dependencies(client, draft.after_any, true, draft.spec.after);
+  const Arguments& options = draft.options;
+  JobSpec& spec = draft.spec;
+  Result<void> fine = add_nodes(client, options, "node", spec.placement.nodes);
+  if (fine) fine = add_nodes(client, options, "exclude", spec.placement.excluded);
+  if (fine) fine = add_dependencies(client, options, "after", false, spec.after);
+  if (fine) fine = add_dependencies(client, options, "afterany", true, spec.after);
   return fine;
 }
 

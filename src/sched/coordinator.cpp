@@ -8,6 +8,16 @@
 
 namespace dunlin::sched {
 
+namespace {
+
+bool tells_of_cancelled(const Job& job, const ResultBatch& batch) {
+  return std::any_of(batch.dropped.begin(), batch.dropped.end(), [&](const DroppedUsage& usage) {
+    return job.columns.state(usage.index) == Closed::kCancelled;
+  });
+}
+
+}  // namespace
+
 Coordinator::Coordinator(NodeId self, const SchedConfig& config, const JobMachine& machine,
                          const Members& members, std::uint64_t first_token)
     : self_(self),
@@ -197,17 +207,19 @@ void Coordinator::on(Turn& turn, NodeId from, Results message, std::size_t bytes
   LedGroup* group = led_group(message.group);
   if (group == nullptr) return;
   const std::uint64_t sequence = message.sequence;
+  const Job* job = machine_.find(message.group, message.job);
+  if (job != nullptr && !is_well_formed(message.batch, job->head.total)) return;
   std::optional<Led> at = find(message.group, message.job);
-  if (!at || at->job.is_final()) {
-    // Nothing that it says can count any more.
+  const bool may_count = at && !job->is_final() && message.batch.has_results();
+  if (!may_count && (job == nullptr || !tells_of_cancelled(*job, message.batch))) {
     turn.send(from, Committed{message.group, group->term, message.job, sequence});
     return;
   }
   const BatchKey key{message.job, from, sequence};
-  if (!is_well_formed(message.batch, at->job.head.total) || group->pipeline.contains(key)) return;
+  if (group->pipeline.contains(key)) return;
   if (group->queue.size() >= kMaxQueuedResults || bytes > kMaxCommandBytes) return;
   if (group->queue_bytes + bytes > kMaxQueuedBytes) return;
-  mark_committing(*at, from, message.batch);
+  if (may_count) mark_committing(*at, from, message.batch);
   group->heard[from] = turn.now;
   group->pipeline.insert(key);
   // The entry names the node and a bound besides.

@@ -422,9 +422,15 @@ void Executor::tick_job(Turn& turn, const JobId& id, HeldJob& job) {
     }
   }
   if (job.flush_at <= turn.now) flush(turn, id, job);
+  // Whoever leads a job that is over may never come to ask: what was used is not told for ever.
+  std::erase_if(job.sent, [&](const auto& entry) {
+    const Sent& sent = entry.second;
+    return sent.repeat_at <= turn.now && sent.interval >= kLongestRepeat &&
+           !sent.batch.has_results();
+  });
   for (auto& [sequence, sent] : job.sent) {
     if (sent.repeat_at > turn.now) continue;
-    sent.interval = std::min(sent.interval * 2, seconds(8));
+    sent.interval = std::min(sent.interval * 2, kLongestRepeat);
     sent.repeat_at = turn.now + sent.interval;
     send_to_coordinator(turn, job.group, Results{job.group, id, boot_, sequence, sent.batch});
   }

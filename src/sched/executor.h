@@ -33,6 +33,7 @@ constexpr Duration kBatchTarget = milliseconds(20);  // a batch of `:` grows whi
 constexpr std::uint32_t kMaxAhead = 256;             // tasks of a job
 constexpr std::size_t kMaxUnacknowledged = 4;        // batches of `:` of a job
 constexpr Duration kResultDelay = milliseconds(20);
+constexpr Duration kLongestRepeat = seconds(8);  // of a batch of results
 constexpr Duration kPullRepeat = milliseconds(500);
 constexpr Duration kPullPatience = seconds(2);
 constexpr Duration kIdleJob = seconds(30);  // until a job without work here is forgotten
@@ -101,6 +102,7 @@ class Executor {
     TaskResult result;
     ProcessKey key = 0;
     bool is_plain = false;
+    bool is_dropped = false;  // its usage is told, and no result
   };
   struct HeldJob {
     GroupId group;
@@ -155,6 +157,7 @@ class Executor {
     bool timed_out = false;
     bool told_before = false;  // to end, by an earlier life of the node, which is why unknown
     bool dropped = false;
+    bool tells_usage = false;  // dropped by its coordinator, for which this is kept
     std::optional<ProcessExited> exit;
     // Collection of outputs, one file and one piece at a time.
     bool wants_outputs = false;
@@ -224,6 +227,7 @@ class Executor {
   void forget_process(Turn& turn, ProcessKey key, bool release);
   void terminate(Turn& turn, ProcessKey key, Process& process);
   void conclude(Turn& turn, ProcessKey key);
+  void conclude_dropped(Turn& turn, ProcessKey key, Process& process);
   TaskResult result_of(const Process& process) const;
   void tick_process(Turn& turn, ProcessKey key, Process& process);
 

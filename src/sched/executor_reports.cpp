@@ -15,7 +15,9 @@ void Executor::send_to_coordinator(Turn& turn, GroupId group, const SchedMessage
 // ---- results ------------------------------------------------------------------------------------
 
 void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished) {
-  ++(finished.result.is_success() ? counts_.done : counts_.failed);
+  ++(finished.is_dropped            ? counts_.dropped
+     : finished.result.is_success() ? counts_.done
+                                    : counts_.failed);
   job.finished.push_back(std::move(finished));
   // Nobody waits for what could still join the batch: it leaves at once.
   const bool has_more = job.running > 0 || !job.ready.empty() || job.allowed > 0 || job.pull;
@@ -39,6 +41,11 @@ void Executor::flush(Turn& turn, const JobId& id, HeldJob& job) {
   std::size_t bytes = 0;
   for (Finished& end : ends) {
     TaskResult& result = end.result;
+    if (end.is_dropped) {
+      batch.dropped.push_back({result.index, result.attempt, result.finished, result.duration_ms,
+                               result.cpu_ms, result.max_rss});
+      continue;
+    }
     if (!end.is_plain) {
       const std::size_t size = encoded_size(result);
       if (bytes + size > kMaxBatchBytes && bytes > 0) {
@@ -91,6 +98,10 @@ void Executor::obey(Turn& turn, const Committed& message) {
   job.sent.erase(sent);
   due(turn.now + kIdleJob);
   for (const TaskRun& run : attempts_of(done.batch)) job.held.remove(run);
+  if (!done.batch.dropped.empty()) {
+    lists_due_.insert(job.group);
+    status_at_ = turn.now;
+  }
   for (const ProcessKey key : done.processes) {
     if (processes_.contains(key)) forget_process(turn, key, true);
   }

@@ -138,7 +138,7 @@ void Executor::run_no_ops(Turn& turn, const JobId& id, HeldJob& job) {
     batch.plain.push_back(std::move(plain));
   }
   job.ready.clear();
-  if (!batch.is_empty()) send_batch(turn, id, job, std::move(batch), {});
+  if (batch.has_results()) send_batch(turn, id, job, std::move(batch), {});
 }
 
 void Executor::adopt(Turn& turn, const RunnerHeld& held) {

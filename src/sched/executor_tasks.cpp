@@ -115,10 +115,7 @@ void Executor::conclude(Turn& turn, ProcessKey key) {
   if (at == processes_.end() || !at->second.exit || at->second.reported) return;
   Process& process = at->second;
   if (!logs_.is_settled(key)) return;
-  if (process.dropped) {
-    forget_process(turn, key, true);
-    return;
-  }
+  if (process.dropped) return conclude_dropped(turn, key, process);
   HeldJob& job = jobs_.at(process.job);
   // An adopted attempt of a job that is not described yet: its outputs are not known to be wanted.
   if (!job.spec) return;
@@ -138,6 +135,20 @@ void Executor::conclude(Turn& turn, ProcessKey key) {
   finished.is_plain =
       finished.result.is_success() && logs_.is_silent(key) && finished.result.outputs.empty();
   finish(turn, process.job, job, std::move(finished));
+}
+
+// Who cancelled it wants to know what it has used, and hears that it is gone once that is in the
+// log; who asks hears it at once.
+void Executor::conclude_dropped(Turn& turn, ProcessKey key, Process& process) {
+  process.tells_usage = process.tells_usage && process.exit->start_error == 0;
+  if (!process.tells_usage) return forget_process(turn, key, true);
+  process.reported = true;
+  Finished finished;
+  finished.result = result_of(process);
+  finished.is_dropped = true;
+  const JobId id = process.job;
+  forget_process(turn, key, true);
+  finish(turn, id, jobs_.at(id), std::move(finished));
 }
 
 TaskResult Executor::result_of(const Process& process) const {
@@ -179,7 +190,7 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
   const auto known = job.processes.find(process.index);
   if (known != job.processes.end() && known->second == key) job.processes.erase(known);
   // The coordinator repeats its orders until it hears that the attempt is gone.
-  if (process.dropped) {
+  if (process.dropped && !process.tells_usage) {
     lists_due_.insert(job.group);
     status_at_ = std::min(status_at_, turn.now);
   }
@@ -215,6 +226,7 @@ void Executor::obey(Turn& turn, const Drop& message) {
           lists_due_.insert(job.group);
           continue;
         }
+        processes_.at(known->second).tells_usage = true;
         give_up(turn, known->second);
       }
     }
@@ -225,9 +237,11 @@ void Executor::obey(Turn& turn, const Drop& message) {
   }
   job.ready = std::move(ready);
   std::erase_if(job.finished, [&](const Finished& finished) {
-    return !job.held.contains(finished.result.index, finished.result.attempt);
+    return !finished.is_dropped &&
+           !job.held.contains(finished.result.index, finished.result.attempt);
   });
   std::erase_if(job.sent, [&](const auto& entry) {
+    if (!entry.second.batch.dropped.empty()) return false;
     const std::vector<TaskRun> runs = attempts_of(entry.second.batch);
     return std::none_of(runs.begin(), runs.end(),
                         [&](const TaskRun& run) { return !job.held.common(run).empty(); });

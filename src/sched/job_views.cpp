@@ -28,6 +28,11 @@ std::uint32_t last_attempt(const TaskDetail& detail) {
   return last;
 }
 
+// Of one that was cancelled it is told when its process is gone; no process takes no memory.
+bool has_usage(const AttemptRecord& record) {
+  return record.max_rss != 0;
+}
+
 void fill_from(const AttemptRecord& record, TaskView& view) {
   view.node = record.node;
   view.attempt = record.attempt.number;
@@ -133,6 +138,10 @@ TaskView view_of(const Job& job, std::uint32_t index) {
       view.node = record->node;
       view.duration_ms = static_cast<std::int64_t>(record->duration_ms);
       view.started_at = {record->finished.ms - *view.duration_ms};
+      if (!has_usage(*record)) return view;
+      view.finished_at = record->finished;
+      view.cpu_ms = static_cast<std::int64_t>(record->cpu_ms);
+      view.max_rss = record->max_rss;
       return view;
   }
   return view;
@@ -167,8 +176,10 @@ AttemptView view_of(const AttemptRecord& record) {
   if (record.end == AttemptEnd::kOpen || record.end == AttemptEnd::kLost) return view;
   view.duration_ms = static_cast<std::int64_t>(record.duration_ms);
   view.started_at = {record.finished.ms - *view.duration_ms};
-  // Of one that was cancelled nobody has told more.
-  if (record.end == AttemptEnd::kCancelled) return view;
+  if (record.end == AttemptEnd::kCancelled) {
+    if (has_usage(record)) view.max_rss = record.max_rss;
+    return view;
+  }
   if (record.signal == 0) view.exit_code = record.exit_code;
   if (record.signal != 0) view.signal = record.signal;
   view.max_rss = record.max_rss;

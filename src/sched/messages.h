@@ -102,8 +102,8 @@ struct LogsCommitted {
   }
 };
 
-// These attempts are wanted no more: end them, report nothing. Repeated until none is held; at most
-// kMaxDropRuns at a time.
+// These attempts are wanted no more: end them, report what they have used and no result. Repeated
+// until none is held; at most kMaxDropRuns at a time.
 constexpr std::size_t kMaxDropRuns = 16 * 1024;
 struct Drop {
   GroupId group;

@@ -36,6 +36,9 @@ bool is_well_formed(const ResultBatch& batch, std::uint32_t task_count) {
     if (!fits(plain.usage, 4 * count)) return false;
   }
   if (tasks > kMaxBatchTasks || batch.others.size() > kMaxBatchResults) return false;
+  if (batch.dropped.size() > kMaxBatchResults) return false;
+  const auto is_known = [&](const DroppedUsage& usage) { return usage.index < task_count; };
+  if (!std::all_of(batch.dropped.begin(), batch.dropped.end(), is_known)) return false;
   return std::all_of(batch.others.begin(), batch.others.end(), [&](const TaskResult& result) {
     return result.index < task_count && result.detail.size() <= kMaxDetail &&
            result.out.bytes.size() <= kMaxInlineOutput &&

@@ -80,11 +80,30 @@ struct TaskResult {
   }
 };
 
+// What an attempt has used that its coordinator dropped while it ran: told once it is gone, and no
+// result.
+struct DroppedUsage {
+  std::uint32_t index = 0;
+  Attempt attempt;
+  WallTime finished;
+  std::uint64_t duration_ms = 0;
+  std::uint64_t cpu_ms = 0;
+  std::uint64_t max_rss = 0;  // bytes
+  static constexpr auto fields() {
+    using D = DroppedUsage;
+    return Fields<&D::index, &D::attempt, &D::finished, &D::duration_ms, &D::cpu_ms, &D::max_rss>{};
+  }
+};
+
 struct ResultBatch {
   std::vector<PlainResults> plain;
   std::vector<TaskResult> others;
-  bool is_empty() const { return plain.empty() && others.empty(); }
-  static constexpr auto fields() { return Fields<&ResultBatch::plain, &ResultBatch::others>{}; }
+  std::vector<DroppedUsage> dropped;
+  bool has_results() const { return !plain.empty() || !others.empty(); }
+  static constexpr auto fields() {
+    using B = ResultBatch;
+    return Fields<&B::plain, &B::others, &B::dropped>{};
+  }
 };
 
 // Where output of an attempt lies by now.

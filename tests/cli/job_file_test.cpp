@@ -143,6 +143,33 @@ TEST_F(JobFile, AMistakeIsNamedWithFileLineAndKey) {
   EXPECT_NE(late.err.find("options stand before it"), std::string::npos) << late.err;
 }
 
+TEST_F(JobFile, WhatIsLookedUpLaterIsNamedByItsLineToo) {
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"file = ['bad.toml',\n'none']\n", "line 3: --file none: No such file or directory"},
+      {"dir = 'none'\n", "line 2: --dir none: No such file or directory"},
+      {"stdin = 'none'\n", "line 2: --stdin none: No such file or directory"},
+      {"each-line = 'none'\n", "line 2: --each-line none: No such file or directory"},
+      {"from-json = 'none'\n", "line 2: --from-json none: No such file or directory"},
+      {"[env]\nA = 1\n", ""},
+      {"env = ['A=1',\n'NONE']\n",
+       "line 3: --env NONE: there is no such variable here; set it, "
+       "or write --env NONE=VALUE"},
+      {"node = [\n'host9']\n", "line 3: --node: there is no node 'host9'; see: dunlin nodes"},
+      {"\nexclude = 'host9'\n", "line 3: --exclude: there is no node 'host9'; see: dunlin nodes"},
+      {"after = 'Job'\n",
+       "line 2: --after: 'Job' names no job; give an id like k3v9x2m4pq, its beginning, or last"},
+  };
+  for (const auto& [text, complaint] : wrong) {
+    write_file("bad.toml", "command = ['x']\n" + text);
+    const Ran ran = run({"submit", "--dry-run", "bad.toml"});
+    EXPECT_EQ(ran.err, complaint.empty() ? "" : "dunlin: bad.toml " + complaint + "\n");
+  }
+  // Typed, it stands in no file.
+  write_file("bad.toml", "command = ['x']\nfile = 'none'\n");
+  EXPECT_EQ(run({"submit", "--file", "no", "bad.toml"}).err,
+            "dunlin: --file no: No such file or directory\n");
+}
+
 // A value for each option, and what it makes of the description that --dry-run shows.
 struct Key {
   const char* name;

@@ -55,6 +55,15 @@ TEST_F(JobScript, WhatIsTypedCountsBeforeWhatIsWritten) {
   EXPECT_EQ(spec_of(submit({"--mem", "1M", "./job.sh"})).memory, 1ULL << 20);
 }
 
+TEST_F(JobScript, WhatIsLookedUpLaterIsNamedByItsLine) {
+  write_file("job.sh", "#!/bin/sh\n#DUNLIN -c 2\n#DUNLIN --file none\n");
+  EXPECT_EQ(run({"submit", "job.sh"}).err,
+            "dunlin: job.sh line 3: --file none: No such file or directory\n");
+  write_file("job.sh", "#!/bin/sh\n#SBATCH -c 2\n#SBATCH --dependency=afterok:last\n");
+  EXPECT_EQ(run({"submit", "job.sh"}).err,
+            "dunlin: job.sh line 3: --after: there is no job 'last'; see: dunlin jobs --all\n");
+}
+
 TEST_F(JobScript, SlurmsLinesMakeAJobAndWhatIsPassedOverIsNotedOnce) {
   write_file("slurm.sh",
              "#!/bin/bash\n"

@@ -84,6 +84,9 @@ class Jobs(ClusterTest):
         self.assertEqual(cluster.run("wait", job).returncode, 1)
         counts = cluster.json("show", job)["tasks"]
         self.assertEqual(counts["cancelled"], 50)
+        # Those that ran say what they have used, those that did not have nothing to say.
+        ran = [task for task in cluster.json("tasks", job) if task["attempt"] > 0]
+        self.assertTrue(ran and all(task["max_rss"] for task in ran), ran)
         cluster.good("cancel", job)
 
     def test_ids_that_do_not_exist_exit_with_4(self):

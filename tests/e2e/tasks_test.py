@@ -44,6 +44,8 @@ class Tasks(ClusterTest):
         self.assertEqual((task["state"], task["attempt"], task["node"]),
                          ("cancelled", 1, cluster.id_of(1)))
         self.assertIsNotNone(task["started_at"])
+        self.assertGreater(task["max_rss"], 0)
+        self.assertIsNotNone(task["cpu_ms"])
 
     def test_a_node_that_ends_gives_its_tasks_their_grace_and_another_start(self):
         cluster = self.cluster

@@ -241,6 +241,43 @@ TEST(JobMachine, ACancelledAttemptKeepsItsNodeItsStartAndItsNumber) {
   EXPECT_EQ(log.job().head.started.ms, 1'000'200);
 }
 
+// What attempt 5.1 of task 0, in its first round, has used when it is gone at last.
+CompleteCommand usage_of(const Log& log, std::uint32_t task, Attempt attempt) {
+  NodeResults results{log.id, named(7), 2, 0, {}};
+  results.batch.dropped.push_back({task, attempt, {1'000'900}, 700, 55, 3 << 20});
+  return CompleteCommand{{results}};
+}
+
+TEST(JobMachine, WhatACancelledAttemptHasUsedIsAddedWhenItIsGone) {
+  Log log;
+  log.submit(2);
+  const CancelledOn on{named(7), {1'000'200}, {{0, 1, {1, 5, 1}}}};
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {on}});
+  EXPECT_FALSE(view_of(log.job(), 0).cpu_ms.has_value());
+  log.apply(usage_of(log, 0, {1, 5, 1}));
+  const TaskView view = view_of(log.job(), 0);
+  EXPECT_EQ(view.state, TaskState::kCancelled);
+  EXPECT_EQ(view.cpu_ms, 55);
+  EXPECT_EQ(view.max_rss, 3U << 20);
+  EXPECT_EQ(view.started_at.ms, 1'000'200);
+  EXPECT_EQ(view.finished_at.ms, 1'000'900) << "it had its grace";
+  EXPECT_EQ(attempts_of(log.job(), 0, view).front().max_rss, 3U << 20);
+  EXPECT_EQ(log.job().head.cancelled, 2u);
+}
+
+TEST(JobMachine, UsageOfAnAttemptThatWasNotCancelledChangesNothing) {
+  Log log;
+  log.submit(2);
+  log.apply(usage_of(log, 0, {1, 5, 1}));  // given up while its task is open
+  EXPECT_EQ(view_of(log.job(), 0).state, TaskState::kQueued);
+  EXPECT_EQ(view_of(log.job(), 0).attempt, 0u);
+  log.apply(CancelCommand{log.id, {}, {1'000'600}, "u", {}});
+  const std::uint64_t bytes = log.job().bytes;
+  log.apply(usage_of(log, 0, {1, 5, 1}));  // the cancellation knew of nobody who ran
+  EXPECT_FALSE(view_of(log.job(), 0).node.has_value());
+  EXPECT_EQ(log.job().bytes, bytes);
+}
+
 TEST(JobMachine, WhatComesAfterACancellationIsDiscarded) {
   Log log;
   log.submit(3);

@@ -96,6 +96,8 @@ TEST(Cancel, EndsEveryProcessOfTheJobEvenAStubbornOne) {
   EXPECT_EQ(first.attempt, 1u);
   EXPECT_TRUE(first.node.has_value());
   EXPECT_GT(first.started_at.ms, 0);
+  EXPECT_EQ(first.cpu_ms, 1) << "told once it was gone";
+  EXPECT_EQ(first.max_rss, 1U << 20);
   cluster.run_for(seconds(5));
   EXPECT_EQ(cluster.starts(job), 12u);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(cluster.processes(i).empty());
@@ -111,6 +113,21 @@ TEST(Cancel, ReachesAProcessAlthoughTheOrderIsLostAndTheCoordinatorChanges) {
   EXPECT_EQ(cluster.running(job), 4u);
   cluster.lead(GroupId{1}, 2);
   EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(5)));
+}
+
+TEST(Cancel, WhatIsCancelledTellsWhatItHasUsedToTheNextCoordinatorToo) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  JobSpec spec = cluster.spec({"stubborn", "600000"}, 4);
+  spec.grace = seconds(2);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 4; }, seconds(5)));
+  ASSERT_TRUE(cluster.call(2, CancelTasks{job, {}, "u", false}).has_value());
+  cluster.run_for(seconds(1));
+  cluster.lead(GroupId{1}, 2);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 0; }, seconds(6)));
+  cluster.run_for(seconds(3));
+  for (std::uint32_t task = 1; task <= 4; ++task) EXPECT_EQ(cluster.task(job, task).cpu_ms, 1);
+  EXPECT_EQ(cluster.show(job).state, JobState::kCancelled);
 }
 
 TEST(Cancel, OfSomeTasksLeavesTheOthers) {

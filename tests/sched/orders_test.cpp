@@ -404,6 +404,16 @@ TEST_F(Orders, WithTooManyFailedTasksTheRestIsCancelledAndTheJobFails) {
   EXPECT_LE(summary.tasks.failed, 20u);
   EXPECT_EQ(summary.tasks.failed + summary.tasks.cancelled, 50u);
   EXPECT_EQ(cluster.task(job, 50).reason, Reason::kMaxFails);
+  // Some were cut off while they ran: each says where, and what it has used.
+  std::uint32_t cut_off = 0;
+  for (std::uint32_t task = 1; task <= 50; ++task) {
+    const TaskView view = cluster.task(job, task);
+    if (view.state != TaskState::kCancelled || view.attempt == 0) continue;
+    ++cut_off;
+    EXPECT_TRUE(view.node.has_value());
+    EXPECT_EQ(view.max_rss, 1U << 20);
+  }
+  EXPECT_GT(cut_off, 0u);
 }
 
 TEST_F(Orders, AJobBeginsAtItsTime) {
