@@ -92,7 +92,7 @@ Result<JobInput> input_of_words(const Arguments& args) {
   const auto& words = args.words;
   auto cut = std::find(words.begin(), words.end(), ":::");
   input.command.assign(words.begin(), cut);
-  if (input.command.empty()) {
+  if (input.command.empty() || input.command.front().empty()) {
     return fail(Code::kUsage, "there is no command to run", "as in: dunlin run -- hostname");
   }
   while (cut != words.end()) {

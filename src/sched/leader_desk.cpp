@@ -31,10 +31,11 @@ Error unknown(const JobId& job) {
 }
 
 // A job that was changed since is still the one that was submitted: what may change tells no
-// difference any more.
+// difference any more. Nor does when it is to begin: said again, "in an hour" is another time.
 JobSpec as_changed(const Job& job, JobSpec spec) {
-  if (job.head.revised == job.head.accepted) return spec;
   const std::shared_ptr<const JobSpec> now = job.spec();
+  if (spec.begin.ms != 0 && now->begin.ms != 0) spec.begin = now->begin;
+  if (job.head.revised == job.head.accepted) return spec;
   spec.priority = now->priority;
   spec.limit = now->limit;
   spec.time_limit = now->time_limit;

@@ -195,14 +195,22 @@ TEST_F(Submit, AKeyMakesTheSameJobOnceAndAnotherSpecAConflict) {
 }
 
 TEST_F(Submit, EachValueOfAJsonArrayIsAnEntry) {
-  write_file("values", R"([ "plain text", 7, 2.50, null, { "b": [1, 2], "a": "x y" }, "" ])");
+  write_file("values", R"([ "plain text", 7, 2.50, null, { "b": [1, 2.0],
+                          "a": "x \"y" }, "", 12345678901234567890123 ])");
   const JobSpec spec = spec_of(submit({"--from-json", "values", "hang", "{}"}));
-  EXPECT_EQ(spec.entries, (std::vector<std::string>{"plain text", "7", "2.5", "null",
-                                                    R"({"b":[1,2],"a":"x y"})", ""}));
+  EXPECT_EQ(spec.entries, (std::vector<std::string>{"plain text", "7", "2.50", "null",
+                                                    R"({"b":[1,2.0],"a":"x \"y"})", "",
+                                                    "12345678901234567890123"}));
   EXPECT_FALSE(spec.append_entry);
+  // So many that they travel in blocks.
+  std::string many = "[0";
+  for (int i = 1; i < 30'000; ++i) many += ",\n{\"i\": " + std::to_string(i) + "}";
+  write_file("values", many + "]\n");
+  EXPECT_EQ(spec_of(submit({"--from-json", "values", "hang", "{}"})).task_count(), 30'000U);
   EXPECT_EQ(run({"submit", "--from-json", "-", "true"}, "[1]").code, 0);
   EXPECT_EQ(run({"submit", "--from-json", "absent", "true"}).code, 4);
-  for (const char* text : {"", "{}", "[1,", "[1] 2", "[]", R"(["a\u0000b"])", "[\"\xff\"]"}) {
+  for (const char* text :
+       {"", "{}", "[1,", "[1] 2", "[]", "  7 ", R"(["a\u0000b"])", "[\"\xff\"]"}) {
     write_file("bad", text);
     const Ran ran = run({"submit", "--from-json", "bad", "true"});
     EXPECT_EQ(ran.code, 2) << text;

@@ -337,6 +337,18 @@ TEST(Submit, AKeyIsOneJobAlthoughTheLeaderDiesBetween) {
   EXPECT_TRUE(cluster.violations().empty());
 }
 
+TEST(Submit, AKeyIsOneJobWheneverItIsToBegin) {
+  Cluster cluster({.groups = 4});
+  const JobId id = job_id_for_key("u", "nightly", 4);
+  SubmitJob submission{id, "u", "nightly", cluster.spec({"work", "10"})};
+  submission.spec.begin = {cluster.wall().ms + 60'000};
+  ASSERT_TRUE(cluster.call(0, submission).has_value());
+  submission.spec.begin.ms += 500;
+  EXPECT_TRUE(cluster.call(1, submission).has_value()) << "in a minute, said again";
+  submission.spec.begin = {};
+  EXPECT_EQ(cluster.call(1, submission).error().code, Code::kConflict);
+}
+
 TEST(Start, AMissingExecutableHasItsReason) {
   Cluster cluster({});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"missing"}));
