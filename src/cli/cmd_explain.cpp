@@ -94,6 +94,27 @@ void print_attempts(const Explained& explained, const NodeNames& names, WallTime
   print(table.text(terminal_width()));
 }
 
+// How a job is that another waits for, or was to wait for.
+std::string state_of(Client& client, const JobId& id) {
+  const auto answer = client.call("GET", "/v1/jobs/" + id.text());
+  if (!answer) {
+    return answer.error().code == Code::kNotFound ? "which is not there any more"
+                                                  : "whose group does not answer";
+  }
+  const auto job = job_from_json(answer->body);
+  return job ? std::string("which is ") + name_of(job->state) : "of an unknown state";
+}
+
+void print_dependencies(Client& client, const JobId& id) {
+  const auto answer = client.call("GET", "/v1/jobs/" + id.text());
+  const auto spec = answer ? spec_of_job_json(answer->body) : tl::unexpected(answer.error());
+  if (!spec) return;
+  for (const Dependency& each : spec->after) {
+    print((each.any ? "after the end of job " : "after job ") + each.job.text() + ", " +
+          state_of(client, each.job) + "\n");
+  }
+}
+
 }  // namespace
 
 int run_explain(Invocation& call) {
@@ -121,6 +142,10 @@ int run_explain(Invocation& call) {
     return kExitWell;
   }
   print(first_line_of(*explained));
+  const Reason reason = explained->task.reason;
+  if (reason == Reason::kDependency || reason == Reason::kDependencyFailed) {
+    print_dependencies(call.client, job->id);
+  }
   const WallTime now = wall_now();
   if (!explained->nodes.empty()) print_verdicts(*explained, now);
   if (!explained->attempts.empty()) print_attempts(*explained, node_names(call.client), now);

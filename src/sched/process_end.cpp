@@ -42,9 +42,13 @@ std::string start_trouble(const std::string& node, const JobSpec* spec, const Pr
                                             std::strerror(exit.start_error);
   }
   if (exit.exit_code == 127) return host + " has no executable " + program;
-  const std::string what =
-      exit.exit_code == 126 ? " cannot execute " : " cannot prepare the start of ";
-  return host + what + program + ": " + std::strerror(exit.start_error);
+  const bool is_there = exit.exit_code == 126;
+  const std::string what = is_there ? " cannot execute " : " cannot prepare the start of ";
+  // What the kernel has not found is not the file itself.
+  const std::string why = is_there && exit.start_error == ENOENT
+                              ? "the interpreter that it names is not there"
+                              : std::strerror(exit.start_error);
+  return host + what + program + ": " + why;
 }
 
 std::string disk_trouble(const std::string& node, const ProcessExited& exit) {

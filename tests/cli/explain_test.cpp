@@ -127,6 +127,21 @@ TEST_F(ExplainCommand, OfATaskThatHasRunShowsEachAttempt) {
   EXPECT_EQ(out.find("VERDICT"), std::string::npos) << out;
 }
 
+TEST_F(ExplainCommand, OfATaskThatWaitsForJobsNamesThemAndHowTheyAre) {
+  const std::string first = submit({"hang"});
+  const std::string last = submit({"true"});
+  const std::string id = submit({"--after", first, "--afterany", last, "queue"});
+  Explained waits = waiting(id);
+  waits.task.reason = Reason::kDependency;
+  node_says(waits);
+  server.on_loop([&](FakeNode& node) { node.jobs.erase(*JobId::from_text(last)); });
+  const Ran ran = run({"explain", id});
+  EXPECT_NE(ran.out.find("after job " + first + ", which is "), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("after the end of job " + last + ", which is not there any more\n"),
+            std::string::npos)
+      << ran.out;
+}
+
 TEST_F(ExplainCommand, TakesAJobOrOneOfItsTasks) {
   const std::string id = submit({"--array", "1-9", "hang"});
   EXPECT_EQ(run({"explain", id, "--quiet"}).out, id + ".1\n");
