@@ -13,7 +13,7 @@ namespace dunlin {
 namespace {
 
 // Written into every database; a higher one is from a later dunlin.
-constexpr std::uint64_t kFormat = 3;
+constexpr std::uint64_t kFormat = 4;
 
 void configure_library() {
   static std::once_flag once;

@@ -10,10 +10,11 @@ namespace dunlin::sched {
 
 namespace {
 
-bool tells_of_cancelled(const Job& job, const ResultBatch& batch) {
-  return std::any_of(batch.dropped.begin(), batch.dropped.end(), [&](const DroppedUsage& usage) {
-    return job.columns.state(usage.index) == Closed::kCancelled;
-  });
+bool tells_wanted_usage(const Job& job, const ResultBatch& batch) {
+  if (job.head.cancelled == 0) return false;
+  const std::vector<DroppedUsage> usages = usages_of(batch);
+  return std::any_of(usages.begin(), usages.end(),
+                     [&](const DroppedUsage& usage) { return job.wants_usage(usage); });
 }
 
 }  // namespace
@@ -211,7 +212,7 @@ void Coordinator::on(Turn& turn, NodeId from, Results message, std::size_t bytes
   if (job != nullptr && !is_well_formed(message.batch, job->head.total)) return;
   std::optional<Led> at = find(message.group, message.job);
   const bool may_count = at && !job->is_final() && message.batch.has_results();
-  if (!may_count && (job == nullptr || !tells_of_cancelled(*job, message.batch))) {
+  if (!may_count && (job == nullptr || !tells_wanted_usage(*job, message.batch))) {
     turn.send(from, Committed{message.group, group->term, message.job, sequence});
     return;
   }

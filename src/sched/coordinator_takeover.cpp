@@ -55,7 +55,7 @@ void Coordinator::assure_doubters(Turn& turn, GroupId id, LedGroup& group) {
 
 void Coordinator::on(Turn& turn, NodeId from, const AskLead& message) {
   LedGroup* group = led_group(message.group);
-  if (group == nullptr || group->term != message.led) return;
+  if (group == nullptr || group->term != message.epoch) return;
   if (group->doubters.size() >= kMaxDoubters) return;
   group->doubters[from] = message.life;
   assure_doubters(turn, message.group, *group);
@@ -93,7 +93,11 @@ void Coordinator::establish(Turn& turn, GroupId id, LedGroup& group) {
     Led at{group, id, *job, led};
     led.asked_at = turn.now;
     for (const NodeId& node : job->head.probed) {
-      if (members_.is_gone(node)) continue;
+      if (members_.is_gone(node)) {
+        // Its loss may be in no log, and it may be back soon: it is counted from now.
+        if (!members_.has_left(node)) led.nodes[node].lost_at = turn.now;
+        continue;
+      }
       led.awaited.insert(node);
       ask(group, node, turn.now);
     }
@@ -167,9 +171,6 @@ void Coordinator::on(Turn& turn, NodeId from, const HeldList& message) {
 // Brings what this side believes of `from` in line with what it says, for one job.
 void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& list,
                             const JobHeld& held) {
-  for (const TaskRun& run : held.attempts) {
-    if (!is_within(run, at.job.head.total)) return;
-  }
   Holding& holding = at.led.nodes[from];
   const bool is_new_life = list.boot > holding.boot && holding.boot != 0;
   if (!is_new_life && held.pull_seen < holding.pull_before) {
@@ -179,7 +180,15 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
   }
   holding.boot = std::max(holding.boot, list.boot);
   AttemptRuns there;
-  for (const TaskRun& run : held.attempts) there.add(run);
+  std::vector<TaskRun> beyond;  // of a former job of this id, which had more tasks
+  for (const TaskRun& run : held.attempts) {
+    if (is_within(run, at.job.head.total)) {
+      there.add(run);
+    } else {
+      beyond.push_back(run);
+    }
+  }
+  if (!beyond.empty()) turn.send(from, Drop{at.id, at.group.term, held.job, std::move(beyond)});
 
   // What answered a pull whose answer had not come yet when this was said may still be on its way.
   AttemptRuns missing;
@@ -198,7 +207,7 @@ void Coordinator::reconcile(Turn& turn, Led& at, NodeId from, const HeldList& li
 
   AttemptRuns unwanted;
   std::vector<NodeId> losers;
-  for (const TaskRun& run : held.attempts) {
+  for (const TaskRun& run : there.runs()) {
     for (std::uint32_t index = run.first; index < run.end(); ++index) {
       const TaskRun one{index, 1, run.attempt};
       if (!adopt(turn, at, from, one, losers)) unwanted.add(one);

@@ -89,7 +89,7 @@ void EpochGate::doubt(Turn& turn, Gate& gate, NodeId from, GroupId group, Term e
 std::vector<EpochGate::Order> EpochGate::on_stands(const LeadStands& answer) {
   const auto at = gates_.find(answer.group);
   if (at == gates_.end() || at->second.stands || answer.life != life_) return {};
-  at->second.stands = answer.led;
+  at->second.stands = answer.epoch;
   return std::exchange(at->second.waiting, {});
 }
 

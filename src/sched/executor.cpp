@@ -89,8 +89,7 @@ bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex ac
   if (!was_known) return true;
   for (const TaskRun& run : job.ready) job.held.remove(run);
   job.ready.clear();
-  const std::set<ProcessKey> former = job.keys;
-  for (const ProcessKey key : former) give_up(turn, key);
+  forget_former(turn, job);
   job.spec.reset();
   job.numbers.reset();
   job.revised = job.held_at = 0;
@@ -101,6 +100,21 @@ bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex ac
   staging_.forget(id);
   claim(turn, id, job);
   return true;
+}
+
+// Ends what ran of a former job, and tells nobody of its ends.
+void Executor::forget_former(Turn& turn, HeldJob& job) {
+  for (const Finished& end : std::exchange(job.finished, {})) {
+    job.held.remove({end.result.index, 1, end.result.attempt});
+  }
+  for (const auto& [sequence, sent] : std::exchange(job.sent, {})) {
+    for (const TaskRun& run : attempts_of(sent.batch)) job.held.remove(run);
+  }
+  const std::set<ProcessKey> former = job.keys;
+  for (const ProcessKey key : former) {
+    processes_.at(key).tells_usage = false;
+    give_up(turn, key);
+  }
 }
 
 // Attempts adopted from the runner waited for this: their time limits, and the reports of those
@@ -425,8 +439,7 @@ void Executor::tick_job(Turn& turn, const JobId& id, HeldJob& job) {
   // Whoever leads a job that is over may never come to ask: what was used is not told for ever.
   std::erase_if(job.sent, [&](const auto& entry) {
     const Sent& sent = entry.second;
-    return sent.repeat_at <= turn.now && sent.interval >= kLongestRepeat &&
-           !sent.batch.has_results();
+    return sent.first + kUsagePatience <= turn.now && !sent.batch.has_results();
   });
   for (auto& [sequence, sent] : job.sent) {
     if (sent.repeat_at > turn.now) continue;

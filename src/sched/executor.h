@@ -33,7 +33,8 @@ constexpr Duration kBatchTarget = milliseconds(20);  // a batch of `:` grows whi
 constexpr std::uint32_t kMaxAhead = 256;             // tasks of a job
 constexpr std::size_t kMaxUnacknowledged = 4;        // batches of `:` of a job
 constexpr Duration kResultDelay = milliseconds(20);
-constexpr Duration kLongestRepeat = seconds(8);  // of a batch of results
+constexpr Duration kLongestRepeat = seconds(8);   // of a batch of results
+constexpr Duration kUsagePatience = seconds(60);  // what dropped attempts have used is told so long
 constexpr Duration kPullRepeat = milliseconds(500);
 constexpr Duration kPullPatience = seconds(2);
 constexpr Duration kIdleJob = seconds(30);  // until a job without work here is forgotten
@@ -95,7 +96,7 @@ class Executor {
   struct Sent {  // a batch of results that is not committed yet
     ResultBatch batch;
     std::vector<ProcessKey> processes;
-    Instant repeat_at;
+    Instant first, repeat_at;
     Duration interval = seconds(1);
   };
   struct Finished {  // an end that waits for its batch
@@ -179,6 +180,7 @@ class Executor {
   // executor.cpp: offers, pulls, room
   HeldJob& job_of(const JobId& id, GroupId group);
   bool is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex accepted);
+  void forget_former(Turn& turn, HeldJob& job);
   void claim(Turn& turn, const JobId& id, HeldJob& job);
   bool is_eligible(const JobId& id) const;
   bool start_staged(Turn& turn);

@@ -83,6 +83,7 @@ void Executor::send_batch(Turn& turn, const JobId& id, HeldJob& job, ResultBatch
   Sent& sent = job.sent[sequence];
   sent.batch = std::move(batch);
   sent.processes = std::move(processes);
+  sent.first = turn.now;
   sent.repeat_at = turn.now + sent.interval;
   due(sent.repeat_at);
   send_to_coordinator(turn, job.group, Results{job.group, id, boot_, sequence, sent.batch});

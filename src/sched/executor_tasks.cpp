@@ -103,8 +103,9 @@ void Executor::on(Turn& turn, const ProcessExited& event) {
   // Cancelled attempts bring no result that output could ride in.
   logs_.end(turn, event.key, process.dropped ? 0 : job.most_inline);
   next_output(turn, event.key, process);
-  conclude(turn, event.key);
-  pull_ahead(turn, process.job, job);
+  const JobId id = process.job;
+  conclude(turn, event.key);  // after which the process may be forgotten
+  pull_ahead(turn, id, job);
 }
 
 // ---- end ----------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ void Executor::forget_process(Turn& turn, ProcessKey key, bool release) {
   const auto known = job.processes.find(process.index);
   if (known != job.processes.end() && known->second == key) job.processes.erase(known);
   // The coordinator repeats its orders until it hears that the attempt is gone.
-  if (process.dropped && !process.tells_usage) {
+  if (process.dropped && !process.reported) {
     lists_due_.insert(job.group);
     status_at_ = std::min(status_at_, turn.now);
   }

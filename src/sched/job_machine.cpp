@@ -255,29 +255,12 @@ EventRun event_of_cancelled(const Job& job, std::uint32_t index, const CancelCom
   return event;
 }
 
-// Told of an attempt that ran on when its task was cancelled. A cancellation by hand has kept it;
-// one by --max-fails knows nobody who ran, and an attempt of a former round is none of its. Is
-// there a record more?
-bool keep_usage(Job& job, const NodeId& node, const DroppedUsage& usage) {
-  if (job.columns.state(usage.index) != Closed::kCancelled) return false;
-  const TaskDetail* known = job.detail(usage.index);
-  const auto is_it = [&](const AttemptRecord& record) { return record.attempt == usage.attempt; };
-  const AttemptRecord* kept = nullptr;
-  if (known != nullptr) {
-    const auto at = std::find_if(known->attempts.begin(), known->attempts.end(), is_it);
-    if (at != known->attempts.end()) kept = &*at;
-  }
-  const bool is_closed = kept != nullptr && kept->end != AttemptEnd::kOpen;
-  if (is_closed && kept->end != AttemptEnd::kCancelled) return false;
-  if (!is_closed) {
-    const bool is_of_round = usage.attempt.round >= job.head.reopened &&
-                             (known == nullptr || !known->is_superseded(usage.attempt));
-    if (job.head.reason != Reason::kMaxFails || !is_of_round) return false;
-  }
-  const bool is_new = kept == nullptr;
+// How many records it has added.
+std::size_t keep_usage(Job& job, const NodeId& node, const DroppedUsage& usage) {
   TaskDetail& detail = job.details[usage.index];
+  const std::size_t before = detail.attempts.size();
   AttemptRecord& record = record_of(detail, usage.attempt, node);
-  if (!is_closed) {
+  if (record.end == AttemptEnd::kOpen) {
     record.end = AttemptEnd::kCancelled;
     record.reason = Reason::kCancelled;
     ++detail.closed;
@@ -287,7 +270,7 @@ bool keep_usage(Job& job, const NodeId& node, const DroppedUsage& usage) {
   record.cpu_ms = usage.cpu_ms;
   record.max_rss = usage.max_rss;
   touch(job, usage.index);
-  return is_new;
+  return detail.attempts.size() - before;
 }
 
 // Of an attempt that neither closed the task nor was met before that did; or of a former job of
@@ -452,10 +435,13 @@ void JobMachine::apply(GroupId group, LogIndex index, const CompleteCommand& com
   for (const NodeResults& results : command.results) {
     Job* job = changeable(group, results.job);
     if (job == nullptr || !is_well_formed(results.batch, job->head.total)) continue;
-    for (const DroppedUsage& usage : results.batch.dropped) {
-      if (keep_usage(*job, results.node, usage)) grow(group, *job, kAttemptBytes);
+    if (job->head.cancelled > 0) {
+      for (const DroppedUsage& usage : usages_of(results.batch)) {
+        if (!job->wants_usage(usage)) continue;
+        grow(group, *job, kAttemptBytes * keep_usage(*job, results.node, usage));
+        note_change(group, index, *job);
+      }
     }
-    if (!results.batch.dropped.empty()) note_change(group, index, *job);
     if (job->is_final()) continue;
     const std::uint32_t failed_before = job->head.failed;
     for (const PlainResults& plain : results.batch.plain) {

@@ -64,6 +64,21 @@ Hold Job::hold_of(std::uint32_t index) const {
   return std::prev(after)->hold;
 }
 
+// A cancellation by hand has kept the attempt that it met; one by --max-fails knows nobody who ran,
+// and an attempt of a former round is none of its.
+bool Job::wants_usage(const DroppedUsage& usage) const {
+  if (usage.index >= head.total || columns.state(usage.index) != Closed::kCancelled) return false;
+  const TaskDetail* known = detail(usage.index);
+  if (known != nullptr) {
+    for (const AttemptRecord& record : known->attempts) {
+      const bool is_ended = record.attempt == usage.attempt && record.end != AttemptEnd::kOpen;
+      if (is_ended) return record.end == AttemptEnd::kCancelled;
+    }
+    if (known->is_superseded(usage.attempt)) return false;
+  }
+  return head.reason == Reason::kMaxFails && usage.attempt.round >= head.reopened;
+}
+
 bool Job::has_obeyed(std::uint64_t order) const {
   return std::find(head.orders.begin(), head.orders.end(), order) != head.orders.end();
 }

@@ -154,6 +154,9 @@ struct Job {
   std::uint32_t next_attempt(std::uint32_t index) const;
   // May the attempt still close the task? Not one from before the task was opened anew.
   bool counts(std::uint32_t index, const Attempt& attempt) const;
+  // Does the log keep what an attempt has used that ran on when its task was cancelled? Of any
+  // index: it may be an attempt of a former job of this id.
+  bool wants_usage(const DroppedUsage& usage) const;
   // The entry that opened the task, which is open.
   LogIndex opened(std::uint32_t index) const;
   Hold hold_of(std::uint32_t index) const;

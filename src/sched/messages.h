@@ -269,19 +269,19 @@ struct Refused {
 // it lead in that epoch still? `life` is chance.
 struct AskLead {
   GroupId group;
-  Term led = 0;
+  Term epoch = 0;
   std::uint64_t life = 0;
   static constexpr auto fields() {
-    return Fields<&AskLead::group, &AskLead::led, &AskLead::life>{};
+    return Fields<&AskLead::group, &AskLead::epoch, &AskLead::life>{};
   }
 };
 // A majority has confirmed it since the question came; else there is no answer.
 struct LeadStands {
   GroupId group;
-  Term led = 0;
+  Term epoch = 0;
   std::uint64_t life = 0;
   static constexpr auto fields() {
-    return Fields<&LeadStands::group, &LeadStands::led, &LeadStands::life>{};
+    return Fields<&LeadStands::group, &LeadStands::epoch, &LeadStands::life>{};
   }
 };
 

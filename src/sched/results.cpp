@@ -23,6 +23,24 @@ std::vector<TaskRun> attempts_of(const ResultBatch& batch) {
   return runs;
 }
 
+std::vector<DroppedUsage> usages_of(const ResultBatch& batch) {
+  std::vector<DroppedUsage> usages = batch.dropped;
+  for (const TaskResult& result : batch.others) {
+    usages.push_back({result.index, result.attempt, result.finished, result.duration_ms,
+                      result.cpu_ms, result.max_rss});
+  }
+  for (const PlainResults& plain : batch.plain) {
+    for (std::uint32_t i = 0; i < plain.run.count; ++i) {
+      const WallTime finished{plain.finished.ms + column_at(plain.finished_after, i)};
+      usages.push_back({plain.run.first + i, plain.run.attempt, finished,
+                        from_small_float(column_at(plain.durations, i)),
+                        from_small_float(column_at(plain.usage, 2 * i)),
+                        from_small_float(column_at(plain.usage, 2 * i + 1)) * 1024});
+    }
+  }
+  return usages;
+}
+
 bool is_well_formed(const ResultBatch& batch, std::uint32_t task_count) {
   const auto fits = [](const Bytes& column, std::size_t size) {
     return column.empty() || column.size() == size;
@@ -37,8 +55,6 @@ bool is_well_formed(const ResultBatch& batch, std::uint32_t task_count) {
   }
   if (tasks > kMaxBatchTasks || batch.others.size() > kMaxBatchResults) return false;
   if (batch.dropped.size() > kMaxBatchResults) return false;
-  const auto is_known = [&](const DroppedUsage& usage) { return usage.index < task_count; };
-  if (!std::all_of(batch.dropped.begin(), batch.dropped.end(), is_known)) return false;
   return std::all_of(batch.others.begin(), batch.others.end(), [&](const TaskResult& result) {
     return result.index < task_count && result.detail.size() <= kMaxDetail &&
            result.out.bytes.size() <= kMaxInlineOutput &&

@@ -1,6 +1,8 @@
 // Cancellation, through whole clusters.
 #include <gtest/gtest.h>
 
+#include "base/codec.h"
+#include "sched/process_label.h"
 #include "sched/sched_cluster.h"
 
 namespace dunlin::sched::testing {
@@ -67,6 +69,62 @@ TEST(Cancel, WhatIsCancelledTellsWhatItHasUsedToTheNextCoordinatorToo) {
   cluster.run_for(seconds(3));
   for (std::uint32_t task = 1; task <= 4; ++task) EXPECT_EQ(cluster.task(job, task).cpu_ms, 1);
   EXPECT_EQ(cluster.show(job).state, JobState::kCancelled);
+}
+
+TEST(Cancel, WhatItHasUsedIsToldToTheNextCoordinatorThoughNobodyHeardItWhenItEnded) {
+  Cluster cluster({.nodes = 3, .cpus = 4});
+  JobSpec spec = cluster.spec({"stubborn", "600000"}, 12);
+  spec.grace = seconds(2);
+  cluster.lead(GroupId{1}, 0);
+  const JobId job = cluster.submit(0, GroupId{1}, spec);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 12; }, seconds(5)));
+  ASSERT_TRUE(cluster.call(2, CancelTasks{job, {}, "u", false}).has_value());
+  cluster.run_for(seconds(1));
+  cluster.cut(1, 0, true);
+  cluster.run_for(seconds(12));
+  EXPECT_EQ(cluster.running(job), 0u);
+  cluster.lead(GroupId{1}, 2);
+  cluster.run_for(seconds(3));
+  for (std::uint32_t task = 1; task <= 12; ++task) EXPECT_EQ(cluster.task(job, task).cpu_ms, 1);
+  EXPECT_EQ(cluster.show(job).state, JobState::kCancelled);
+}
+
+// Whichever is first when both can be heard again: the order to end it, or its result.
+TEST(Cancel, OfWhatHasEndedAndCouldNotTellSaysWhatItUsed) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Cluster cluster({.nodes = 2, .cpus = 2, .seed = seed, .most_delay = milliseconds(300)});
+    cluster.lead(GroupId{1}, 0);
+    const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"print", "10", "1500"}, 4));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 4; }, seconds(5)));
+    cluster.cut(1, 0, true);
+    cluster.run_for(seconds(1));
+    ASSERT_TRUE(cluster.call(0, CancelTasks{job, {}, "u", false}).has_value());
+    cluster.run_for(seconds(1));
+    cluster.cut(1, 0, false);
+    ASSERT_TRUE(cluster.ends(job, seconds(20))) << "seed " << seed;
+    cluster.run_for(seconds(4));
+    for (std::uint32_t task = 1; task <= 4; ++task) {
+      EXPECT_EQ(cluster.task(job, task).cpu_ms, 1) << "seed " << seed << ", task " << task;
+    }
+    EXPECT_EQ(cluster.show(job).state, JobState::kCancelled);
+  }
+}
+
+TEST(Cancel, OfShortTasksOneByOneWhileMoreAreFetchedAhead) {
+  Cluster cluster({.nodes = 2, .cpus = 4, .time_to_end = milliseconds(1)});
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "20"}, 2000));
+  std::size_t cancelled = 0;
+  for (int round = 0; round < 50; ++round) {
+    cluster.run_for(milliseconds(30));
+    if (cluster.processes(1).empty()) continue;
+    const Result<ProcessLabel> label = decode<ProcessLabel>(cluster.processes(1).back().label);
+    const std::uint32_t task = label->index + 1;
+    ASSERT_TRUE(cluster.call(0, CancelTasks{job, {{task, task, 1}}, "u", false}).has_value());
+    ++cancelled;
+  }
+  EXPECT_GT(cancelled, 20u);
+  ASSERT_TRUE(cluster.ends(job, seconds(60)));
+  EXPECT_EQ(cluster.show(job).tasks.done + cluster.show(job).tasks.cancelled, 2000u);
 }
 
 TEST(Cancel, OfSomeTasksLeavesTheOthers) {

@@ -15,7 +15,7 @@ namespace dunlin::sched {
 class LoneScheduler {
  public:
   explicit LoneScheduler(std::uint32_t cpus) : scheduler_(self_, 1, config_of(cpus), Random(1)) {
-    tell([&](Effects& out) { scheduler_.on_process(now_, {1}, RunnerReady{}, out); });
+    hear(RunnerReady{});
   }
 
   Scheduler& scheduler() { return scheduler_; }
@@ -23,11 +23,20 @@ class LoneScheduler {
   void say(const SchedMessage& message) {
     tell([&](Effects& out) { scheduler_.receive(now_, peer_, encode_frame(message), out); });
   }
+  // What its runner says.
+  void hear(const ProcessEvent& event) {
+    tell([&](Effects& out) { scheduler_.on_process(now_, {1}, event, out); });
+  }
+  void wait(Duration time) {
+    now_ = now_ + time;
+    tick();
+  }
   void tell(const std::function<void(Effects&)>& input) {
     now_ = now_ + microseconds(1);
     Effects out;
     input(out);
     events = scheduler_.take_events();
+    for (const StartProcess& start : out.starts) started.push_back(start.key);
     for (const Send& sent : out.sends) said.push_back(decode_frame(sent.frame).value());
     for (const Ticket& ticket : out.tickets) {
       tell([&](Effects& more) { scheduler_.on_durable(now_, ticket, more); });
@@ -48,6 +57,7 @@ class LoneScheduler {
   }
   std::vector<SchedMessage> said;
   std::vector<SchedEvent> events;
+  std::vector<ProcessKey> started;
 
  private:
   static SchedConfig config_of(std::uint32_t cpus) {

@@ -32,6 +32,11 @@ struct ReusedId : public ::testing::Test {
     }
     return count;
   }
+  static ProcessExited ended(ProcessKey key) {
+    ProcessExited event;
+    event.key = key;
+    return event;
+  }
   void bind(const Pull& pull, LogIndex accepted, std::uint32_t index) {
     std::optional<Bytes> bytes;
     if (pull.revised == 0) bytes = encode(spec);
@@ -70,6 +75,39 @@ TEST_F(ReusedId, TasksOfTheFormerJobThatWaitAreNotStarted) {
   bind(probe(3), 3, 0);
   EXPECT_EQ(attempts_held(), 1u);
   EXPECT_GT(probe(9).pull, 0u);
+  EXPECT_EQ(attempts_held(), 0u);
+}
+
+// The former job's usage in a batch of the new one, which has fewer tasks, would be taken for
+// nonsense together with the results beside it.
+TEST_F(ReusedId, NothingIsToldOfWhatAFormerAttemptHasUsed) {
+  spec.tasks = {{1, 10, 1}};
+  bind(probe(3), 3, 9);
+  ASSERT_EQ(node.started.size(), 1u);
+  node.say(Drop{group, 5, job, {{9, 1, {3, 5, 1}}}});
+  const Pull pull = probe(9);
+  spec.tasks = {{1, 1, 1}};
+  bind(pull, 9, 0);
+  ASSERT_EQ(node.started.size(), 2u);
+  node.said.clear();
+  for (const ProcessKey key : node.started) node.hear(ended(key));
+  node.wait(milliseconds(100));
+  const std::vector<Results> told = node.take<Results>();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told[0].batch.dropped.empty());
+  EXPECT_TRUE(told[0].batch.has_results());
+  EXPECT_EQ(attempts_held(), 1u) << "the new one's, until it is committed";
+}
+
+TEST_F(ReusedId, OfEndsOfTheFormerJobThatAreNotCommittedNothingIsHeld) {
+  bind(probe(3), 3, 0);
+  ASSERT_EQ(node.started.size(), 1u);
+  node.hear(ended(node.started[0]));
+  node.wait(milliseconds(100));
+  EXPECT_EQ(node.take<Results>().size(), 1u);
+  EXPECT_GT(probe(9).pull, 0u);
+  node.wait(seconds(10));
+  EXPECT_TRUE(node.take<Results>().empty());
   EXPECT_EQ(attempts_held(), 0u);
 }
 

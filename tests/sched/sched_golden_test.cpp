@@ -81,8 +81,8 @@ class SchedTranscript {
            " jobs";
   }
   std::string operator()(const Refused& m) const { return "refused: I obey " + epoch(m.epoch); }
-  std::string operator()(const AskLead& m) const { return epoch(m.led) + "do you lead still?"; }
-  std::string operator()(const LeadStands& m) const { return epoch(m.led) + "I do"; }
+  std::string operator()(const AskLead& m) const { return epoch(m.epoch) + "do you lead still?"; }
+  std::string operator()(const LeadStands& m) const { return epoch(m.epoch) + "I do"; }
   template <class Other>
   std::string operator()(const Other&) const {
     return "something a reader asks";

@@ -311,7 +311,7 @@ TEST(EpochGate, InALaterLifeObeysOnlyWhoIsKnownToLeadStill) {
   EXPECT_FALSE(gate.admit(turn, leader, group, 5, AskHeld{group, 5, {}}));
   const std::vector<AskLead> questions = asked();
   ASSERT_EQ(questions.size(), 1u) << "once in a while";
-  EXPECT_EQ(questions[0].led, 5u);
+  EXPECT_EQ(questions[0].epoch, 5u);
   EXPECT_TRUE(effects.facts.empty()) << "it may have been deposed";
 
   EXPECT_TRUE(gate.on_stands({group, 5, 6}).empty()) << "to an earlier life";

@@ -323,6 +323,32 @@ TEST(Restart, OfTheCoordinatorsProcessTakenForDeadGoesOnWithItsTasks) {
   EXPECT_TRUE(cluster.violations().empty());
 }
 
+TEST(Restart, OfTheCoordinatorsProcessGoesOnWithItsTasksHoweverManyHaveLedSince) {
+  Cluster cluster({.nodes = 3, .cpus = 10});
+  cluster.lead(GroupId{1}, 2);
+  const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "200000"}, 15));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 15; }, seconds(5)));
+  const auto pids = [&] {
+    std::set<std::int32_t> found;
+    for (const SimProcess& process : cluster.processes(2)) found.insert(process.pid);
+    return found;
+  };
+  const std::set<std::int32_t> before = pids();
+  ASSERT_FALSE(before.empty());
+  cluster.crash_process(2, seconds(4));
+  cluster.lead(GroupId{1}, 0);
+  ASSERT_TRUE(
+      cluster.run_until([&] { return cluster.starts(job) == 15 + before.size(); }, seconds(15)));
+  cluster.lead(GroupId{1}, 1);
+  cluster.run_for(seconds(10));
+  cluster.restart(2);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 15; }, seconds(15)));
+  EXPECT_EQ(pids(), before);
+  EXPECT_TRUE(cluster.ends(job, seconds(250)));
+  EXPECT_EQ(cluster.starts(job), 15 + before.size()) << "none began a third time";
+  EXPECT_TRUE(cluster.violations().empty());
+}
+
 TEST(Restart, OfANodeProcessTakenForDeadForLongLeavesTheTasksWhereTheyAre) {
   Cluster cluster({.nodes = 3, .cpus = 10});
   const JobId job = cluster.submit(0, GroupId{1}, cluster.spec({"work", "200000"}, 15));
