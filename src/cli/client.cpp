@@ -185,14 +185,12 @@ void Client::ask_ahead(std::string_view target) {
 }
 
 Result<void> Client::begin(std::string_view method, std::string_view target, std::string_view body,
-                           Life life) {
+                           Life life, Duration patience) {
   life_ = life;
   quiet_since_ms_ = 0;
-  if (Result<void> fine = exchange(method, target, body, kAnswerPatience, false); !fine) {
-    return fine;
-  }
+  if (Result<void> fine = exchange(method, target, body, patience, false); !fine) return fine;
   if (connection_.answer().status < 400) return {};
-  if (Result<void> fine = wait(true, kAnswerPatience, kAnswerPatience); !fine) return fine;
+  if (Result<void> fine = wait(true, patience, patience); !fine) return fine;
   return tl::unexpected(error_from_json(connection_.take_body()));
 }
 

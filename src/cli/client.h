@@ -42,10 +42,10 @@ class Client {
   void ask_ahead(std::string_view target);
 
   // A stream: begin, then more until kEnd. An error status is the Result's error. kLive: one that
-  // shows signs of life, so that its silence is a loss.
+  // shows signs of life, so that its silence is a loss. `patience`: until it has begun.
   enum class Life { kSilent, kLive };
   Result<void> begin(std::string_view method, std::string_view target, std::string_view body = {},
-                     Life life = Life::kSilent);
+                     Life life = Life::kSilent, Duration patience = kAnswerPatience);
   enum class More { kData, kEnd, kQuiet, kInterrupted };
   // Appends what came to `to`. kQuiet: nothing for that long (negative: wait for ever);
   // kInterrupted: a signal's handler ran. An error: the stream was cut off.

@@ -12,6 +12,8 @@ namespace dunlin {
 
 namespace {
 
+constexpr std::size_t kMaxDependenciesNamed = 20;  // each is asked about
+
 void add(std::string& text, const std::string& part) {
   text += (text.empty() ? "" : ", ") + part;
 }
@@ -94,9 +96,10 @@ void print_attempts(const Explained& explained, const NodeNames& names, WallTime
   print(table.text(terminal_width()));
 }
 
-// How a job is that another waits for, or was to wait for.
+// How a job is that another waits for, or was to wait for; it may be a moment old, so that a group
+// without a leader takes no time.
 std::string state_of(Client& client, const JobId& id) {
-  const auto answer = client.call("GET", "/v1/jobs/" + id.text());
+  const auto answer = client.call("GET", "/v1/jobs/" + id.text() + "?stale=1");
   if (!answer) {
     return answer.error().code == Code::kNotFound ? "which is not there any more"
                                                   : "whose group does not answer";
@@ -109,7 +112,12 @@ void print_dependencies(Client& client, const JobId& id) {
   const auto answer = client.call("GET", "/v1/jobs/" + id.text());
   const auto spec = answer ? spec_of_job_json(answer->body) : tl::unexpected(answer.error());
   if (!spec) return;
+  std::size_t named = 0;
   for (const Dependency& each : spec->after) {
+    if (named++ == kMaxDependenciesNamed) {
+      print("and " + std::to_string(spec->after.size() - kMaxDependenciesNamed) + " more\n");
+      return;
+    }
     print((each.any ? "after the end of job " : "after job ") + each.job.text() + ", " +
           state_of(client, each.job) + "\n");
   }

@@ -226,7 +226,7 @@ class Runner {
     for (const Dependency& each : submission_.spec.after) {
       if (text.size() > kMaxNamedChars) break;
       const std::string name = each.job.text();
-      const auto answer = other.call("GET", "/v1/jobs/" + name);
+      const auto answer = other.call("GET", "/v1/jobs/" + name + "?stale=1");
       std::string what;
       if (!answer) {
         if (answer.error().code == Code::kNotFound) what = "there is no job " + name;

@@ -35,7 +35,8 @@ class Waiter {
       const Result<void> seen = watch();
       if (is_over()) break;
       if (seen && !is_late()) continue;
-      const bool may_pass = seen || (is_lost(seen.error()) && !never_connected_);
+      const bool is_nobody = !seen && is_lost(seen.error());
+      const bool may_pass = seen || (is_nobody && (!never_connected_ || is_late()));
       if (!may_pass) return finish(call_.failed(seen.error()));
       // Where nobody answers, that is why nothing is known.
       if (is_late()) return finish(timeout(seen ? what_keeps_it_unknown() : seen.error().message));
@@ -63,12 +64,18 @@ class Waiter {
     return finish(is_over() ? code_ : timeout({}));
   }
 
+  Duration time_to_begin() const {
+    if (!deadline_ms_) return kAnswerPatience;
+    const std::int64_t left = std::max<std::int64_t>(*deadline_ms_ - monotonic_ms(), 1);
+    return std::min(milliseconds(left), kAnswerPatience);
+  }
+
   Result<void> watch() {
     WatchJobs wish;
     wish.jobs.assign(left_.begin(), left_.end());
     wish.only_final = !shows_progress_;
-    Result<void> begun =
-        call_.client.begin("POST", "/v1/watch", watch_json(wish), Client::Life::kLive);
+    Result<void> begun = call_.client.begin("POST", "/v1/watch", watch_json(wish),
+                                            Client::Life::kLive, time_to_begin());
     if (!begun) return begun;
     never_connected_ = false;
     std::string pending;

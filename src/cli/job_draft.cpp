@@ -24,7 +24,8 @@ Result<void> take_tasks(const Arguments& args, JobSpec& spec) {
   const std::size_t percent = text.find('%');
   if (percent != std::string::npos) {
     if (args.has("limit")) {
-      return fail(Code::kUsage, "both --limit and --array ...%LIMIT are given", "give one");
+      return args.wrong("limit",
+                        {Code::kUsage, "both --limit and --array ...%LIMIT are given", "give one"});
     }
     const auto limit = number_from(text.substr(percent + 1), 1, kMaxTasks);
     spec.limit = static_cast<std::uint32_t>(*limit);
@@ -168,7 +169,7 @@ Result<void> take_variable(const std::string& argument,
   const char* value = std::getenv(argument.c_str());
   if (value == nullptr) {
     return fail(Code::kUsage, "--env " + argument + ": there is no such variable here",
-                "set it, or write --env " + argument + "=VALUE");
+                "set it, or write " + argument + "=VALUE");
   }
   environment[argument] = value;
   return {};

@@ -103,11 +103,11 @@ class JobFile {
   }
 
  private:
-  std::string place() const { return path_ + " line " + std::to_string(line_); }
+  std::string place() const { return path_ + " line " + std::to_string(line_) + ": " + key_; }
   // "sweep.toml line 3: cpus: ...".
   tl::unexpected<Error> wrong(const std::string& what, const std::string& hint = {},
                               Code code = Code::kUsage) const {
-    return fail(code, place() + ": " + key_ + ": " + what, hint);
+    return fail(code, place() + ": " + what, hint);
   }
   tl::unexpected<Error> expected(const std::string& what, const toml::node& node) const {
     return wrong("expected " + what + ", not " + what_is(node));

@@ -31,20 +31,20 @@ void overlay_tasks(const JobInput& typed, JobInput& written, const OptionTable& 
   if (!typed.options.has("limit") || !has_limit(array)) return;
   const Option* option = find_option(table, "array");
   ASSERT(option != nullptr);
-  written.options.set(*option, array.substr(0, array.find('%')));
+  written.options.set(*option, array.substr(0, array.find('%')),
+                      written.options.places("array").back());
 }
 
 void overlay_environment(JobInput& typed, const JobInput& written, const OptionTable& table) {
   const Option* option = find_option(table, "env");
   ASSERT(option != nullptr);
-  const Arguments own = typed.options;
+  const std::vector<std::string> own = typed.options.all("env");
   typed.options.remove("env");
-  for (const Arguments* from : {&written.options, &own}) {
-    const std::vector<std::string>& values = from->all("env");
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      (void)typed.options.add(*option, values[i], from->places("env")[i]);
-    }
+  const std::vector<std::string>& values = written.options.all("env");
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    (void)typed.options.add(*option, values[i], written.options.places("env")[i]);
   }
+  for (const std::string& value : own) (void)typed.options.add(*option, value);
 }
 
 Result<JobInput> from_file(JobInput typed, const OptionTable& table) {

@@ -40,7 +40,8 @@ const OptionTable& job_options() {
       {"after", 0, "JOB", Takes::kText, "once this job is done; cancelled if it fails", true},
       {"afterany", 0, "JOB", Takes::kText, "once this job has ended, however it did", true},
       {"begin", 0, "TIME", Takes::kMoment, "not before: +1h, 14:30, 2030-01-31T14:30"},
-      {"key", 0, "TOKEN", Takes::kText, "submit once: the same key is the same job, whenever it begins"},
+      {"key", 0, "TOKEN", Takes::kText,
+       "submit once: the same key is the same job, whenever it begins"},
       {"dry-run", 0, nullptr, Takes::kNothing, "show what would be submitted, and submit nothing"},
   };
   return table;

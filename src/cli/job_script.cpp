@@ -51,18 +51,18 @@ class Script {
           words ? take_words(directive, *words) : tl::unexpected(words.error());
       if (fine) return {};
       const Error& why = fine.error();
-      return fail(why.code, place() + ": " + std::string(directive) + " " + why.message, why.hint);
+      return fail(why.code, line_name() + ": " + std::string(directive) + " " + why.message,
+                  why.hint);
     }
     return {};
   }
 
-  std::string place() const { return path_ + " line " + std::to_string(number_); }
+  std::string line_name() const { return path_ + " line " + std::to_string(number_); }
 
   Result<void> take_words(std::string_view directive, const std::vector<std::string>& words) {
     if (directive == "#SBATCH") {
       is_slurm_ = true;
-      slurm_.place = place();
-      const Result<void> taken = slurm_.take(words);
+      const Result<void> taken = slurm_.take(words, line_name());
       return taken ? slurm_.check() : taken;
     }
     const auto given = parse_arguments(words, {&table_}, Words::kAnywhere);
@@ -71,7 +71,7 @@ class Script {
       return fail(Code::kUsage, "'" + given->words[0] + "' is no option",
                   "the command is the script itself");
     }
-    return own_.add_all(*given, table_, place());
+    return own_.add_all(*given, table_, line_name());
   }
 
   // What is said to dunlin itself counts before what is said to Slurm.

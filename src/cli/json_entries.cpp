@@ -8,6 +8,7 @@ namespace dunlin {
 
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::size_t kMaxEntryFile = 1024UL * 1024 * 1024;
 
 Result<std::string> read_text(const std::string& path) {
@@ -16,11 +17,12 @@ Result<std::string> read_text(const std::string& path) {
   if (text->size() > kMaxEntryFile) {
     return fail(Code::kLimit, "--from-json " + path + " is longer than 1 GiB");
   }
+  if (text->starts_with(kByteOrderMark)) text->erase(0, kByteOrderMark.size());
   return text;
 }
 
 // The parser's own words: "line 3, column 5: ...", without its name for the error.
-std::string complaint_of(const nlohmann::json::parse_error& error) {
+std::string complaint_of(const nlohmann::json::exception& error) {
   const std::string text = error.what();
   const std::size_t at = text.find("] ");
   const std::string rest = at == std::string::npos ? text : text.substr(at + 2);
@@ -36,10 +38,11 @@ Result<void> check(const std::string& text, const std::string& path) {
     };
     [[maybe_unused]] const auto nothing = nlohmann::json::parse(text, keeps_nothing);
     return {};
+  } catch (const nlohmann::json::out_of_range& error) {
+    return fail(Code::kUsage, "--from-json " + path + ": " + complaint_of(error),
+                "numbers are at most as large as a double; write others as texts");
   } catch (const nlohmann::json::exception& error) {
-    const auto* wrong = dynamic_cast<const nlohmann::json::parse_error*>(&error);
-    return fail(Code::kUsage, "--from-json " + path + " is no JSON: " +
-                                  (wrong != nullptr ? complaint_of(*wrong) : error.what()));
+    return fail(Code::kUsage, "--from-json " + path + " is no JSON: " + complaint_of(error));
   }
 }
 

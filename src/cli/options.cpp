@@ -34,7 +34,11 @@ Result<void> check_tasks(const std::string& value) {
     const auto limit = number_from(value.substr(percent + 1), 1, kMaxTasks);
     if (!limit) return fail(Code::kUsage, "%LIMIT: " + limit.error().message);
   }
-  return checked(task_ranges_from(value.substr(0, percent)));
+  Result<void> fine = checked(task_ranges_from(value.substr(0, percent)));
+  if (fine || !fine.error().hint.empty()) return fine;
+  // Numbers beyond all limits, which elsewhere are those of tasks that cannot be there.
+  return fail(fine.error().code, fine.error().message,
+              "a job has at most " + std::to_string(kMaxTasks) + " tasks: submit several jobs");
 }
 
 }  // namespace
@@ -103,12 +107,14 @@ Result<void> Arguments::add(const Option& option, std::string value, std::string
 }
 
 Result<void> Arguments::add_all(const Arguments& others, const OptionTable& table,
-                                const std::string& place) {
+                                const std::string& line) {
   for (const auto& [name, given] : others.values_) {
     const Option* option = find_option(table, name);
     ASSERT(option != nullptr);
     for (const std::string& value : given.values) {
-      if (Result<void> fine = add(*option, value, place); !fine) return fine;
+      if (Result<void> fine = add(*option, value, line + ": " + spelling(*option)); !fine) {
+        return fine;
+      }
     }
   }
   return {};
@@ -144,8 +150,10 @@ tl::unexpected<Error> Arguments::wrong(std::string_view option, std::size_t inde
   const std::string& place = places(option).at(index);
   if (place.empty()) return tl::unexpected(std::move(why));
   const std::string name = "--" + std::string(option);
-  const bool is_named = why.message.find(name) != std::string::npos;
-  why.message = place + ": " + (is_named ? "" : name + ": ") + why.message;
+  for (const std::string& start : {name + " ", name + ": "}) {
+    if (why.message.starts_with(start)) why.message.erase(0, start.size());
+  }
+  why.message = place + ": " + why.message;
   return tl::unexpected(std::move(why));
 }
 

@@ -52,10 +52,11 @@ class Arguments {
  public:
   // Values are of the form that their option takes: see check_value(). As if it had been typed
   // behind what was before it. kUsage, naming the option: given twice.
-  // `place`: where it is written, as "sweep.toml line 3"; empty: it was typed.
+  // `place`: where it is written, and how, as "sweep.toml line 3: cpus" or "job.sh line 2: -c";
+  // empty: it was typed.
   Result<void> add(const Option& option, std::string value, std::string place = {});
-  Result<void> add_all(const Arguments& others, const OptionTable& table,
-                       const std::string& place = {});
+  // `line`: all others' options are written there as they would be typed.
+  Result<void> add_all(const Arguments& others, const OptionTable& table, const std::string& line);
   // In place of what was given before it.
   void set(const Option& option, std::string value, std::string place = {});
   void remove(std::string_view option) { values_.erase(std::string(option)); }
@@ -68,7 +69,8 @@ class Arguments {
   const std::vector<std::string>& all(std::string_view option) const;
   // Parallel to all().
   const std::vector<std::string>& places(std::string_view option) const;
-  // What is wrong with the option's value of that index, or else the last, with its place.
+  // What is wrong with the option's value of that index, or else the last, with its place in front
+  // of it in place of the option's name.
   tl::unexpected<Error> wrong(std::string_view option, std::size_t index, Error why) const;
   tl::unexpected<Error> wrong(std::string_view option, Error why) const;
   // `otherwise` when it was not given; the form was checked when it was parsed.

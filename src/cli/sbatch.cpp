@@ -193,7 +193,7 @@ Result<void> SlurmOptions::set(const char* name, const std::string& value) {
   const Option* option = find_option(table_, name);
   ASSERT(option != nullptr);
   if (Result<void> fine = check_value(*option, value); !fine) return fine;
-  options.set(*option, value, place);
+  options.set(*option, value, place_);
   return {};
 }
 
@@ -201,10 +201,10 @@ Result<void> SlurmOptions::add(const char* name, const std::string& value) {
   const Option* option = find_option(table_, name);
   ASSERT(option != nullptr);
   if (Result<void> fine = check_value(*option, value); !fine) return fine;
-  return options.add(*option, value, place);
+  return options.add(*option, value, place_);
 }
 
-Result<void> SlurmOptions::take(const std::vector<std::string>& words) {
+Result<void> SlurmOptions::take(const std::vector<std::string>& words, const std::string& line) {
   for (std::size_t at = 0; at < words.size();) {
     const std::string& word = words[at++];
     if (word.size() < 2 || word[0] != '-') {
@@ -227,6 +227,7 @@ Result<void> SlurmOptions::take(const std::vector<std::string>& words) {
       if (at == words.size()) return fail(Code::kUsage, name + " needs a value");
       value = words[at++];
     }
+    place_ = line + ": " + name;
     if (const Result<void> fine = apply(*this, *option, value); !fine) {
       return fail(Code::kUsage, name + ": " + fine.error().message, fine.error().hint);
     }

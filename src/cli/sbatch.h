@@ -16,14 +16,13 @@ class SlurmOptions {
   // `table`: the options of `submit`.
   explicit SlurmOptions(const OptionTable& table) : table_(table) {}
 
-  // The words of one line, behind "#SBATCH". As with sbatch, what is said later counts. kUsage: an
-  // option that is not honoured, or its value's form.
-  Result<void> take(const std::vector<std::string>& words);
+  // The words of one line, behind "#SBATCH", of which `line` says where it is. As with sbatch, what
+  // is said later counts. kUsage: an option that is not honoured, or its value's form.
+  Result<void> take(const std::vector<std::string>& words, const std::string& line = {});
 
   // Two things that exclude each other have been asked for.
   Result<void> check() const;
 
-  std::string place;  // of the line that is taken
   Arguments options;
   std::optional<std::uint64_t> memory_per_cpu;  // bytes
   std::vector<std::string> ignored;             // options without a meaning here, each once
@@ -35,6 +34,7 @@ class SlurmOptions {
 
  private:
   const OptionTable& table_;
+  std::string place_;  // of the option that is taken
 };
 
 // 90, 30:00, 1:30:00, 2-12, 2-12:00, 2-12:00:00 as seconds; UNLIMITED and 0 are 0: none.

@@ -93,6 +93,11 @@ Result<void> ServerLink::open_socket(const std::string& path) {
   if (fd_ < 0) return fail(Code::kFailed, std::string("socket: ") + std::strerror(errno));
   if (connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return {};
   const int error = errno;
+  if (error == EAGAIN) {
+    return fail(Code::kTimeout,
+                path + ": takes no more connections, as it takes none of those that wait",
+                "it runs, but does not answer: see dunlin doctor, or name another --server");
+  }
   return fail(error == EACCES ? Code::kRefused : Code::kUnreachable,
               path + ": " + std::strerror(error));
 }

@@ -69,14 +69,26 @@ Result<void> look_up(Client& client, JobDraft& draft) {
   return fine;
 }
 
+// What is wrong with entries is wrong with where they come from.
+Result<void> give_listed(const PutBlobs& put, const NextEntry& entries, const Arguments& options,
+                         JobSpec& spec) {
+  Result<void> given = give_entries(put, entries, spec);
+  if (given) return given;
+  for (const char* source : {"each-line", "from-json"}) {
+    const bool is_theirs = given.error().code == Code::kUsage || given.error().code == Code::kLimit;
+    if (is_theirs && options.has(source)) return options.wrong(source, given.error());
+  }
+  return given;
+}
+
 Result<void> give_content(const PutBlobs& put, const std::vector<LocalFile>& files,
-                          const NextEntry& entries, JobSpec& spec) {
+                          const NextEntry& entries, const Arguments& options, JobSpec& spec) {
   if (!files.empty()) {
     auto shipped = ship(put, files);
     if (!shipped) return tl::unexpected(shipped.error());
     spec.files = std::move(*shipped);
   }
-  return entries ? give_entries(put, entries, spec) : Result<void>();
+  return entries ? give_listed(put, entries, options, spec) : Result<void>();
 }
 
 std::string dry_run_page(const JobSpec& spec, const std::vector<std::string>& first_entries) {
@@ -112,8 +124,8 @@ Result<SubmitJob> make_submission(Client& client, JobDraft draft) {
   const auto choice = group_choice_from_json(answer->body);
   if (!choice) return tl::unexpected(choice.error());
   submission.user = choice->user;
-  const Result<void> complete =
-      give_content(into_cluster(client), draft.files, draft.entries, submission.spec);
+  const Result<void> complete = give_content(into_cluster(client), draft.files, draft.entries,
+                                             draft.options, submission.spec);
   if (!complete) return tl::unexpected(complete.error());
   if (!submission.key.empty()) {
     initialise_crypto();
@@ -139,7 +151,7 @@ Result<std::string> dry_run(Client& client, JobDraft draft, bool json) {
       return entry;
     };
   }
-  fine = give_content(only_named(), draft.files, entries, draft.spec);
+  fine = give_content(only_named(), draft.files, entries, draft.options, draft.spec);
   if (fine) fine = sched::validate(draft.spec);
   if (!fine) return tl::unexpected(fine.error());
   return json ? spec_json(draft.spec) + "\n" : dry_run_page(draft.spec, first_entries);

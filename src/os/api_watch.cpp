@@ -11,7 +11,7 @@ namespace {
 constexpr int kQuickChanges = 8;
 constexpr Duration kBusyDelay = milliseconds(100);
 constexpr Duration kRetryDelay = milliseconds(500);
-constexpr int kMaxFailures = 20;
+constexpr int kMaxFailures = 90;  // of a group that is silent: 8 minutes
 
 class WatchMany : public Exchange {
  public:
@@ -68,8 +68,8 @@ class WatchMany : public Exchange {
   void ask_again(std::uint64_t tag, Duration delay) {
     const Watched& job = jobs_[tag];
     WatchJob question{job.id, job.seen};
-    // As it is now, to begin with: where nobody knows that, it shows before a watch would end.
-    if (job.seen == 0 && job.failures == 0) question.hold = {};
+    // As it is now, to begin with and while nobody knows that: it shows before a watch would end.
+    if (job.seen == 0 || job.failures > 0) question.hold = {};
     if (delay.us == 0) return ask_job(tag, question);
     ask_later(tag, client::Request(JobRequest(question)), delay);
   }

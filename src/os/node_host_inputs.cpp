@@ -150,8 +150,7 @@ void NodeHost::check_dial(const DialCheck& wanted) {
                       });
 }
 
-// ---- what others may know
-// -------------------------------------------------------------------------
+// ---- what others may know -----------------------------------------------------------------------
 
 // A copy for the day when the log is lost: without it the old id could not be retired.
 void NodeHost::keep_identity(const std::vector<Member>& reachable) {

@@ -78,10 +78,8 @@ Result<std::vector<TaskRange>> task_ranges_from(std::string_view text) {
     const std::size_t comma = rest.find(',');
     const auto range = range_from(rest.substr(0, comma));
     if (!range && has_too_large_number(rest.substr(0, comma))) {
-      return fail(Code::kUsage,
-                  "a number in " + quoted + " is over the limit of task numbers, " +
-                      std::to_string(std::numeric_limits<std::uint32_t>::max()),
-                  "a job has at most " + std::to_string(kMaxTasks) + " tasks: submit several jobs");
+      return fail(Code::kUsage, "a number in " + quoted + " is over the limit of task numbers, " +
+                                    std::to_string(std::numeric_limits<std::uint32_t>::max()));
     }
     if (!range) {
       return fail(Code::kUsage, quoted + " is no list of task numbers",

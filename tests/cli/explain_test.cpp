@@ -1,6 +1,7 @@
 // What `explain` makes of a node's answer.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "cli/shell.h"
@@ -156,6 +157,21 @@ TEST_F(ExplainCommand, TakesAJobOrOneOfItsTasks) {
   EXPECT_NE(many.err.find("dunlin tasks " + id), std::string::npos) << many.err;
   EXPECT_EQ(run({"explain", "zzzzzzzzzz"}).code, 4);
   EXPECT_EQ(run({"explain"}).code, 2);
+}
+
+TEST_F(ExplainCommand, OfAJobThatWaitsForOthersNamesSomeOfThemAndHowTheyAre) {
+  std::vector<std::string> words = {"queue"};
+  for (int i = 0; i < 23; ++i) {
+    words.insert(words.begin(), {"--after", submit({i == 0 ? "false" : "hang"})});
+  }
+  const std::string id = submit(words);
+  Explained waits = waiting(id);
+  waits.task.reason = Reason::kDependency;
+  node_says(waits);
+  const std::string out = run({"explain", id}).out;
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 22) << out;
+  EXPECT_NE(out.find(", which is running\n"), std::string::npos) << out;
+  EXPECT_TRUE(out.ends_with("and 3 more\n")) << out;
 }
 
 }  // namespace

@@ -145,20 +145,24 @@ TEST_F(JobFile, AMistakeIsNamedWithFileLineAndKey) {
 
 TEST_F(JobFile, WhatIsLookedUpLaterIsNamedByItsLineToo) {
   const std::vector<std::pair<std::string, std::string>> wrong = {
-      {"file = ['bad.toml',\n'none']\n", "line 3: --file none: No such file or directory"},
-      {"dir = 'none'\n", "line 2: --dir none: No such file or directory"},
-      {"stdin = 'none'\n", "line 2: --stdin none: No such file or directory"},
-      {"each-line = 'none'\n", "line 2: --each-line none: No such file or directory"},
-      {"from-json = 'none'\n", "line 2: --from-json none: No such file or directory"},
+      {"file = ['bad.toml',\n'none']\n", "line 3: file: none: No such file or directory"},
+      {"dir = 'none'\n", "line 2: dir: none: No such file or directory"},
+      {"stdin = 'none'\n", "line 2: stdin: none: No such file or directory"},
+      {"each-line = 'none'\n", "line 2: each-line: none: No such file or directory"},
+      {"from-json = 'none'\n", "line 2: from-json: none: No such file or directory"},
+      {"each-line = 'binary'\n", "line 2: each-line: binary holds zero bytes: it is no text"},
+      {"array = '1-9%3'\nlimit = 2\n",
+       "line 3: limit: both --limit and --array ...%LIMIT are given; give one"},
       {"[env]\nA = 1\n", ""},
       {"env = ['A=1',\n'NONE']\n",
-       "line 3: --env NONE: there is no such variable here; set it, "
-       "or write --env NONE=VALUE"},
-      {"node = [\n'host9']\n", "line 3: --node: there is no node 'host9'; see: dunlin nodes"},
-      {"\nexclude = 'host9'\n", "line 3: --exclude: there is no node 'host9'; see: dunlin nodes"},
+       "line 3: env: NONE: there is no such variable here; set it, "
+       "or write NONE=VALUE"},
+      {"node = [\n'host9']\n", "line 3: node: there is no node 'host9'; see: dunlin nodes"},
+      {"\nexclude = 'host9'\n", "line 3: exclude: there is no node 'host9'; see: dunlin nodes"},
       {"after = 'Job'\n",
-       "line 2: --after: 'Job' names no job; give an id like k3v9x2m4pq, its beginning, or last"},
+       "line 2: after: 'Job' names no job; give an id like k3v9x2m4pq, its beginning, or last"},
   };
+  write_file("binary", std::string("a\0b\n", 4));
   for (const auto& [text, complaint] : wrong) {
     write_file("bad.toml", "command = ['x']\n" + text);
     const Ran ran = run({"submit", "--dry-run", "bad.toml"});

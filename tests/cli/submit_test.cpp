@@ -202,6 +202,13 @@ TEST_F(Submit, EachValueOfAJsonArrayIsAnEntry) {
                                                     R"({"b":[1,2.0],"a":"x \"y"})", "",
                                                     "12345678901234567890123"}));
   EXPECT_FALSE(spec.append_entry);
+  write_file("values", "\xef\xbb\xbf[\"a\"]");  // behind a byte order mark
+  EXPECT_EQ(spec_of(submit({"--from-json", "values", "hang", "{}"})).entries,
+            std::vector<std::string>{"a"});
+  write_file("values", "[1e400]");
+  EXPECT_EQ(run({"submit", "--from-json", "values", "x"}).err,
+            "dunlin: --from-json values: number overflow parsing '1e400'; numbers are at most as "
+            "large as a double; write others as texts\n");
   // So many that they travel in blocks.
   std::string many = "[0";
   for (int i = 1; i < 30'000; ++i) many += ",\n{\"i\": " + std::to_string(i) + "}";

@@ -126,6 +126,38 @@ TEST_F(TroubledServers, OneThatIsStuckIsGivenUpBySlowQuestionsTooAndIsNotToBeSta
                          "doctor, or name another --server\n");
 }
 
+TEST_F(TroubledServers, OneThatIsStuckIsNotWaitedForLongerThanWasSaid) {
+  const std::string id = submit({"hang"});
+  const OddServer stopped(files / "stopped.sock", until_it_is_closed);
+  environment["DUNLIN_SERVER"] = stopped.address;
+  const Ran ran = run({"wait", "--timeout", "1s", id});
+  EXPECT_EQ(ran.code, 6);
+  EXPECT_NE(ran.err.find("in time: " + id + ": no node answers at " + stopped.address +
+                         ": no sign of life for 1 s; "),
+            std::string::npos)
+      << ran.err;
+}
+
+TEST_F(TroubledServers, OneThatIsStuckAmidClientsThatWaitIsNotTakenToBeDown) {
+  const OddServer stopped(files / "stopped.sock", until_it_is_closed);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(stopped.address.begin(), stopped.address.end(), address.sun_path);
+  std::vector<FileDescriptor> waiting;
+  int failed = 0;
+  while (failed == 0 && waiting.size() < 100) {
+    FileDescriptor& one = waiting.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    const auto* name = reinterpret_cast<const sockaddr*>(&address);
+    if (connect(one.get(), name, sizeof address) != 0) failed = errno;
+  }
+  ASSERT_EQ(failed, EAGAIN);
+  environment["DUNLIN_SERVER"] = stopped.address;
+  const Ran ran = run({"jobs"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("it runs, but does not answer"), std::string::npos) << ran.err;
+  EXPECT_EQ(ran.err.find("dunlin up"), std::string::npos) << ran.err;
+}
+
 TEST_F(TroubledServers, OneThatSpeaksAnotherProtocolIsPassedOver) {
   const OddServer other([](int connection) {
     some_bytes(connection);

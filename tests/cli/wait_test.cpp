@@ -39,6 +39,18 @@ TEST_F(WaitCommand, ThatEndsInTimeIsSilentOfAGroupThatAnswersAgain) {
   EXPECT_NE(ran.err.find("wait longer"), std::string::npos) << ran.err;
 }
 
+TEST_F(WaitCommand, ThatEndsInTimeIsSilentOfAGroupThatWasLostForAWhile) {
+  const std::string id = submit({"hang"});
+  auto waiting = start({"wait", "--timeout", "4s", id});
+  ASSERT_TRUE(server.wait_until([](FakeNode& node) { return node.watching() > 0; }));
+  lose_quorum(1);
+  server.on_loop([id](FakeNode& node) { node.restart_task(*JobId::from_text(id), 1); });
+  const Ran ran = waiting->end();
+  EXPECT_EQ(ran.code, 6);
+  EXPECT_NE(ran.err.find("waiting on: "), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("wait longer"), std::string::npos) << ran.err;
+}
+
 TEST_F(WaitCommand, SaysThatNoNodeAnswersAndThatItTriesAgain) {
   const auto said = [&](const std::vector<std::string>& args) {
     ApiServer only;
@@ -51,7 +63,7 @@ TEST_F(WaitCommand, SaysThatNoNodeAnswersAndThatItTriesAgain) {
       return args[0] == "events" ? node.asked.size() > 3 : node.watching() > 0;
     }));
     only.hang_up();
-    EXPECT_TRUE(waiting->says("; trying again for 59s\n"));
+    EXPECT_TRUE(waiting->says("; trying again for 5"));
     waiting->interrupt();
     const Ran ran = waiting->end();
     EXPECT_EQ(ran.code, 130);

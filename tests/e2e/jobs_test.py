@@ -79,14 +79,19 @@ class Jobs(ClusterTest):
     def test_cancel_ends_what_runs_and_what_waits(self):
         cluster = self.cluster
         job = cluster.good("submit", "--quiet", "--array", "1-50", "--", "sleep", "300").strip()
-        wait_for("running tasks", lambda: cluster.json("show", job)["tasks"]["running"] > 0)
+
+        def begun():
+            return [task["task"] for task in cluster.json("tasks", job) if task["started_at"]]
+
+        wait_for("running tasks", lambda: cluster.json("show", job)["tasks"]["running"] > 0 and begun())
+        ran = begun()
         cluster.good("cancel", job, node=2)
         self.assertEqual(cluster.run("wait", job).returncode, 1)
         counts = cluster.json("show", job)["tasks"]
         self.assertEqual(counts["cancelled"], 50)
-        # Those that ran say what they have used, those that did not have nothing to say.
-        ran = [task for task in cluster.json("tasks", job) if task["attempt"] > 0]
-        self.assertTrue(ran and all(task["max_rss"] for task in ran), ran)
+        # Those that ran say what they have used.
+        used = {task["task"]: task["max_rss"] for task in cluster.json("tasks", job)}
+        self.assertTrue(all(used[task] for task in ran), (ran, used))
         cluster.good("cancel", job)
 
     def test_ids_that_do_not_exist_exit_with_4(self):

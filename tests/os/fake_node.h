@@ -265,7 +265,8 @@ class FakeNode {
   void on_job(client::RequestId id, WatchJob& watch) {
     const Job* job = find(id, watch.id);
     if (job == nullptr) return;
-    if (job->summary.version > watch.seen) return reply_job(id, JobChanged{job->summary});
+    const bool is_due = job->summary.version > watch.seen || watch.hold.us == 0;
+    if (is_due) return reply_job(id, JobChanged{job->summary});
     watchers[id] = watch.id;
   }
   void on_job(client::RequestId id, ListJobs& list) {

@@ -61,7 +61,6 @@ TEST(RunnerLife, ANodeKilledAloneFindsItsProcessesAndEveryByte) {
   node.shut_down();
 }
 
-// What an older one says, without the fields that came later.
 TEST(RunnerLife, WhoseNodeIsGoneBeforeItListensGoesInOrder) {
   const TemporaryDirectory directory;
   int status[2];
@@ -82,6 +81,7 @@ TEST(RunnerLife, WhoseNodeIsGoneBeforeItListensGoesInOrder) {
   EXPECT_NE(access((directory / "runner.sock").c_str(), F_OK), 0) << "its last act is to remove it";
 }
 
+// What an older one says, without the fields that came later.
 TEST(RunnerProtocol, OfAnOlderRunnersListTheVersionIsRead) {
   struct OlderList {
     std::uint32_t protocol = 0;
