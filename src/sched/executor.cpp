@@ -104,6 +104,7 @@ bool Executor::is_current(Turn& turn, const JobId& id, HeldJob& job, LogIndex ac
 
 // Ends what ran of a former job, and tells nobody of its ends.
 void Executor::forget_former(Turn& turn, HeldJob& job) {
+  job.used.clear();
   for (const Finished& end : std::exchange(job.finished, {})) {
     job.held.remove({end.result.index, 1, end.result.attempt});
   }

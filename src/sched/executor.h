@@ -103,7 +103,6 @@ class Executor {
     TaskResult result;
     ProcessKey key = 0;
     bool is_plain = false;
-    bool is_dropped = false;  // its usage is told, and no result
   };
   struct HeldJob {
     GroupId group;
@@ -123,6 +122,7 @@ class Executor {
     std::set<ProcessKey> keys;  // of all its processes, older attempts that are being ended too
     std::uint32_t running = 0;
     std::vector<Finished> finished;
+    std::vector<DroppedUsage> used;  // told with the next batch
     Instant flush_at = Instant::never();
     std::map<std::uint64_t, Sent> sent;  // by sequence
     Duration typical{0};                 // of its tasks here; 0: none has ended yet
@@ -247,6 +247,7 @@ class Executor {
 
   // executor_reports.cpp: what coordinators and readers are told
   void finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished);
+  void plan_flush(Turn& turn, const JobId& id, HeldJob& job);
   void flush(Turn& turn, const JobId& id, HeldJob& job);
   void send_batch(Turn& turn, const JobId& id, HeldJob& job, ResultBatch batch,
                   std::vector<ProcessKey> processes);

@@ -15,13 +15,15 @@ void Executor::send_to_coordinator(Turn& turn, GroupId group, const SchedMessage
 // ---- results ------------------------------------------------------------------------------------
 
 void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finished) {
-  ++(finished.is_dropped            ? counts_.dropped
-     : finished.result.is_success() ? counts_.done
-                                    : counts_.failed);
+  ++(finished.result.is_success() ? counts_.done : counts_.failed);
   job.finished.push_back(std::move(finished));
+  plan_flush(turn, id, job);
+}
+
+void Executor::plan_flush(Turn& turn, const JobId& id, HeldJob& job) {
   // Nobody waits for what could still join the batch: it leaves at once.
   const bool has_more = job.running > 0 || !job.ready.empty() || job.allowed > 0 || job.pull;
-  if (!has_more || job.finished.size() >= kMaxBatchResults) {
+  if (!has_more || std::max(job.finished.size(), job.used.size()) >= kMaxBatchResults) {
     flush(turn, id, job);
   } else {
     job.flush_at = std::min(job.flush_at, turn.now + kResultDelay);
@@ -31,21 +33,16 @@ void Executor::finish(Turn& turn, const JobId& id, HeldJob& job, Finished finish
 
 void Executor::flush(Turn& turn, const JobId& id, HeldJob& job) {
   job.flush_at = Instant::never();
-  if (job.finished.empty()) return;
-  std::vector<Finished> ends = std::move(job.finished);
-  job.finished.clear();
+  if (job.finished.empty() && job.used.empty()) return;
+  std::vector<Finished> ends = std::exchange(job.finished, {});
   std::sort(ends.begin(), ends.end(),
             [](const Finished& a, const Finished& b) { return a.result.index < b.result.index; });
   ResultBatch batch;
+  batch.dropped = std::exchange(job.used, {});
   std::vector<ProcessKey> processes;
   std::size_t bytes = 0;
   for (Finished& end : ends) {
     TaskResult& result = end.result;
-    if (end.is_dropped) {
-      batch.dropped.push_back({result.index, result.attempt, result.finished, result.duration_ms,
-                               result.cpu_ms, result.max_rss});
-      continue;
-    }
     if (!end.is_plain) {
       const std::size_t size = encoded_size(result);
       if (bytes + size > kMaxBatchBytes && bytes > 0) {

@@ -175,4 +175,16 @@ void Executor::adopt(Turn& turn, const RunnerHeld& held) {
              held.stderr_taken);
 }
 
+bool Executor::on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent) {
+  if (!staging_.on_local(turn, token, extent)) return false;
+  fill(turn);
+  return true;
+}
+
+bool Executor::on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content) {
+  if (!staging_.on_fetched(token, content)) return false;
+  fill(turn);
+  return true;
+}
+
 }  // namespace dunlin::sched

@@ -141,15 +141,15 @@ void Executor::conclude(Turn& turn, ProcessKey key) {
 // Who cancelled it wants to know what it has used, and hears that it is gone once that is in the
 // log; who asks hears it at once.
 void Executor::conclude_dropped(Turn& turn, ProcessKey key, Process& process) {
-  process.tells_usage = process.tells_usage && process.exit->start_error == 0;
-  if (!process.tells_usage) return forget_process(turn, key, true);
-  process.reported = true;
-  Finished finished;
-  finished.result = result_of(process);
-  finished.is_dropped = true;
+  process.reported = process.tells_usage && process.exit->start_error == 0;
+  if (!process.reported) return forget_process(turn, key, true);
+  const TaskResult result = result_of(process);
   const JobId id = process.job;
+  HeldJob& job = jobs_.at(id);
+  job.used.push_back(usage_of(result));
+  ++counts_.dropped;
   forget_process(turn, key, true);
-  finish(turn, id, jobs_.at(id), std::move(finished));
+  plan_flush(turn, id, job);
 }
 
 TaskResult Executor::result_of(const Process& process) const {
@@ -238,8 +238,7 @@ void Executor::obey(Turn& turn, const Drop& message) {
   }
   job.ready = std::move(ready);
   std::erase_if(job.finished, [&](const Finished& finished) {
-    return !finished.is_dropped &&
-           !job.held.contains(finished.result.index, finished.result.attempt);
+    return !job.held.contains(finished.result.index, finished.result.attempt);
   });
   std::erase_if(job.sent, [&](const auto& entry) {
     if (!entry.second.batch.dropped.empty()) return false;
@@ -263,18 +262,6 @@ void Executor::tick_process(Turn& turn, ProcessKey key, Process& process) {
   }
   process.timed_out = true;
   terminate(turn, key, process);
-}
-
-bool Executor::on_blob_local(Turn& turn, std::uint64_t token, const Result<FileExtent>& extent) {
-  if (!staging_.on_local(turn, token, extent)) return false;
-  fill(turn);
-  return true;
-}
-
-bool Executor::on_blob_fetched(Turn& turn, std::uint64_t token, const Result<Bytes>& content) {
-  if (!staging_.on_fetched(token, content)) return false;
-  fill(turn);
-  return true;
 }
 
 }  // namespace dunlin::sched

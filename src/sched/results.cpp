@@ -23,12 +23,14 @@ std::vector<TaskRun> attempts_of(const ResultBatch& batch) {
   return runs;
 }
 
+DroppedUsage usage_of(const TaskResult& result) {
+  return {result.index,       result.attempt, result.finished,
+          result.duration_ms, result.cpu_ms,  result.max_rss};
+}
+
 std::vector<DroppedUsage> usages_of(const ResultBatch& batch) {
   std::vector<DroppedUsage> usages = batch.dropped;
-  for (const TaskResult& result : batch.others) {
-    usages.push_back({result.index, result.attempt, result.finished, result.duration_ms,
-                      result.cpu_ms, result.max_rss});
-  }
+  for (const TaskResult& result : batch.others) usages.push_back(usage_of(result));
   for (const PlainResults& plain : batch.plain) {
     for (std::uint32_t i = 0; i < plain.run.count; ++i) {
       const WallTime finished{plain.finished.ms + column_at(plain.finished_after, i)};

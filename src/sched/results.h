@@ -122,6 +122,7 @@ std::size_t encoded_size(const TaskResult& result);
 
 // Every attempt that a batch ends.
 std::vector<TaskRun> attempts_of(const ResultBatch& batch);
+DroppedUsage usage_of(const TaskResult& result);
 // What every attempt of a batch has used, whether it was dropped or has a result.
 std::vector<DroppedUsage> usages_of(const ResultBatch& batch);
 // Numbers in range for a job of so many tasks, columns of the right length, limits kept.
