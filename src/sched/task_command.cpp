@@ -100,6 +100,8 @@ std::vector<std::pair<std::string, std::string>> task_environment(const JobSpec&
     for (const std::uint32_t gpu : *names.gpus) {
       visible += (visible.empty() ? "" : ",") + std::to_string(gpu);
     }
+  } else {
+    environment.try_emplace("CUDA_VISIBLE_DEVICES");  // none is assigned; a job may know better
   }
   if (!spec.slurm_directory.empty()) add_slurm_variables(spec, names, environment);
   return {environment.begin(), environment.end()};

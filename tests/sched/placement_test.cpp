@@ -176,11 +176,17 @@ TEST(Placement, AdoptedTasksKeepTheirGpus) {
   EXPECT_EQ(cluster.violations(), std::vector<std::string>{});
 }
 
-TEST(Placement, ANodeWithoutGpusHidesNone) {
-  Cluster cluster({.nodes = 1});
-  const JobId job = cluster.submit(0, kPlacementGroup, cluster.spec({"work", "500"}));
-  ASSERT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(5)));
-  EXPECT_FALSE(cluster.processes(0).at(0).environment.contains("CUDA_VISIBLE_DEVICES"));
+TEST(Placement, WhereNoGpusAreToldOfOnlyWhoNamesThemHimselfSeesThem) {
+  Cluster cluster({.nodes = 1, .cpus = 1});
+  JobSpec spec = cluster.spec({"work", "500"});
+  const auto seen = [&] {
+    const JobId job = cluster.submit(0, kPlacementGroup, spec);
+    EXPECT_TRUE(cluster.run_until([&] { return cluster.running(job) == 1; }, seconds(5)));
+    return cluster.processes(0).back().environment.at("CUDA_VISIBLE_DEVICES");
+  };
+  EXPECT_EQ(seen(), "");
+  spec.environment["CUDA_VISIBLE_DEVICES"] = "1";
+  EXPECT_EQ(seen(), "1");
 }
 
 TEST(Room, WhatItDoesNotHaveCannotBeTaken) {
