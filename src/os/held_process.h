@@ -22,29 +22,15 @@ struct HeldStream {
   UntakenOutput output;
 };
 
-struct HeldProcess {
+// All of a process that is none of the next one's in its slot.
+struct HeldState {
   enum class Phase {
     kRunning,
     kExited,    // a zombie, whose output is still being read
     kFinished,  // reaped, or never started: only kept until released
   };
 
-  // All of it but the slot, for another process: strings and vectors keep their memory.
-  void reset();
-  bool is_read() const { return streams[0].fd < 0 && streams[1].fd < 0; }
-
-  std::uint32_t index = 0;
-  std::uint32_t generation = 0;  // of the slot: an event of an earlier process is told by it
-  std::uint64_t sequence = 0;    // of all starts: names its cgroup
-
-  // What the child reads on its way to exec; must stay until the process has ended.
-  SpawnSlot slot;
   RunnerStart command;
-  std::vector<char*> argv;
-  std::vector<char*> environment;
-  std::vector<std::string> candidates;
-  std::vector<const char*> candidate_pointers;
-  std::string path;
   std::optional<cpu_set_t> cores;
 
   Phase phase = Phase::kRunning;
@@ -66,17 +52,22 @@ struct HeldProcess {
   bool told_end = false;
 };
 
-inline void HeldProcess::reset() {
-  command = {};
-  cores.reset();
-  phase = Phase::kRunning;
-  pid = 0;
-  pidfd = -1;
-  has_cgroup = is_cut = has_grace = killed_for_memory = false;
-  peak = killed_with = 0;
-  for (HeldStream& stream : streams) stream = {};
-  end = {};
-  is_queued = told_start = told_end = false;
-}
+struct HeldProcess : HeldState {
+  // For another process in this slot: strings and vectors keep their memory.
+  void reset() { static_cast<HeldState&>(*this) = {}; }
+  bool is_read() const { return streams[0].fd < 0 && streams[1].fd < 0; }
+
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;  // of the slot: an event of an earlier process is told by it
+  std::uint64_t sequence = 0;    // of all starts: names its cgroup
+
+  // What the child reads on its way to exec; must stay until the process has ended.
+  SpawnSlot slot;
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  std::vector<std::string> candidates;
+  std::vector<const char*> candidate_pointers;
+  std::string path;
+};
 
 }  // namespace dunlin

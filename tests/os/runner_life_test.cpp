@@ -117,6 +117,30 @@ TEST(RunnerLife, ARunnerThatWasStoppedIsContinuedByTheNextNode) {
   node.shut_down();
 }
 
+TEST(RunnerLife, WhatAnEarlierProcessWasToldIsNotToldOfTheNextOneInItsPlace) {
+  const TemporaryDirectory directory;
+  {
+    TestNode node(test_options(directory.path()));
+    ASSERT_TRUE(node.wait_ready());
+    node.start_shell(1, "exec sleep 100");
+    ASSERT_TRUE(node.wait([&] { return node.seen[1].pid != 0; }));
+    node.runner().signal({1, SIGTERM});
+    ASSERT_TRUE(node.wait_end(1));
+    node.runner().release({1});
+    node.start_shell(2, "exec sleep 100");
+    node.start_shell(3, "exec sleep 100");
+    ASSERT_TRUE(node.wait([&] { return node.seen[2].pid != 0 && node.seen[3].pid != 0; }));
+    node.runner().signal({3, SIGSTOP});
+    node.runner().signal({3, SIGTERM});
+    node.wait([] { return false; }, milliseconds(100));
+  }
+  TestNode node(test_options(directory.path()));
+  ASSERT_TRUE(node.wait_ready());
+  ASSERT_EQ(node.held.size(), 2U);
+  for (const RunnerHeld& held : node.held) EXPECT_EQ(held.told_to_end, held.key == 3);
+  node.shut_down();
+}
+
 TEST(RunnerLife, ARunnerThatIsStoppedUnderALivingNodeIsContinuedAndItsSilenceTold) {
   const TemporaryDirectory directory;
   RunnerOptions options = test_options(directory.path());
