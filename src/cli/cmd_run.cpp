@@ -167,7 +167,10 @@ class Runner {
     return {};
   }
 
-  int own_failure(const Error& error) const {
+  int own_failure(Error error) const {
+    if (was_submitted_ && is_lost(error)) {
+      error.hint = "what became of the job: dunlin show " + submission_.id.text();
+    }
     call_.failed(error);
     return is_cancelled_ ? interrupted_exit_code() : int{kExitOwnFailure};
   }

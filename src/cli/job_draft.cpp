@@ -78,8 +78,8 @@ Result<void> take_program(const JobInput& input, JobDraft& draft) {
   if (input.options.has("no-ship")) return {};
   auto file = local_file(program);
   if (!file) return tl::unexpected(file.error());
-  // Named as a script rather than as a program, it need not be marked as one.
-  if (!is_path) file->mode |= 0100;
+  // Named as a script rather than as a program, or one of Slurm's, it need not be marked as one.
+  if (!is_path || !input.slurm_directory.empty()) file->mode |= 0100;
   program = "./" + file->name;
   draft.files.push_back(std::move(*file));
   return {};

@@ -71,7 +71,7 @@ class Script {
       return fail(Code::kUsage, "'" + given->words[0] + "' is no option",
                   "the command is the script itself");
     }
-    return own_.add_all(*given, table_, line_name());
+    return own_.add_all(*given, table_, line_name() + ": #DUNLIN ");
   }
 
   // What is said to dunlin itself counts before what is said to Slurm.

@@ -107,12 +107,12 @@ Result<void> Arguments::add(const Option& option, std::string value, std::string
 }
 
 Result<void> Arguments::add_all(const Arguments& others, const OptionTable& table,
-                                const std::string& line) {
+                                const std::string& place) {
   for (const auto& [name, given] : others.values_) {
     const Option* option = find_option(table, name);
     ASSERT(option != nullptr);
     for (const std::string& value : given.values) {
-      if (Result<void> fine = add(*option, value, line + ": " + spelling(*option)); !fine) {
+      if (Result<void> fine = add(*option, value, place + spelling(*option)); !fine) {
         return fine;
       }
     }

@@ -52,11 +52,11 @@ class Arguments {
  public:
   // Values are of the form that their option takes: see check_value(). As if it had been typed
   // behind what was before it. kUsage, naming the option: given twice.
-  // `place`: where it is written, and how, as "sweep.toml line 3: cpus" or "job.sh line 2: -c";
+  // `place`: where it is written, and how, as "sweep.toml line 3: cpus";
   // empty: it was typed.
   Result<void> add(const Option& option, std::string value, std::string place = {});
-  // `line`: all others' options are written there as they would be typed.
-  Result<void> add_all(const Arguments& others, const OptionTable& table, const std::string& line);
+  // `place`: of all of them, which are written there as they would be typed.
+  Result<void> add_all(const Arguments& others, const OptionTable& table, const std::string& place);
   // In place of what was given before it.
   void set(const Option& option, std::string value, std::string place = {});
   void remove(std::string_view option) { values_.erase(std::string(option)); }

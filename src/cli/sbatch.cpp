@@ -227,7 +227,7 @@ Result<void> SlurmOptions::take(const std::vector<std::string>& words, const std
       if (at == words.size()) return fail(Code::kUsage, name + " needs a value");
       value = words[at++];
     }
-    place_.assign(line).append(": ").append(name);
+    place_.assign(line).append(": #SBATCH ").append(name);
     if (const Result<void> fine = apply(*this, *option, value); !fine) {
       return fail(Code::kUsage, name + ": " + fine.error().message, fine.error().hint);
     }

@@ -58,11 +58,19 @@ TEST_F(JobScript, WhatIsTypedCountsBeforeWhatIsWritten) {
 TEST_F(JobScript, WhatIsLookedUpLaterIsNamedByItsLine) {
   write_file("job.sh", "#!/bin/sh\n#DUNLIN -c 2\n#DUNLIN --file none\n");
   EXPECT_EQ(run({"submit", "job.sh"}).err,
-            "dunlin: job.sh line 3: --file: none: No such file or directory\n");
+            "dunlin: job.sh line 3: #DUNLIN --file: none: No such file or directory\n");
   write_file("job.sh", "#!/bin/sh\n#SBATCH -c 2\n#SBATCH --dependency=afterok:last\n");
-  EXPECT_EQ(
-      run({"submit", "job.sh"}).err,
-      "dunlin: job.sh line 3: --dependency: there is no job 'last'; see: dunlin jobs --all\n");
+  EXPECT_EQ(run({"submit", "job.sh"}).err,
+            "dunlin: job.sh line 3: #SBATCH --dependency: there is no job 'last'; see: dunlin jobs "
+            "--all\n");
+}
+
+TEST_F(JobScript, WithSlurmsLinesNeedsNoXBit) {
+  write_file("job.sh", "#!/bin/sh\n#SBATCH -c 2\n");
+  EXPECT_EQ(spec_of(submit({"./job.sh"})).files.at(0).mode, 0744U);
+  write_file("job.sh", "#!/bin/sh\n#DUNLIN -c 2\n");
+  EXPECT_EQ(spec_of(submit({"./job.sh"})).files.at(0).mode, 0644U);
+  EXPECT_EQ(spec_of(submit({"job.sh"})).files.at(0).mode, 0744U);
 }
 
 TEST_F(JobScript, SlurmsLinesMakeAJobAndWhatIsPassedOverIsNotedOnce) {
