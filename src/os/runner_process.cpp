@@ -91,13 +91,14 @@ void start_clean(int status_fd) {
   mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
-// That the node that asked is gone by now is no reason to die of the signal, which would leave the
-// control groups behind; tasks do not inherit that it is ignored for the moment.
-void say(int status_fd, const std::string& text) {
-  if (status_fd < 0) return;
+// False when the node that asked is gone by now. That is no reason to die of the signal, which
+// would leave the control groups behind; tasks do not inherit that it is ignored for the moment.
+bool say(int status_fd, const std::string& text) {
+  if (status_fd < 0) return true;
   signal(SIGPIPE, SIG_IGN);
-  (void)!write(status_fd, text.data(), text.size());
+  const bool is_heard = write(status_fd, text.data(), text.size()) >= 0;
   signal(SIGPIPE, SIG_DFL);
+  return is_heard;
 }
 
 Result<Account> find_account(const std::string& user) {
@@ -160,10 +161,11 @@ Result<void> serve(const Arguments& arguments) {
   const auto listener = listen_at(arguments.directory, kRunnerSocket);
   if (!listener) return tl::unexpected(listener.error());
   RunnerService service(*listener, arguments.unattended, std::move(options));
-  // Who waited may be gone, and another node have come: it is served, or nobody for a moment.
-  say(arguments.status_fd, "ok");
+  const bool is_awaited = say(arguments.status_fd, "ok");
   if (arguments.status_fd >= 0) close(arguments.status_fd);
-  service.run();
+  // Nothing is held yet: who has nobody to serve goes at once, in order. Another node than the one
+  // that asked may have come meanwhile.
+  if (is_awaited || service.is_called()) service.run();
   unlink((arguments.directory + "/" + kRunnerSocket).c_str());
   return {};
 }

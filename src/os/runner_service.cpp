@@ -1,6 +1,7 @@
 #include "os/runner_service.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,6 +71,11 @@ void RunnerService::run() {
     if (is_over(now)) break;
   }
   held_.kill_all(kKillLimit);
+}
+
+bool RunnerService::is_called() const {
+  pollfd waiting{listener_, POLLIN, 0};
+  return poll(&waiting, 1, 0) > 0;
 }
 
 bool RunnerService::is_over(Instant now) const {

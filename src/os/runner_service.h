@@ -21,6 +21,8 @@ class RunnerService {
   // Returns when told to shut down, when unattended for too long, or when there is neither a node
   // nor anything held. No descendant is left then.
   void run();
+  // Does somebody wait to be served?
+  bool is_called() const;
 
  private:
   struct Connection {
