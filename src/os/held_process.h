@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,7 +45,7 @@ struct HeldState {
   bool killed_for_memory = false;
   std::uint64_t killed_with = 0;  // bytes on the nearly full disk; 0: not for that, or not by that
   std::uint64_t peak = 0;
-  HeldStream streams[2];
+  std::array<HeldStream, 2> streams;
   ProcessExited end;
 
   bool is_queued = false;

@@ -243,10 +243,10 @@ void HeldProcesses::watch(HeldProcess& held, std::uint32_t kind, int fd) {
   ASSERT(added == 0);
 }
 
-void HeldProcesses::watch_stream(HeldProcess& held, int which) {
+void HeldProcesses::watch_stream(HeldProcess& held, std::uint32_t which) {
   HeldStream& stream = held.streams[which];
   if (stream.is_watched) return;
-  watch(held, static_cast<std::uint32_t>(which), stream.fd);
+  watch(held, which, stream.fd);
   stream.is_watched = true;
 }
 
@@ -263,7 +263,7 @@ void HeldProcesses::watch_grown(Instant now) {
     young_.pop_front();
     if (!slots_[young.index] || slots_[young.index]->generation != young.generation) continue;
     HeldProcess& held = *slots_[young.index];
-    for (const int which : {0, 1}) {
+    for (const std::uint32_t which : {0U, 1U}) {
       const HeldStream& stream = held.streams[which];
       if (stream.fd >= 0 && !stream.is_paused) watch_stream(held, which);
     }
@@ -280,7 +280,7 @@ void HeldProcesses::on_event(Instant now, std::uint64_t data) {
     if (held.phase == HeldProcess::Phase::kRunning) on_exit(held, now);
     return;
   }
-  const int which = static_cast<int>(kind);
+  const std::uint32_t which = kind;  // the other kinds are the streams themselves
   if (held.streams[which].fd < 0 || held.streams[which].is_paused) return;
   read_stream(held, which);
   finish_if_done(held, now);
@@ -293,7 +293,7 @@ std::uint64_t HeldProcesses::room(const HeldStream& stream) const {
 
 // One piece while the process runs, so that no stream starves another; all there is once it has
 // ended. A process that was cut off has nothing more to say when its pipe is empty.
-void HeldProcesses::read_stream(HeldProcess& held, int which) {
+void HeldProcesses::read_stream(HeldProcess& held, std::uint32_t which) {
   HeldStream& stream = held.streams[which];
   for (;;) {
     const std::uint64_t wanted = std::min<std::uint64_t>(room(stream), scratch_.size());
@@ -314,7 +314,7 @@ void HeldProcesses::read_stream(HeldProcess& held, int which) {
   }
 }
 
-void HeldProcesses::end_stream(HeldProcess& held, int which) {
+void HeldProcesses::end_stream(HeldProcess& held, std::uint32_t which) {
   HeldStream& stream = held.streams[which];
   unwatch_stream(stream);
   if (stream.is_paused) paused_.erase({held.index, which});
@@ -325,7 +325,7 @@ void HeldProcesses::end_stream(HeldProcess& held, int which) {
 
 // Unregistered rather than without events: a pipe whose writers are gone would report EPOLLHUP
 // all the same, and keep the loop busy.
-void HeldProcesses::pause(HeldProcess& held, int which) {
+void HeldProcesses::pause(HeldProcess& held, std::uint32_t which) {
   HeldStream& stream = held.streams[which];
   if (stream.is_paused) return;
   stream.is_paused = true;
@@ -333,7 +333,7 @@ void HeldProcesses::pause(HeldProcess& held, int which) {
   unwatch_stream(stream);
 }
 
-void HeldProcesses::resume(HeldProcess& held, int which) {
+void HeldProcesses::resume(HeldProcess& held, std::uint32_t which) {
   HeldStream& stream = held.streams[which];
   if (!stream.is_paused || room(stream) < std::min(kMaxOutputPiece, kMaxUntaken)) return;
   stream.is_paused = false;
@@ -353,7 +353,7 @@ void HeldProcesses::on_exit(HeldProcess& held, Instant now) {
   close(held.pidfd);
   held.pidfd = -1;
   settle_disk(held, now);
-  for (const int which : {0, 1}) {
+  for (const std::uint32_t which : {0U, 1U}) {
     const HeldStream& stream = held.streams[which];
     if (stream.fd >= 0 && !stream.is_paused) read_stream(held, which);
   }
@@ -373,7 +373,7 @@ void HeldProcesses::end_group(HeldProcess& held, Instant now) {
 void HeldProcesses::cut(HeldProcess& held, Instant now) {
   held.is_cut = true;
   end_group(held, now);
-  for (const int which : {0, 1}) {
+  for (const std::uint32_t which : {0U, 1U}) {
     const HeldStream& stream = held.streams[which];
     if (stream.fd >= 0 && !stream.is_paused) read_stream(held, which);
   }

@@ -85,13 +85,13 @@ class HeldProcesses {
   int launch(HeldProcess& held, Instant now);
   void fail_to_start(HeldProcess& held, int error);
   void watch(HeldProcess& held, std::uint32_t kind, int fd);
-  void watch_stream(HeldProcess& held, int which);
+  void watch_stream(HeldProcess& held, std::uint32_t which);
   void unwatch_stream(HeldStream& stream);
   void watch_grown(Instant now);
-  void read_stream(HeldProcess& held, int which);
-  void end_stream(HeldProcess& held, int which);
-  void pause(HeldProcess& held, int which);
-  void resume(HeldProcess& held, int which);
+  void read_stream(HeldProcess& held, std::uint32_t which);
+  void end_stream(HeldProcess& held, std::uint32_t which);
+  void pause(HeldProcess& held, std::uint32_t which);
+  void resume(HeldProcess& held, std::uint32_t which);
   std::uint64_t room(const HeldStream& stream) const;
   void on_exit(HeldProcess& held, Instant now);
   void cut(HeldProcess& held, Instant now);
@@ -136,7 +136,7 @@ class HeldProcesses {
     std::uint32_t generation = 0;
   };
   std::deque<Young> young_;  // their streams are not watched yet
-  std::set<std::pair<std::uint32_t, int>> paused_;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> paused_;
   // Ended, with output still open or with others of the group that have their grace.
   std::set<std::pair<Instant, std::uint32_t>> cuts_;
   std::set<std::uint32_t> limited_;  // running with a memory limit

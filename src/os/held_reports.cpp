@@ -122,7 +122,7 @@ bool HeldProcesses::report(HeldProcess& held, Bytes& out) {
     append_frame(out, RunnerReport(ProcessStarted{key, held.pid}));
   }
   bool is_more = false;
-  for (const int which : {0, 1}) {
+  for (const std::uint32_t which : {0U, 1U}) {
     HeldStream& stream = held.streams[which];
     if (stream.sent == stream.output.end()) continue;
     const ByteView piece = stream.output.at(stream.sent);
