@@ -30,13 +30,6 @@ std::string id_of(const JobEvent& event) {
 
 namespace dunlin::sched {
 
-namespace {
-
-std::size_t bytes_of(const EventRun& run) {
-  constexpr std::size_t kAround = 24;  // what is kept beside the run itself
-  return sizeof(EventRun) + kAround + run.later.size() + run.detail.size();
-}
-
 const char* text_of(LossKind kind) {
   switch (kind) {
     case LossKind::kNodeLost: return "its host was lost";
@@ -44,6 +37,13 @@ const char* text_of(LossKind kind) {
     case LossKind::kGivenBackUnstarted: return "given back by its host before it began";
   }
   return "";
+}
+
+namespace {
+
+std::size_t bytes_of(const EventRun& run) {
+  constexpr std::size_t kAround = 24;  // what is kept beside the run itself
+  return sizeof(EventRun) + kAround + run.later.size() + run.detail.size();
 }
 
 std::string message_of(const EventRun& run) {

@@ -122,6 +122,8 @@ struct EventRun {
 };
 // EventRun::code of kAttemptLost.
 enum class LossKind : std::uint8_t { kNodeLost, kGivenBack, kGivenBackUnstarted };
+// "its host was lost"
+const char* text_of(LossKind kind);
 
 // Places, counts and columns that an entry can have made.
 bool is_well_formed(const EventRun& run);

@@ -189,10 +189,12 @@ std::size_t apply_loss(Job& job, std::uint32_t index, const LostCommand& command
   const auto others = detail.losses() - static_cast<std::uint32_t>(nodes.size());
   const bool may_go_on = is_suspect ? nodes.size() < job.spec()->crash_limit
                                     : others < kMaxLosses && detail.given_back < kMaxGivenBack;
+  const LossKind kind = kind_of(command, was_waiting);
   EventRun event =
       event_of_task(EventType::kAttemptLost, job, index, command.node, attempt.number, command.at);
   if (may_go_on) {
-    event.code = static_cast<std::int32_t>(kind_of(command, was_waiting));
+    record.detail = text_of(kind);
+    event.code = static_cast<std::int32_t>(kind);
     events.add_task(std::move(event));
     return added;
   }

@@ -103,11 +103,6 @@ Result<void> validate_conditions(const JobSpec& spec) {
     if (name.empty() || count == 0)
       return usage("the resource '" + name + "' is asked for 0 times");
   }
-  for (const auto& [name, value] : where.labels) {
-    if (name.empty() || has_nul(name) || has_nul(value)) {
-      return usage("'" + name + "' is no name of a label, or its value contains a NUL byte");
-    }
-  }
   if (spec.after.size() > kMaxDependencies) {
     return over("the job waits for too many jobs", kMaxDependencies);
   }
@@ -121,6 +116,22 @@ Result<void> validate_conditions(const JobSpec& spec) {
   if (!spec.host_directory.empty() &&
       (spec.host_directory[0] != '/' || has_nul(spec.host_directory))) {
     return usage("'" + spec.host_directory + "' is no absolute path of a directory");
+  }
+  return {};
+}
+
+Result<void> validate_placement(const JobSpec& spec) {
+  const Placement& where = spec.placement;
+  for (const auto& [name, value] : where.labels) {
+    if (name.empty() || has_nul(name) || has_nul(value)) {
+      return usage("'" + name + "' is no name of a label, or its value contains a NUL byte");
+    }
+  }
+  const auto is_excluded = [&](const NodeId& node) {
+    return std::find(where.excluded.begin(), where.excluded.end(), node) != where.excluded.end();
+  };
+  if (!where.nodes.empty() && std::all_of(where.nodes.begin(), where.nodes.end(), is_excluded)) {
+    return usage("every node that the job is to run on is excluded as well");
   }
   return {};
 }
@@ -155,7 +166,7 @@ Result<void> validate_files(const JobSpec& spec) {
 
 Result<void> validate(const JobSpec& spec) {
   for (const auto check : {validate_command, validate_tasks, validate_resources, validate_times,
-                           validate_conditions, validate_files}) {
+                           validate_conditions, validate_placement, validate_files}) {
     if (Result<void> result = check(spec); !result) return result;
   }
   if (spec.name.size() > kMaxName) return over("the job's name is too long", kMaxName);

@@ -140,8 +140,26 @@ TEST_F(Explain, WhatRunsIsTheLastAttempt) {
   told = explain(job);
   ASSERT_EQ(told.attempts.size(), 2u);
   EXPECT_EQ(told.attempts[0].outcome, "lost");
-  EXPECT_FALSE(told.attempts[0].detail.empty());
+  EXPECT_EQ(told.attempts[0].detail, "given back by its host");
   EXPECT_EQ(told.attempts[1].outcome, "running");
+}
+
+TEST_F(Explain, OneThatItsLivingHostGaveBackIsToldFromOneLostWithItsHost) {
+  begin({.nodes = 3});
+  JobSpec spec = cluster_->spec({"work", "600000"});
+  spec.placement.excluded = {cluster_->id(0)};
+  const JobId job = cluster_->submit(0, kExplainGroup, spec);
+  ASSERT_TRUE(cluster_->run_until([&] { return cluster_->running(job) == 1; }, seconds(5)));
+  const std::size_t host = cluster_->processes(1).empty() ? 2 : 1;
+  cluster_->hand_back(host);
+  ASSERT_TRUE(cluster_->run_until([&] { return cluster_->starts(job) == 2; }, seconds(30)));
+  cluster_->run_for(seconds(1));
+  cluster_->crash(3 - host, seconds(1));
+  cluster_->run_for(seconds(60));
+  const Explained told = explain(job);
+  ASSERT_GE(told.attempts.size(), 2u);
+  EXPECT_EQ(told.attempts[0].detail, "given back by its host");
+  EXPECT_EQ(told.attempts[1].detail, "its host was lost");
 }
 
 TEST_F(Explain, AHostThatWasForgottenIsNotTold) {

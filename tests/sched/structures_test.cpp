@@ -7,6 +7,7 @@
 #include "sched/job_views.h"
 #include "sched/led_job.h"
 #include "sched/messages.h"
+#include "sched/named.h"
 #include "sched/reservation_queue.h"
 #include "sched/task_columns.h"
 #include "sched/task_command.h"
@@ -349,6 +350,17 @@ TEST(Validate, TakesNoNulWhereTheSystemTakesNone) {
   specs[4].tasks = {{1, 1, 1}};
   specs[4].entries = {nul};
   for (const JobSpec& spec : specs) EXPECT_FALSE(validate(spec).has_value());
+}
+
+TEST(Validate, RefusesAJobAllOfWhoseNodesAreExcluded) {
+  const NodeId one = named(1), other = named(2);
+  JobSpec spec = good();
+  spec.placement.excluded = {one};
+  EXPECT_TRUE(validate(spec));
+  spec.placement.nodes = {one, other};
+  EXPECT_TRUE(validate(spec));
+  spec.placement.excluded = {other, one};
+  EXPECT_EQ(validate(spec).error().code, Code::kUsage);
 }
 
 TEST(Validate, NamesWhatIsWrong) {
