@@ -13,6 +13,7 @@
 #include "os/dial.h"
 #include "os/say.h"
 #include "os/transport.h"
+#include "os/trouble_news.h"
 
 namespace dunlin {
 
@@ -66,25 +67,19 @@ class JoinTroubles {
       ended_by_ = server;
       return;
     }
-    Said& said = said_[server];
-    const Instant now = monotonic_now();
-    const bool is_new = said.what != error.message;
-    if (!is_new && now < said.at + kSayAgain) return;
+    const TroubleNews::News news = news_.news_of(server, error.message, monotonic_now());
+    if (news == TroubleNews::News::kNone) return;
+    const bool is_new = news == TroubleNews::News::kNew;
     say("cannot join at " + server + ": " + error.message +
         (is_new ? "; is a node up there, and its port open to this host? Trying again each second"
                 : "; still trying"));
-    said = {error.message, now};
   }
 
   // The server whose answer is final.
   const std::string& ended_by() const { return ended_by_; }
 
  private:
-  struct Said {
-    std::string what;
-    Instant at;
-  };
-  std::map<std::string, Said> said_;  // by server
+  TroubleNews news_{kSayAgain};
   std::string ended_by_;
 };
 

@@ -185,6 +185,7 @@ void NodeHost::say_ready() {
   if (root_jobs_only_ && options_.cpus != 0U) {
     say("tasks run as root here, so only root's jobs are taken; --run-as USER takes everybody's");
   }
+  stamp_lines();
   std::printf("ready %s %s %s\n", node_->id().text().c_str(), address_.c_str(),
               node_->membership().cluster.text().c_str());
   std::fflush(stdout);

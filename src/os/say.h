@@ -8,6 +8,8 @@
 namespace dunlin {
 
 void say(const std::string& line);
+// From now on each line begins with the time, but for the journal, which notes its own.
+void stamp_lines();
 // The message and, behind it, what to do about it.
 void say(const Error& error);
 

@@ -315,9 +315,10 @@ void Transport::trouble(const std::string& address, const Error& error) {
     trouble_since_ = now;
     trouble_count_ = 0;
   }
-  if (trouble_count_++ < kMaxTroublePerSecond && callbacks_.on_trouble) {
-    callbacks_.on_trouble(address, error);
-  }
+  if (trouble_count_ == kMaxTroublePerSecond || !callbacks_.on_trouble) return;
+  if (troubles_.news_of(address, error.message, now) == TroubleNews::News::kNone) return;
+  ++trouble_count_;
+  callbacks_.on_trouble(address, error);
 }
 
 // ---- time --------------------------------------------------------------------------------------

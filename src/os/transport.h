@@ -23,6 +23,7 @@
 #include "os/bound_sockets.h"
 #include "os/client_streams.h"
 #include "os/peer_links.h"
+#include "os/trouble_news.h"
 
 namespace dunlin {
 
@@ -35,6 +36,7 @@ constexpr std::size_t kMaxJoins = 64;
 constexpr Duration kJoinTimeout = seconds(30);
 // Lines for the log about strangers and failed dials.
 constexpr int kMaxTroublePerSecond = 5;
+constexpr Duration kTroubleAgain = seconds(60);  // until one that stays is told again
 constexpr int kListenBacklog = 512;
 
 using JoinId = std::uint64_t;
@@ -145,6 +147,7 @@ class Transport {
   JoinId next_join_ = 1;
   ClientStreams clients_;
   Counters counters_;
+  TroubleNews troubles_{kTroubleAgain};
   Instant trouble_since_;
   int trouble_count_ = 0;
 
