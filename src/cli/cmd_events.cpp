@@ -65,6 +65,8 @@ class EventsReader {
                  "see: dunlin status"};
       }
     }
+    if (!lacks) lacks = lack_of_beginning();
+    if (lacks && lacks->code == Code::kNotFound) return call_.failed(*lacks);
     if (call_.json()) print(is_array_begun_ ? "]\n" : "[]\n");
     return lacks ? call_.failed(*lacks) : int{kExitWell};
   }
@@ -150,6 +152,7 @@ class EventsReader {
   bool print_page(std::vector<EventLine> page) {
     std::string text;
     for (const EventLine& event : unseen(std::move(page))) {
+      note_state(event);
       if (is_table()) {
         table_.add(cells_of(event));
       } else if (call_.json()) {
@@ -166,6 +169,8 @@ class EventsReader {
   // Without a job no end of one is the end.
   void note_state(const EventLine& event) {
     if (!job_) return;
+    is_any_ = is_any_ || event.job;
+    if (event.type == "job_submitted") is_begun_ = true;
     if (event.type == "job_retried") ended_.reset();
     if (event.type == "job_deleted") is_deleted_ = true;
     if (const auto state = state_after(event)) ended_ = state;
@@ -181,6 +186,17 @@ class EventsReader {
     }
     const auto job = job_from_json(answer->body);
     if (job && is_final(job->state)) ended_ = job->state;
+  }
+
+  // A group keeps its last events, and so of an old job perhaps only how it ended. That there are
+  // none yet of one that is not over is no lack.
+  std::optional<Error> lack_of_beginning() {
+    if (!job_ || is_begun_) return std::nullopt;
+    if (!is_any_) look_at_job();
+    if (unknown_) return unknown_;
+    if (!is_any_ && !ended_) return std::nullopt;
+    return Error{Code::kIncomplete, "earlier events of this job are no longer kept",
+                 "its record is: dunlin show " + job_->text()};
   }
 
   void say_missed(const EventPage& page) {
@@ -218,6 +234,8 @@ class EventsReader {
   std::set<std::string> seen_;
   std::deque<std::string> seen_in_order_;
   bool is_first_ = true;
+  bool is_any_ = false;    // of the job
+  bool is_begun_ = false;  // its first one is among those told
   bool is_deleted_ = false;
   std::optional<JobState> ended_;  // as the last event says, or a look at the job
   std::optional<Error> unknown_;   // there is no such job

@@ -1,5 +1,7 @@
 // dunlin explain JOB[.TASK]
 
+#include <map>
+
 #include "cli/commands.h"
 #include "cli/job_text.h"
 #include "cli/node_ref.h"
@@ -59,8 +61,20 @@ Columns columns_of(const NodeVerdict& node, const Supply& needs) {
 }
 
 std::string note_of(const NodeVerdict& node, WallTime now) {
-  if (node.since.ms != 0) return "since " + age_of(node.since, now);
-  return node.detail.empty() ? node.note : node.detail;
+  return node.since.ms != 0 ? "since " + age_of(node.since, now) : node.detail;
+}
+
+// What hosts cannot enforce is mostly the same for all of them, and no reason to wait.
+std::string what_is_not_enforced(const Explained& explained) {
+  std::map<std::string, std::string> nodes_by_note;
+  for (const NodeVerdict& node : explained.nodes) {
+    if (!node.note.empty()) add(nodes_by_note[node.note], node.name);
+  }
+  std::string text;
+  for (const auto& [note, nodes] : nodes_by_note) {
+    text += "on " + printable(nodes) + ": " + printable(note) + "\n";
+  }
+  return text;
 }
 
 std::string first_line_of(const Explained& explained) {
@@ -79,7 +93,7 @@ void print_verdicts(const Explained& explained, WallTime now) {
     table.add({node.name, name_of(node.verdict), shown.needs, shown.has,
                node.ahead ? std::to_string(*node.ahead) : "-", note_of(node, now)});
   }
-  print(table.text(terminal_width()));
+  print(table.text(terminal_width()) + what_is_not_enforced(explained));
 }
 
 void print_attempts(const Explained& explained, const NodeNames& names, WallTime now) {

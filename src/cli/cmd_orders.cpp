@@ -7,10 +7,21 @@ namespace dunlin {
 
 namespace {
 
+using Told = void (*)(const JobSummary&);
+
+// A job that is over still had nothing to be run again.
+void say_if_over(const JobSummary& job) {
+  if (!is_final(job.state)) return;
+  note(job.id.text() +
+       ": nothing is run again: none of these tasks failed or was cancelled "
+       "(every one: --all)");
+}
+
 // Gives the order for one job. Should another node have to be asked, it knows by the number that
 // this is the same order.
 Result<void> order(Invocation& call, const std::string& word, const std::string& method,
-                   const std::string& verb, const std::string& flags, const std::string& body) {
+                   const std::string& verb, const std::string& flags, const std::string& body,
+                   Told told) {
   const auto job = find_job(call.client, word);
   if (!job) return tl::unexpected(job.error());
   std::string query = "order=" + std::to_string(random_seed());
@@ -24,15 +35,17 @@ Result<void> order(Invocation& call, const std::string& word, const std::string&
   } else if (call.quiet()) {
     print(job->id.text() + "\n");
   }
+  if (told == nullptr || call.json()) return {};
+  if (const auto now = job_from_json(answer->body)) told(*now);
   return {};
 }
 
 // For each job named; the first trouble decides the exit code, and ends nothing.
 int order_each(Invocation& call, const std::string& method, const std::string& verb,
-               const std::string& flags, const std::string& body = {}) {
+               const std::string& flags, const std::string& body = {}, Told told = nullptr) {
   int code = kExitWell;
   for (const std::string& word : call.args.words) {
-    const Result<void> ordered = order(call, word, method, verb, flags, body);
+    const Result<void> ordered = order(call, word, method, verb, flags, body, told);
     if (ordered) continue;
     const int failed = call.failed(ordered.error());
     if (code == kExitWell) code = failed;
@@ -79,7 +92,7 @@ int run_resume(Invocation& call) {
 }
 
 int run_retry(Invocation& call) {
-  return order_each(call, "POST", "/retry", call.args.has("all") ? "all=1" : "");
+  return order_each(call, "POST", "/retry", call.args.has("all") ? "all=1" : "", {}, say_if_over);
 }
 
 int run_delete(Invocation& call) {

@@ -20,8 +20,7 @@ namespace {
 
 int wait_as_told(Invocation& call, const Arguments& options, const JobId& id) {
   const bool follows = options.has("follow");
-  const int code =
-      follows ? follow_logs(call, {id, {}}, "stdout") : wait_for(call, {id}, false, std::nullopt);
+  const int code = follows ? follow_logs(call, {id, {}}, "stdout") : wait_for(call, id);
   if (!call.json() || follows) return code;
   const auto last = call.client.call("GET", "/v1/jobs/" + id.text());
   if (!last) return call.failed(last.error());

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "base/token.h"
 #include "cli/commands.h"
 #include "cli/directories.h"
 #include "cli/servers.h"
@@ -80,7 +81,9 @@ Result<void> take_join(const Arguments& args, NodeOptions& options) {
     return fail(Code::kUsage, "a token is given, but no node to join",
                 "add --join HOST:PORT of a node of the cluster");
   }
-  return {};
+  if (options.token.empty()) return {};
+  const Result<JoinToken> token = JoinToken::parse(options.token);
+  return token ? Result<void>() : tl::unexpected(token.error());
 }
 
 Result<void> take_http(const Arguments& args, NodeOptions& options) {

@@ -19,14 +19,18 @@ constexpr std::size_t kMaxJobs = 4096;
 constexpr const char* kSeeStatus = "see: dunlin status";
 constexpr Duration kWaitPatience = seconds(60);  // for a node to come back
 
+// Of each job as it ends: a line on stderr, or its id on stdout.
+enum class Tells { kLines, kIds, kNothing };
+
 // Watches jobs through one stream that the node pushes into; takes it up again when it breaks.
 class Waiter {
  public:
-  Waiter(Invocation& call, const std::vector<JobId>& jobs, bool any, std::optional<Duration> limit)
-      : call_(call), left_(jobs.begin(), jobs.end()), any_(any) {
+  Waiter(Invocation& call, const std::vector<JobId>& jobs, bool any, std::optional<Duration> limit,
+         Tells tells)
+      : call_(call), jobs_(jobs), left_(jobs.begin(), jobs.end()), any_(any), tells_(tells) {
     if (limit) deadline_ms_ = monotonic_ms() + limit->milliseconds();
     is_look_ = limit && limit->us == 0;
-    shows_progress_ = is_terminal(STDERR_FILENO) && jobs.size() == 1 && !call.quiet();
+    shows_progress_ = is_terminal(STDERR_FILENO) && jobs.size() == 1 && tells == Tells::kLines;
   }
 
   int wait() {
@@ -46,6 +50,19 @@ class Waiter {
     return finish(code_);
   }
 
+  // Of all it was to wait for.
+  bool knows_all() const { return any_ ? !ended_.empty() : ended_.size() == jobs_.size(); }
+
+  // Those that have ended, as --json shows jobs, in the order in which they were named.
+  std::string ended_json() const {
+    std::string text;
+    for (const JobId& id : jobs_) {
+      const auto at = ended_.find(id);
+      if (at != ended_.end()) text += (text.empty() ? "[" : ",") + at->second;
+    }
+    return (text.empty() ? "[" : text) + "]";
+  }
+
  private:
   bool is_over() const { return left_.empty() || (any_ && seen_any_); }
 
@@ -58,7 +75,7 @@ class Waiter {
       const auto answer = call_.client.call("GET", "/v1/jobs/" + id.text());
       auto job =
           answer ? job_from_json(answer->body) : Result<JobSummary>(tl::unexpected(answer.error()));
-      take({id, std::move(job)});
+      take({id, std::move(job)}, answer ? without_spec(answer->body) : "");
       if (!answer && answer.error().code == Code::kUnreachable) return finish(code_);
     }
     return finish(is_over() ? code_ : timeout({}));
@@ -103,15 +120,17 @@ class Waiter {
         pending.erase(0, 1);
         continue;
       }
-      const auto line = watch_line_from_json(std::string_view(pending).substr(0, end));
+      const std::string text = pending.substr(0, end);
       pending.erase(0, end + 1);
+      const auto line = watch_line_from_json(text);
       if (!line) return tl::unexpected(line.error());
-      take(*line);
+      take(*line, text);
     }
     return {};
   }
 
-  void take(const WatchLine& line) {
+  // The text is the job's own, where there is one.
+  void take(const WatchLine& line, const std::string& text) {
     if (!line.job) return line.goes_on ? say_trouble(line) : give_up(line);
     const JobSummary& job = *line.job;
     troubled_.erase(job.id);
@@ -123,7 +142,9 @@ class Waiter {
     seen_any_ = true;
     if (job.state != JobState::kDone && code_ == kExitWell) code_ = kExitFailed;
     clear_progress();
-    note(how_it_ended(job));
+    ended_.emplace(job.id, text);
+    if (tells_ == Tells::kIds) print(job.id.text() + "\n");
+    if (tells_ == Tells::kLines) note(how_it_ended(job));
   }
 
   void give_up(const WatchLine& line) {
@@ -140,7 +161,7 @@ class Waiter {
     if (error.message == last_trouble_) return;
     last_trouble_ = error.message;
     clear_progress();
-    note("waiting on: " + error.message);
+    if (tells_ != Tells::kNothing) note("waiting on: " + error.message);
   }
 
   void show_progress(const JobSummary& job) {
@@ -187,8 +208,11 @@ class Waiter {
   }
 
   Invocation& call_;
+  std::vector<JobId> jobs_;
   std::set<JobId> left_;
+  std::map<JobId, std::string> ended_;
   bool any_;
+  Tells tells_;
   Reconnect reconnect_{kWaitPatience};
   std::optional<std::int64_t> deadline_ms_;
   bool is_look_ = false;  // no waiting at all
@@ -211,9 +235,9 @@ const OptionTable& wait_options() {
   return table;
 }
 
-int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any,
-             std::optional<Duration> limit) {
-  return Waiter(call, jobs, any, limit).wait();
+int wait_for(Invocation& call, const JobId& job) {
+  return Waiter(call, {job}, false, std::nullopt, call.json() ? Tells::kNothing : Tells::kLines)
+      .wait();
 }
 
 int run_wait(Invocation& call) {
@@ -231,7 +255,11 @@ int run_wait(Invocation& call) {
   }
   std::optional<Duration> limit;
   if (call.args.has("timeout")) limit = call.args.duration("timeout", {});
-  return wait_for(call, jobs, call.args.has("any"), limit);
+  const Tells tells = call.json() ? Tells::kNothing : call.quiet() ? Tells::kIds : Tells::kLines;
+  Waiter waiter(call, jobs, call.args.has("any"), limit, tells);
+  const int code = waiter.wait();
+  if (call.json() && waiter.knows_all()) print(waiter.ended_json() + "\n");
+  return code;
 }
 
 }  // namespace dunlin

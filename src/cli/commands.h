@@ -71,8 +71,7 @@ int run_completion(Invocation& call);  // cmd_completion.cpp
 
 int run_wait(Invocation& call);  // cmd_wait.cpp
 const OptionTable& wait_options();
-// Until all (with `any`: one) of the jobs are final. No limit: for ever.
-int wait_for(Invocation& call, const std::vector<JobId>& jobs, bool any,
-             std::optional<Duration> limit);
+// Until the job is final.
+int wait_for(Invocation& call, const JobId& job);
 
 }  // namespace dunlin

@@ -110,6 +110,8 @@ struct WatchLine {
   bool goes_on = false;  // more lines about this job may come
 };
 Result<WatchLine> watch_line_from_json(std::string_view text);
+// A job as lists have it, of one as GET /v1/jobs/ID has it; other text stays as it is.
+std::string without_spec(std::string_view job);
 
 // ---- events (json_events.cpp) -------------------------------------------------------------------
 

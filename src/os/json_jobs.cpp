@@ -360,4 +360,11 @@ Result<WatchLine> watch_line_from_json(std::string_view text) {
   return WatchLine{id, job_from(*parsed), true};
 }
 
+std::string without_spec(std::string_view job) {
+  auto parsed = nlohmann::ordered_json::parse(job, nullptr, false);
+  if (!parsed.is_object()) return std::string(job);
+  parsed.erase("spec");
+  return parsed.dump();
+}
+
 }  // namespace dunlin

@@ -150,6 +150,30 @@ TEST_F(EventCommands, WhoFollowsAllWaitsForNewsThoughJobsEnd) {
   EXPECT_EQ(holds, (std::vector<Duration>{{}, seconds(3), seconds(3), seconds(3)}));
 }
 
+TEST_F(EventCommands, AListOfAJobSaysWhereItsBeginningIsKeptNoMore) {
+  const std::string job = submit({"true"});
+  const auto list = [&](const std::vector<JobEvent>& events, const std::string& form) {
+    server.on_loop([&](FakeNode& node) {
+      node.event_pages = {page_of(events)};
+      node.event_pages_told = 0;
+    });
+    return run({"events", "--job", job, form});
+  };
+  const JobEvent first = job_event(3, EventType::kJobSubmitted, job);
+  const JobEvent last = job_event(4, EventType::kJobDone, job);
+  EXPECT_EQ(list({first, last}, "--quiet").code, 0);
+  const Ran late = list({last}, "--quiet");
+  EXPECT_EQ(late.code, 7);
+  EXPECT_EQ(late.out, "7.4.0\n");
+  EXPECT_NE(late.err.find("earlier events of this job are no longer kept"), std::string::npos);
+  EXPECT_EQ(list({last}, "--json").out.back(), '\n');
+  EXPECT_EQ(list({}, "--json").out, "[]\n");
+  EXPECT_EQ(list({}, "--quiet").code, 7) << "it is over, so there were some";
+  const Ran unknown = run({"events", "--json", "--job", "zz00000000"});
+  EXPECT_EQ(unknown.code, 4);
+  EXPECT_EQ(unknown.out, "");
+}
+
 TEST_F(EventCommands, AJobThatIsOverAlreadyIsToldAndNotWaitedFor) {
   const std::string job = submit({"true"});
   const Ran ran = run({"events", "-f", "--job", job});

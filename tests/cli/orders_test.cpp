@@ -45,6 +45,14 @@ TEST_F(OrderCommands, SetChangesWhatIsGivenAndNothingElse) {
   EXPECT_EQ(std::get<ChangeJob>(last_order().order).keep, Duration{});
 }
 
+TEST_F(OrderCommands, RetryTellsOfAJobOfWhichNothingIsRunAgain) {
+  const std::string over = submit({"true"});
+  const std::string line = over + ": nothing is run again: ";
+  EXPECT_TRUE(run({"retry", over}).err.starts_with(line));
+  EXPECT_EQ(run({"retry", over, "--json"}).err, "");
+  EXPECT_EQ(run({"retry", submit({"hang"})}).err, "");
+}
+
 TEST_F(OrderCommands, GoOnAfterAJobThatIsNotThere) {
   const std::string id = submit({"hang"});
   const Ran ran = run({"pause", "zzzzzzzzzz", id});

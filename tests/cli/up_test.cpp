@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/token.h"
 #include "cli/shell.h"
 #include "os/json_writer.h"
 #include "os/node_process.h"
@@ -46,8 +47,10 @@ namespace {
 
 using UpCommand = Shell;
 
+const std::string kToken = JoinToken{}.text();
+
 TEST_F(UpCommand, PassesItsOptionsOn) {
-  write_file("token", "secret\n");
+  write_file("token", kToken + "\n");
   const Ran ran = run({"up",          "--dir",  "d",        "--listen",   "127.0.0.1:7000",
                        "--advertise", "host:7", "--join",   "a:1,b:2",    "--token-file",
                        "token",       "--name", "n1",       "--zone",     "z",
@@ -57,7 +60,9 @@ TEST_F(UpCommand, PassesItsOptionsOn) {
   EXPECT_EQ(ran.code, 42) << ran.err;
   EXPECT_EQ(ran.out, "{\"dir\":\"" + (files / "d") + "\",\"socket\":\"" + (files / "d/api.sock") +
                          "\",\"mode\":384,\"listen\":\"127.0.0.1:7000\",\"advertise\":\"host:7\","
-                         "\"join\":[\"a:1\",\"b:2\"],\"token\":\"secret\",\"name\":\"n1\","
+                         "\"join\":[\"a:1\",\"b:2\"],\"token\":\"" +
+                         kToken +
+                         "\",\"name\":\"n1\","
                          "\"zone\":\"z\",\"labels\":{\"a\":\"b\"},\"cpus\":0,\"mem\":2147483648,"
                          "\"gpus\":1,\"resources\":{\"lic\":3},\"groups\":16,"
                          "\"run_as\":\"nobody\",\"reset\":true}");
@@ -90,6 +95,7 @@ TEST_F(UpCommand, RefusesWhatMakesNoSense) {
       {"--mem", "4"},
       {"--name", "bad name!"},
       {"--name", std::string(65, 'n')},
+      {"--join", "a:1", "--token", "nonsense"},
       {"--join", "a:1", "--token-file", "absent"},
       {"--join", "a:1", "--token-file", "empty"},
       {"--http", "localhost:80"},
@@ -136,7 +142,7 @@ std::vector<std::string> words_of_unit(const std::string& unit) {
 TEST_F(UpCommand, PrintsAUnitForItsOptions) {
   // The token's file is read even so: a wrong name is found out now.
   EXPECT_EQ(run({"up", "--unit", "--join", "x:1", "--token-file", "absent"}).code, 2);
-  write_file("t", "secret");
+  write_file("t", kToken);
   const std::string odd = "a b%c$d\"e\\f;\x01\xff";
   const Ran unit = run({"up", "--unit", "--dir", "d", "--zone", odd, "--join", "x:1",
                         "--token-file", "t", "--label", "k=ä ö", "--keep-tasks"});
@@ -165,16 +171,16 @@ TEST_F(UpCommand, PrintsNoTokenIntoAUnit) {
     if (is_stdin) {
       args.insert(args.end(), {"--token-file", "-"});
     } else {
-      args.insert(args.end(), {"--token", "se%cret"});
+      args.insert(args.end(), {"--token", kToken});
     }
-    const Ran unit = run(args, "se%cret\n");
+    const Ran unit = run(args, kToken + "\n");
     EXPECT_EQ(unit.code, 0) << unit.err;
-    EXPECT_EQ(unit.out.find("se%cret"), std::string::npos);
+    EXPECT_EQ(unit.out.find(kToken), std::string::npos);
     EXPECT_NE(unit.out.find(" --token-file " + (files / dir) + "/unit-token\n"), std::string::npos)
         << unit.out;
     EXPECT_NE(unit.err.find((files / dir) + "/unit-token"), std::string::npos);
     std::ifstream kept(files / (dir + "/unit-token"));
-    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(kept), {}), "se%cret\n");
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(kept), {}), kToken + "\n");
     struct stat about {};
     ASSERT_EQ(stat((files / (dir + "/unit-token")).c_str(), &about), 0);
     EXPECT_EQ(about.st_mode & 0777U, 0600U);

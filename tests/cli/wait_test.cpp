@@ -31,6 +31,34 @@ TEST_F(WaitCommand, ThatEndsInTimeSaysWhichGroupDoesNotAnswer) {
       << ran.err;
 }
 
+TEST_F(WaitCommand, GivesTheJobsThatEndedAsJsonInTheOrderAskedFor) {
+  const std::string well = submit({"true"}), bad = submit({"false"}), open = submit({"hang"});
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--timeout", "0"}}) {
+    std::vector<std::string> words = {"wait", "--json", bad, well};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = run(words);
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_EQ(ran.err, "");
+    EXPECT_TRUE(ran.out.starts_with("[{\"id\":\"" + bad + "\"")) << ran.out;
+    EXPECT_NE(ran.out.find(",{\"id\":\"" + well + "\""), std::string::npos) << ran.out;
+    EXPECT_EQ(ran.out.find("\"spec\""), std::string::npos) << ran.out;
+  }
+  const Ran any = run({"wait", "--json", "--any", open, well});
+  EXPECT_EQ(any.code, 0);
+  EXPECT_TRUE(any.out.starts_with("[{\"id\":\"" + well + "\"")) << any.out;
+  const Ran late = run({"wait", "--json", "--timeout", "50ms", open, well});
+  EXPECT_EQ(late.code, 6);
+  EXPECT_EQ(late.out, "");
+  EXPECT_TRUE(late.err.starts_with("{\"error\":{\"code\":\"timeout\"")) << late.err;
+}
+
+TEST_F(WaitCommand, GivesIdsAloneWhenItIsToBeQuiet) {
+  const std::string well = submit({"true"}), open = submit({"hang"});
+  const Ran ran = run({"wait", "--quiet", "--any", open, well});
+  EXPECT_EQ(ran.out, well + "\n");
+  EXPECT_EQ(ran.err, "");
+}
+
 TEST_F(WaitCommand, ThatEndsInTimeIsSilentOfAGroupThatAnswersAgain) {
   const std::string id = submit({"hang"});
   lose_quorum(1);

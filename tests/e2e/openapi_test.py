@@ -288,7 +288,8 @@ class Api(ClusterTest):
                             (["jobs"], "Jobs"), (["show", job], "JobWithSpec"),
                             (["tasks", job], "Tasks"), (["explain", job + ".1"], "Explanation"), (["outputs", job], "Outputs"),
                             (["token", "create"], "TokenCreated"), (["token", "list"], "Tokens"),
-                            (["submit", "--", "true"], "Job"), (["events"], "Events")):
+                            (["submit", "--", "true"], "Job"), (["events"], "Events"),
+                            (["wait", job], "Jobs")):
             answer = json.loads(cluster.good("--json", *words))
             self.fits(answer, {"$ref": "#/components/schemas/" + name}, words)
         for words in (["show", "zzzzzzzzzz"], ["jobs", "--odd"], ["token", "revoke", "zzz"]):
