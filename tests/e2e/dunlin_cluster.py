@@ -138,10 +138,19 @@ class Cluster:
             client.communicate()
         groups = self.group_names()
         self.script("down")
-        # Tasks too: where their node listens is in their environment.
-        left = processes_with(self.root) + control_groups(groups)
-        if left:
-            raise AssertionError(f"these processes or control groups are left behind: {left}")
+        # Tasks too: where their node listens is in their environment. A runner takes a moment to see
+        # that the client which was its node is gone.
+        left = []
+
+        def is_clean():
+            left[:] = processes_with(self.root) + control_groups(groups)
+            return not left
+
+        try:
+            wait_for("the end of them all", is_clean, 5)
+        except AssertionError:
+            raise AssertionError(
+                f"these processes or control groups are left behind: {left}") from None
         shutil.rmtree(self.root)
         self.network.hold.close()
 
