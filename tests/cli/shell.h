@@ -19,7 +19,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/cli.h"
 #include "os/api_server.h"
 
 namespace dunlin {
@@ -45,6 +44,11 @@ class Running {
     int in[2], out[2], err[2];
     EXPECT_EQ(pipe(in) + pipe(out) + pipe(err), 0);
     if (to.is_nonblocking) fcntl(out[1], F_SETFL, O_NONBLOCK);
+    args.insert(args.begin(), "dunlin");
+    const std::vector<char*> argv = pointers(args);
+    std::vector<std::string> variables = environment_with(environment);
+    const std::vector<char*> envp = pointers(variables);
+    // This process has threads: the child may not so much as allocate before it is a new program.
     pid_ = fork();
     if (pid_ == 0) {
       dup2(in[0], 0);
@@ -54,11 +58,8 @@ class Running {
       if (to.is_closed) close(1);
       std::signal(SIGPIPE, SIG_DFL);
       if (chdir(directory.c_str()) != 0) _exit(99);
-      for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
-      std::vector<char*> argv;
-      args.insert(args.begin(), "dunlin");
-      for (std::string& arg : args) argv.push_back(arg.data());
-      _exit(run_cli(static_cast<int>(argv.size()), argv.data()));
+      execve("/proc/self/exe", argv.data(), envp.data());
+      _exit(98);
     }
     for (const int fd : {out[1], err[1]}) close(fd);
     in_fds_ = {in[0], in[1]};
@@ -116,6 +117,24 @@ class Running {
   }
 
  private:
+  static std::vector<char*> pointers(std::vector<std::string>& words) {
+    std::vector<char*> list;
+    for (std::string& word : words) list.push_back(word.data());
+    list.push_back(nullptr);
+    return list;
+  }
+  // This process's, but for what is given.
+  static std::vector<std::string> environment_with(
+      const std::map<std::string, std::string>& given) {
+    std::vector<std::string> variables;
+    for (char** at = environ; *at != nullptr; ++at) {
+      const std::string variable = *at;
+      if (!given.contains(variable.substr(0, variable.find('=')))) variables.push_back(variable);
+    }
+    for (const auto& [name, value] : given) variables.push_back(name + "=" + value);
+    return variables;
+  }
+
   // False at the end of both streams, or when nothing came for twenty seconds.
   bool read_some() {
     std::array<pollfd, 2> waiting = {pollfd{out_ended_ ? -1 : out_fd_, POLLIN, 0},
@@ -157,22 +176,13 @@ class Shell : public ::testing::Test {
 
   std::unique_ptr<Running> start(std::vector<std::string> args, const std::string& input = {},
                                  Stdout to = {}) {
-    std::unique_ptr<Running> started;
-    // While the server's thread stands still: a lock that it held (malloc's own, where a sanitizer
-    // has taken its place) would stay held in the child for ever.
-    server.on_loop([&](FakeNode&) {
-      started = std::make_unique<Running>(std::move(args), files.path(), environment, to);
-    });
+    auto started = std::make_unique<Running>(std::move(args), files.path(), environment, to);
     started->give(input);
     return started;
   }
   // Its stdin has not ended: it is to be given what it reads.
   std::unique_ptr<Running> start_open(std::vector<std::string> args) {
-    std::unique_ptr<Running> started;
-    server.on_loop([&](FakeNode&) {
-      started = std::make_unique<Running>(std::move(args), files.path(), environment);
-    });
-    return started;
+    return std::make_unique<Running>(std::move(args), files.path(), environment);
   }
   Ran run(std::vector<std::string> args, const std::string& input = {}, Stdout to = {}) {
     return start(std::move(args), input, to)->end();
