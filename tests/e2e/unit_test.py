@@ -11,6 +11,9 @@ import unittest
 from dunlin_cluster import PROGRAM, Network
 
 
+TOKEN = "-".join(("dun1", "0" * 26, "0" * 13, "0" * 26))
+
+
 class Unit(unittest.TestCase):
     def setUp(self):
         self.place = pathlib.Path(tempfile.mkdtemp(prefix="dunlin-e2e."))
@@ -31,11 +34,11 @@ class Unit(unittest.TestCase):
     def test_systemd_has_nothing_to_say_about_it(self):
         for words in ((), ("--dir", "d"), ("--keep-tasks", "--run-as", "nobody"),
                       ("--dir", "odd %i dir", "--zone", 'a "b" $HOME %n ; \\x', "--label", "k=ö"),
-                      ("--dir", "d", "--join", "10.0.0.1:7400", "--token", "dun1-secret")):
+                      ("--dir", "d", "--join", "10.0.0.1:7400", "--token", TOKEN)):
             unit = self.unit(*words)
             done = self.verify(unit)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""), unit)
-            self.assertNotIn("dun1-secret", unit)
+            self.assertNotIn(TOKEN, unit)
 
     def test_systemd_would_complain_of_a_wrong_one(self):
         unit = self.unit().replace("KillMode=process", "KillMode=sometimes")
