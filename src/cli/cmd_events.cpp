@@ -9,6 +9,7 @@
 #include "cli/reconnect.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "os/clock.h"
 #include "os/json.h"
 
 namespace dunlin {
@@ -16,6 +17,7 @@ namespace dunlin {
 namespace {
 
 constexpr Duration kEventsPatience = seconds(60);  // for a node to come back
+constexpr std::int64_t kNewForMs = 10'000;         // of a job: its events may be on their way
 constexpr int kPageWaitMs = 3000;                  // a node answers by then, news or not
 // Told from those that another node tells again; each keeps its last kMaxNodeEvents.
 constexpr std::size_t kMaxSeenNodeEvents = 4096;
@@ -94,7 +96,7 @@ class EventsReader {
       if (ended_) return *ended_ == JobState::kDone ? kExitWell : kExitFailed;
       if (is_deleted_) return kExitFailed;
       if (unknown_) return call_.failed(*unknown_);
-      if (is_first_ || page->missed_groups > 0) look_at_job();
+      if (is_first_ || page->missed_groups > 0) (void)look_at_job();
       is_first_ = false;
     }
   }
@@ -178,25 +180,33 @@ class EventsReader {
 
   // What became of it before the oldest event that is kept. The events that were made meanwhile are
   // to be told still.
-  void look_at_job() {
+  Result<JobSummary> look_at_job() {
     const auto answer = call_.client.call("GET", "/v1/jobs/" + job_->text());
     if (!answer) {
       if (answer.error().code == Code::kNotFound) unknown_ = answer.error();
-      return;
+      return tl::unexpected(answer.error());
     }
-    const auto job = job_from_json(answer->body);
+    auto job = job_from_json(answer->body);
     if (job && is_final(job->state)) ended_ = job->state;
+    return job;
   }
 
   // A group keeps its last events, and so of an old job perhaps only how it ended. That there are
-  // none yet of one that is not over is no lack.
+  // none yet of a new one is no lack.
   std::optional<Error> lack_of_beginning() {
     if (!job_ || is_begun_) return std::nullopt;
-    if (!is_any_) look_at_job();
-    if (unknown_) return unknown_;
-    if (!is_any_ && !ended_) return std::nullopt;
+    if (!is_any_) {
+      const Result<JobSummary> job = look_at_job();
+      if (unknown_) return unknown_;
+      if (!job) {
+        return Error{Code::kIncomplete, "there may be events of this job: " + job.error().message,
+                     job.error().hint};
+      }
+      const bool is_new = wall_now().ms - job->submitted_at.ms < kNewForMs;
+      if (!ended_ && is_new) return std::nullopt;
+    }
     return Error{Code::kIncomplete, "earlier events of this job are no longer kept",
-                 "its record is: dunlin show " + job_->text()};
+                 is_deleted_ ? std::string() : "its record is: dunlin show " + job_->text()};
   }
 
   void say_missed(const EventPage& page) {

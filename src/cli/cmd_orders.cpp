@@ -9,12 +9,11 @@ namespace {
 
 using Told = void (*)(const JobSummary&);
 
-// A job that is over still had nothing to be run again.
-void say_if_over(const JobSummary& job) {
-  if (!is_final(job.state)) return;
-  note(job.id.text() +
-       ": nothing is run again: none of these tasks failed or was cancelled "
-       "(every one: --all)");
+// A job that is done, and so without a failure, had nothing to be run again; of one that is over
+// otherwise this may be its new end.
+void say_if_done(const JobSummary& job) {
+  if (job.state != JobState::kDone) return;
+  note(job.id.text() + ": it is done, and nothing of it is run again (all of it: --all)");
 }
 
 // Gives the order for one job. Should another node have to be asked, it knows by the number that
@@ -92,7 +91,8 @@ int run_resume(Invocation& call) {
 }
 
 int run_retry(Invocation& call) {
-  return order_each(call, "POST", "/retry", call.args.has("all") ? "all=1" : "", {}, say_if_over);
+  const bool all = call.args.has("all");
+  return order_each(call, "POST", "/retry", all ? "all=1" : "", {}, all ? nullptr : say_if_done);
 }
 
 int run_delete(Invocation& call) {

@@ -30,7 +30,8 @@ class Waiter {
       : call_(call), jobs_(jobs), left_(jobs.begin(), jobs.end()), any_(any), tells_(tells) {
     if (limit) deadline_ms_ = monotonic_ms() + limit->milliseconds();
     is_look_ = limit && limit->us == 0;
-    shows_progress_ = is_terminal(STDERR_FILENO) && jobs.size() == 1 && tells == Tells::kLines;
+    shows_progress_ =
+        is_terminal(STDERR_FILENO) && jobs.size() == 1 && !call.quiet() && tells == Tells::kLines;
   }
 
   int wait() {
@@ -50,8 +51,10 @@ class Waiter {
     return finish(code_);
   }
 
-  // Of all it was to wait for.
-  bool knows_all() const { return any_ ? !ended_.empty() : ended_.size() == jobs_.size(); }
+  // Of all it was to wait for, and nothing was wrong.
+  bool knows_all() const {
+    return !has_given_up_ && (any_ ? !ended_.empty() : ended_.size() == jobs_.size());
+  }
 
   // Those that have ended, as --json shows jobs, in the order in which they were named.
   std::string ended_json() const {
@@ -72,6 +75,7 @@ class Waiter {
   int look() {
     const std::set<JobId> jobs = left_;
     for (const JobId& id : jobs) {
+      if (is_over()) break;
       const auto answer = call_.client.call("GET", "/v1/jobs/" + id.text());
       auto job =
           answer ? job_from_json(answer->body) : Result<JobSummary>(tl::unexpected(answer.error()));
@@ -149,6 +153,7 @@ class Waiter {
 
   void give_up(const WatchLine& line) {
     if (left_.erase(line.id) == 0) return;
+    has_given_up_ = true;
     clear_progress();
     const int code = call_.failed(line.job.error());
     if (code_ == kExitWell || code_ == kExitFailed) code_ = code;
@@ -219,6 +224,7 @@ class Waiter {
   bool shows_progress_ = false;
   bool has_progress_ = false;
   bool seen_any_ = false;
+  bool has_given_up_ = false;  // of a job nothing can be known
   bool never_connected_ = true;
   std::string last_trouble_;
   std::map<JobId, std::string> troubled_;  // nobody knows of them now, and why

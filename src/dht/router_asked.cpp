@@ -150,9 +150,9 @@ void Router::Parts::time_out(const Asked& one, Effects& out) {
   }
   std::string text = "group " + std::to_string(one.group.value) + " did not answer in time";
   if (!missing.empty()) text += "; of its hosts these are missing: " + missing;
-  finish(one.id, fail(Code::kTimeout, std::move(text),
-                      missing.empty() ? "ask again, or see: dunlin doctor"
-                                      : "start them again, or see: dunlin doctor"));
+  finish(one.id,
+         fail(Code::kTimeout, std::move(text),
+              missing.empty() ? "see: dunlin doctor" : "start them again, or see: dunlin doctor"));
 }
 
 void Router::Parts::finish(std::uint64_t id, Result<Bytes> result) {

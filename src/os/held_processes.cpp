@@ -61,6 +61,7 @@ FileDescriptor take_input(const std::string& directory, const std::string& name,
   }
   constexpr int kHow = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   FileDescriptor above(::open(directory.c_str(), kHow | O_DIRECTORY));
+  if (!above.is_open()) return {};
   std::size_t begin = 0;
   for (std::size_t slash; (slash = name.find('/', begin)) != std::string::npos; begin = slash + 1) {
     const std::string component = name.substr(begin, slash - begin);

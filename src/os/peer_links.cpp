@@ -227,6 +227,7 @@ void PeerLinks::on_outbound_open(NodeId id, Connection& connection) {
   peer->failures = 0;
   peer->dial_deadline = Instant::never();
   pending_.erase(id);
+  events_.on_connected(peer->address_text);
   if (drop_if_older(peer->inbound, boot)) events_.on_reset(id);
 }
 
@@ -290,6 +291,7 @@ void PeerLinks::adopt(Connection& inbound) {
   peer.failures = 0;
   peer.next_dial = {};
   dirty_.insert(id);  // what waited may go this way
+  events_.on_connected(peer.address_text);
   if (was_older) events_.on_reset(id);
 }
 

@@ -47,6 +47,8 @@ class PeerLinks {
     std::function<void()> on_shut_out;
     // A dial failed; `address` is where to.
     std::function<void(const std::string& address, const Error&)> on_trouble;
+    // The peer there is connected: what was wrong is so no more.
+    std::function<void(const std::string& address)> on_connected;
   };
 
   PeerLinks(uv_loop_t* loop, const Identity& self, ReadBuffer& buffer, Events events);

@@ -38,7 +38,8 @@ Transport::Transport(uv_loop_t* loop, const Identity& self, Callbacks callbacks)
               [this] {
                 if (callbacks_.on_shut_out) callbacks_.on_shut_out();
               },
-              [this](const std::string& address, const Error& error) { trouble(address, error); }}),
+              [this](const std::string& address, const Error& error) { trouble(address, error); },
+              [this](const std::string& address) { troubles_.forget(address); }}),
       datagrams_(self, [this](NodeId id) -> std::optional<PublicKey> {
         const PublicKey* key = links_.key_of(id);
         if (key == nullptr || !callbacks_.is_admitted(id, *key)) return std::nullopt;
@@ -209,11 +210,10 @@ void Transport::on_inbound_frame(Connection& connection, Bytes frame) {
 }
 
 void Transport::on_inbound_end(Connection& connection, const Error& error) {
-  const std::string address = connection.remote().text();
   if (!connection.has_opened()) {
     forget_handshake(connection);
     ++counters_.connections_refused;
-    trouble(address, error);
+    trouble(connection.remote().ip(), error);
   } else if (connection.peer().mode == SessionMode::kMember) {
     links_.on_inbound_end(connection);
   } else if (connection.peer().mode == SessionMode::kClient) {
@@ -354,7 +354,7 @@ void Transport::on_timer() {
     Connection* connection = handshakes_.front().connection;
     handshakes_.pop_front();
     ++counters_.connections_refused;
-    const std::string address = connection->remote().text();
+    const std::string address = connection->remote().ip();
     connection->close();
     trouble(address, Error{Code::kTimeout, "a connection without a handshake in time", ""});
   }

@@ -20,6 +20,9 @@ class TroubleNews {
 
   News news_of(const std::string& place, const std::string& what, Instant now);
 
+  // It is over there: should it come again, it is new.
+  void forget(const std::string& place) { told_.erase(place); }
+
  private:
   struct Told {
     std::string what;

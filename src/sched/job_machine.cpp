@@ -97,6 +97,8 @@ void apply_plain(Job& job, const NodeId& node, const PlainResults& plain, EventL
       if (detail != job.details.end()) {
         AttemptRecord& record = record_of(detail->second, plain.run.attempt, node);
         record.end = AttemptEnd::kSuccess;
+        // It may have been taken for lost before.
+        record.exit_code = 0;
         record.finished = finished;
         record.duration_ms = from_small_float(row.duration);
         record.cpu_ms = from_small_float(row.cpu);
@@ -167,16 +169,17 @@ std::size_t apply_loss(Job& job, std::uint32_t index, const LostCommand& command
   const std::size_t before = detail.attempts.size();
   AttemptRecord& record = record_of(detail, attempt, command.node);
   const std::size_t added = detail.attempts.size() - before;
-  record.end = AttemptEnd::kLost;
+  const bool was_waiting =
+      std::any_of(command.waiting.begin(), command.waiting.end(), [&](const TaskRun& run) {
+        return run.attempt == attempt && run.first <= index && index - run.first < run.count;
+      });
+  const LossKind kind = kind_of(command, was_waiting);
+  keep_loss(record, kind);
   record.finished = command.at;
   ++detail.closed;
   detail.superseded = attempt;
   touch(job, index);
   auto& nodes = detail.lost_on;
-  const bool was_waiting =
-      std::any_of(command.waiting.begin(), command.waiting.end(), [&](const TaskRun& run) {
-        return run.attempt == attempt && run.first <= index && index - run.first < run.count;
-      });
   if (!was_waiting) note_start(job, command.since.ms == 0 ? command.at : command.since);
   // What a living node gives back before it has begun says nothing about the task.
   if (was_waiting && !command.node_lost) {
@@ -189,11 +192,9 @@ std::size_t apply_loss(Job& job, std::uint32_t index, const LostCommand& command
   const auto others = detail.losses() - static_cast<std::uint32_t>(nodes.size());
   const bool may_go_on = is_suspect ? nodes.size() < job.spec()->crash_limit
                                     : others < kMaxLosses && detail.given_back < kMaxGivenBack;
-  const LossKind kind = kind_of(command, was_waiting);
   EventRun event =
       event_of_task(EventType::kAttemptLost, job, index, command.node, attempt.number, command.at);
   if (may_go_on) {
-    record.detail = text_of(kind);
     event.code = static_cast<std::int32_t>(kind);
     events.add_task(std::move(event));
     return added;

@@ -3,8 +3,20 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "sched/job_events.h"
 
 namespace dunlin::sched {
+
+void keep_loss(AttemptRecord& record, LossKind kind) {
+  record.end = AttemptEnd::kLost;
+  record.exit_code = static_cast<std::int32_t>(kind) + 1;
+}
+
+const char* loss_text(const AttemptRecord& record) {
+  const std::int32_t kind = record.exit_code - 1;
+  const bool is_known = kind >= 0 && kind <= static_cast<int>(LossKind::kGivenBackUnstarted);
+  return is_known ? text_of(static_cast<LossKind>(kind)) : "its host was lost, or gave it back";
+}
 
 std::shared_ptr<const JobSpec> Job::spec() const {
   if (spec_ && !is_final()) return spec_;

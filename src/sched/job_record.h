@@ -28,6 +28,8 @@ constexpr std::size_t kMaxOrders = 16;         // of a job, the last ones, told 
 constexpr std::size_t kMaxLaterRounds = 4096;  // of a job that is not over meanwhile
 constexpr std::size_t kMaxWatchers = 10'000;   // jobs that wait for one
 
+enum class LossKind : std::uint8_t;  // job_events.h
+
 enum class AttemptEnd : std::uint8_t {
   kOpen,
   kSuccess,
@@ -43,7 +45,7 @@ struct AttemptRecord {
   NodeId node;
   AttemptEnd end = AttemptEnd::kOpen;
   Reason reason = Reason::kNone;
-  std::int32_t exit_code = 0;
+  std::int32_t exit_code = 0;  // of a lost one: see keep_loss()
   std::int32_t signal = 0;
   std::string detail;
   WallTime finished;
@@ -59,6 +61,11 @@ struct AttemptRecord {
                   &R::log_truncated, &R::outputs, &R::pieces>{};
   }
 };
+
+// Ends it as lost, and keeps how in its exit code: the kind, counted from 1; 0: it is not known.
+void keep_loss(AttemptRecord& record, LossKind kind);
+// "its host was lost"
+const char* loss_text(const AttemptRecord& record);
 
 struct TaskDetail {
   std::uint32_t failures = 0;   // in its round

@@ -170,6 +170,7 @@ AttemptView view_of(const AttemptRecord& record) {
   view.reason = record.reason;
   view.detail = record.detail;
   view.finished_at = record.finished;
+  if (record.end == AttemptEnd::kLost && view.detail.empty()) view.detail = loss_text(record);
   if (record.end == AttemptEnd::kOpen || record.end == AttemptEnd::kLost) return view;
   view.duration_ms = static_cast<std::int64_t>(record.duration_ms);
   view.started_at = {record.finished.ms - *view.duration_ms};

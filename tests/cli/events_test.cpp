@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/shell.h"
+#include "os/clock.h"
 
 namespace dunlin {
 namespace {
@@ -169,6 +170,15 @@ TEST_F(EventCommands, AListOfAJobSaysWhereItsBeginningIsKeptNoMore) {
   EXPECT_EQ(list({last}, "--json").out.back(), '\n');
   EXPECT_EQ(list({}, "--json").out, "[]\n");
   EXPECT_EQ(list({}, "--quiet").code, 7) << "it is over, so there were some";
+  const std::string open = submit({"hang"});
+  const auto list_open = [&](WallTime submitted) {
+    server.on_loop([&](FakeNode& node) {
+      node.jobs.at(*JobId::from_text(open)).summary.submitted_at = submitted;
+    });
+    return run({"events", "--quiet", "--job", open}).code;
+  };
+  EXPECT_EQ(list_open(wall_now()), 0) << "they may be on their way";
+  EXPECT_EQ(list_open({wall_now().ms - 3'600'000}), 7);
   const Ran unknown = run({"events", "--json", "--job", "zz00000000"});
   EXPECT_EQ(unknown.code, 4);
   EXPECT_EQ(unknown.out, "");

@@ -47,8 +47,9 @@ TEST_F(OrderCommands, SetChangesWhatIsGivenAndNothingElse) {
 
 TEST_F(OrderCommands, RetryTellsOfAJobOfWhichNothingIsRunAgain) {
   const std::string over = submit({"true"});
-  const std::string line = over + ": nothing is run again: ";
+  const std::string line = over + ": it is done, and nothing of it is run again";
   EXPECT_TRUE(run({"retry", over}).err.starts_with(line));
+  EXPECT_EQ(run({"retry", over, "--all"}).err, "");
   EXPECT_EQ(run({"retry", over, "--json"}).err, "");
   EXPECT_EQ(run({"retry", submit({"hang"})}).err, "");
 }

@@ -46,6 +46,11 @@ TEST_F(WaitCommand, GivesTheJobsThatEndedAsJsonInTheOrderAskedFor) {
   const Ran any = run({"wait", "--json", "--any", open, well});
   EXPECT_EQ(any.code, 0);
   EXPECT_TRUE(any.out.starts_with("[{\"id\":\"" + well + "\"")) << any.out;
+  const Ran partly = run({"wait", "--json", "--any", "zzzzzzzzzz", well});
+  EXPECT_EQ(partly.out.empty(), partly.code == 4) << partly.out << partly.err;
+  const Ran unknown = run({"wait", "--json", well, "zzzzzzzzzz"});
+  EXPECT_EQ(unknown.code, 4);
+  EXPECT_EQ(unknown.out, "");
   const Ran late = run({"wait", "--json", "--timeout", "50ms", open, well});
   EXPECT_EQ(late.code, 6);
   EXPECT_EQ(late.out, "");
@@ -57,6 +62,9 @@ TEST_F(WaitCommand, GivesIdsAloneWhenItIsToBeQuiet) {
   const Ran ran = run({"wait", "--quiet", "--any", open, well});
   EXPECT_EQ(ran.out, well + "\n");
   EXPECT_EQ(ran.err, "");
+  const std::string other = submit({"true"});
+  const Ran look = run({"wait", "--quiet", "--any", "--timeout", "0", well, other});
+  EXPECT_EQ(look.out.size(), well.size() + 1);
 }
 
 TEST_F(WaitCommand, ThatEndsInTimeIsSilentOfAGroupThatAnswersAgain) {

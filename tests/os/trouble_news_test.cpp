@@ -17,6 +17,8 @@ TEST(TroubleNews, WhatIsNewIsToldAtOnceAndWhatStaysNowAndThen) {
   EXPECT_EQ(news.news_of("a:1", "refused", start + seconds(30)), News::kStill);
   EXPECT_EQ(news.news_of("a:1", "refused", start + seconds(31)), News::kNone);
   EXPECT_EQ(news.news_of("a:1", "no route", start + seconds(31)), News::kNew);
+  news.forget("a:1");
+  EXPECT_EQ(news.news_of("a:1", "no route", start + seconds(32)), News::kNew);
 }
 
 TEST(TroubleNews, OfMorePlacesThanItRemembersNothingIsTold) {

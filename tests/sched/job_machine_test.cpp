@@ -170,6 +170,25 @@ TEST(JobMachine, LossesUseUpNoRetryAndThreeLostNodesFailTheTask) {
                              named(2).short_text() + ", " + named(3).short_text());
 }
 
+TEST(JobMachine, WhatWasTakenForLostAndSucceedsAfterAllBearsNoTraceOfIt) {
+  for (const bool is_plain : {false, true}) {
+    Log log;
+    log.submit(2);
+    log.lost(0, 1, {1, 5, 1}, 1, false);
+    EXPECT_EQ(attempts_of(log.job(), 0, view_of(log.job(), 0)).at(0).detail,
+              "given back by its host");
+    if (is_plain) {
+      log.plain(0, 1, {1, 5, 1});
+    } else {
+      log.result(0, {1, 5, 1}, Reason::kNone);
+    }
+    const AttemptView attempt = attempts_of(log.job(), 0, view_of(log.job(), 0)).at(0);
+    EXPECT_EQ(attempt.outcome, "done");
+    EXPECT_EQ(attempt.exit_code, 0);
+    EXPECT_EQ(attempt.detail, "");
+  }
+}
+
 TEST(JobMachine, ATaskThatLivingNodesLoseAgainAndAgainFailsInTheEnd) {
   Log log;
   log.submit(1);
