@@ -9,11 +9,11 @@ namespace {
 
 using Told = void (*)(const JobSummary&);
 
-// A job that is done, and so without a failure, had nothing to be run again; of one that is over
-// otherwise this may be its new end.
+// Of a job that is done nothing was run again, or it has ended anew already.
 void say_if_done(const JobSummary& job) {
   if (job.state != JobState::kDone) return;
-  note(job.id.text() + ": it is done, and nothing of it is run again (all of it: --all)");
+  note(job.id.text() +
+       ": it is done; what failed or was cancelled is run again, all of it with --all");
 }
 
 // Gives the order for one job. Should another node have to be asked, it knows by the number that

@@ -21,7 +21,8 @@ namespace {
 int wait_as_told(Invocation& call, const Arguments& options, const JobId& id) {
   const bool follows = options.has("follow");
   const int code = follows ? follow_logs(call, {id, {}}, "stdout") : wait_for(call, id);
-  if (!call.json() || follows) return code;
+  const bool is_known = code == kExitWell || code == kExitFailed;
+  if (!call.json() || follows || !is_known) return code;
   const auto last = call.client.call("GET", "/v1/jobs/" + id.text());
   if (!last) return call.failed(last.error());
   print(last->body);

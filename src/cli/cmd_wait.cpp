@@ -153,9 +153,10 @@ class Waiter {
 
   void give_up(const WatchLine& line) {
     if (left_.erase(line.id) == 0) return;
-    has_given_up_ = true;
     clear_progress();
-    const int code = call_.failed(line.job.error());
+    const bool is_said = std::exchange(has_given_up_, true) && tells_ == Tells::kNothing;
+    const Error& error = line.job.error();
+    const int code = is_said ? exit_code_of(error.code) : call_.failed(error);
     if (code_ == kExitWell || code_ == kExitFailed) code_ = code;
   }
 
@@ -180,6 +181,8 @@ class Waiter {
   }
 
   int timeout(const std::string& trouble) const {
+    // For a program there is one error, the first.
+    if (has_given_up_ && tells_ == Tells::kNothing) return code_;
     std::string names;
     for (const JobId& id : left_) {
       if (names.size() > 100) break;

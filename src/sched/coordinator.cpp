@@ -354,7 +354,7 @@ void Coordinator::applied_batch(Turn& turn, Led& at, const NodeResults& results)
   std::vector<IndexRun> unclear;
   for (const TaskRun& run : attempts_of(results.batch)) {
     const std::uint32_t removed = holding.bound.remove(run);
-    holding.remove_losing(run);
+    holding.losing.remove(run);
     holding.dropping.remove(run);
     for (std::uint32_t index = run.first; index < run.end(); ++index) {
       const bool is_closed = at.job.columns.state(index) != Closed::kOpen;
@@ -394,7 +394,7 @@ void Coordinator::applied_loss(Turn& turn, GroupId id, const LostCommand& comman
   std::vector<IndexRun> tasks;
   for (const TaskRun& run : command.attempts) {
     if (!is_within(run, at->job.head.total)) continue;
-    holding.remove_losing(run);
+    holding.losing.remove(run);
     tasks.push_back({run.first, run.count});
   }
   restore(turn, *at, std::move(tasks));

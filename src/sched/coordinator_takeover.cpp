@@ -284,7 +284,7 @@ bool Coordinator::adopt(Turn& turn, Led& at, NodeId from, const TaskRun& one,
 // Of two attempts of one task: the newer one, which is ended for the older one's sake, as its
 // number is used up; and the older one, which seemed to be lost and goes on.
 void Coordinator::give_up(Led& at, NodeId node, const TaskRun& run, bool node_lost) {
-  at.led.nodes[node].add_losing(run, node_lost);
+  at.led.nodes[node].losing.add(run, node_lost);
 }
 
 void Coordinator::stop_awaiting(Turn& turn, Led& at, NodeId node) {
@@ -323,18 +323,16 @@ void Coordinator::lose(Turn& turn, Led& at, NodeId node, const std::vector<TaskR
   Holding& holding = at.led.nodes[node];
   for (const TaskRun& run : runs) {
     holding.bound.remove(run);
-    holding.add_losing(run, node_lost);
+    holding.losing.add(run, node_lost);
   }
   if (node_lost) holding.lost_at = turn.now;
   propose_loss(turn, at, node, holding);
 }
 
-// Those that were lost with the node come before those that it gave back: one command says one
-// thing of all that it names.
 void Coordinator::propose_loss(Turn& turn, Led& at, NodeId node, Holding& holding) {
   if (holding.losing.is_empty() || holding.losing_token != 0) return;
-  const bool node_lost = !holding.lost_with_node.is_empty();
-  std::vector<TaskRun> runs = (node_lost ? holding.lost_with_node : holding.losing).runs();
+  const bool node_lost = holding.losing.is_next_with_node();
+  std::vector<TaskRun> runs = holding.losing.next();
   if (runs.size() > kMaxLostRuns) runs.resize(kMaxLostRuns);
   std::vector<TaskRun> waiting;
   AttemptRuns named;

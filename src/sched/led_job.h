@@ -12,6 +12,7 @@
 
 #include "sched/bad_hosts.h"
 #include "sched/job_record.h"
+#include "sched/losing_attempts.h"
 #include "sched/messages.h"
 
 namespace dunlin::sched {
@@ -39,11 +40,10 @@ enum class Soft : std::uint8_t {
 struct Holding {
   Boot boot = 0;
   AttemptRuns bound;               // given to it, or adopted from it
-  AttemptRuns losing;              // it is known to hold them no more: a loss is being committed
+  LosingAttempts losing;           // it is known to hold them no more: a loss is being committed
   AttemptRuns dropping;            // told to end them
   AttemptRuns waiting;             // not started when it last said so
   std::vector<TaskStart> starts;   // of what ran when it last said so, at most kMaxToldStarts
-  AttemptRuns lost_with_node;      // of `losing`: the node was lost, and did not give them back
   Instant lost_at;                 // when the node was last taken for dead; zero: never
   std::uint64_t losing_token = 0;  // the proposal that commits the loss; 0: none is on its way
   std::uint64_t last_pull = 0;
@@ -53,14 +53,6 @@ struct Holding {
   std::uint32_t offered = 0;        // tasks it may still pull, as far as it was told
   WallTime bound_at;                // the last binding
 
-  void add_losing(const TaskRun& run, bool with_node) {
-    losing.add(run);
-    if (with_node) lost_with_node.add(run);
-  }
-  void remove_losing(const TaskRun& run) {
-    losing.remove(run);
-    lost_with_node.remove(run);
-  }
   // When the node started what it holds; until it has told, when that was bound to it. 0: not yet,
   // or not known yet.
   WallTime started_at(std::uint32_t index, const Attempt& attempt) const;

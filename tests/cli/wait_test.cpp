@@ -51,6 +51,9 @@ TEST_F(WaitCommand, GivesTheJobsThatEndedAsJsonInTheOrderAskedFor) {
   const Ran unknown = run({"wait", "--json", well, "zzzzzzzzzz"});
   EXPECT_EQ(unknown.code, 4);
   EXPECT_EQ(unknown.out, "");
+  const Ran both = run({"wait", "--json", "--timeout", "0", "zzzzzzzzzz", "yyyyyyyyyy", open});
+  EXPECT_EQ(both.code, 4);
+  EXPECT_EQ(std::count(both.err.begin(), both.err.end(), '\n'), 1) << both.err;
   const Ran late = run({"wait", "--json", "--timeout", "50ms", open, well});
   EXPECT_EQ(late.code, 6);
   EXPECT_EQ(late.out, "");
